@@ -1,0 +1,402 @@
+"""How a plain loop becomes machine code: compiled by Numba at the first call, kept on disk.
+
+`@jit` wraps a plain Python function in a `Kernel`. Importing a kernel costs nothing and does
+not import Numba; the first call compiles it for the types it was given, or loads the machine
+code of an earlier process. The plain function stays at hand as `kernel.plain`, and is what runs
+under NUMBA_DISABLE_JIT=1.
+
+Why a cache of our own, and not `njit(cache=True)`: Numba's raises at import where no folder is
+writable (numba #5566), raises EOFError for a truncated file (#10434), keys a function by its own
+file alone, so that an edited helper in another file stays stale (#1833), and does not notice
+NUMBA_BOUNDSCHECK. Ours never raises: whatever is wrong with the disk means compiling again and
+at most one warning.
+
+Not here: threads (threads.py); any check of arguments (the public ops do that).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import pickle
+import platform
+import shutil
+import stat
+import sys
+import tempfile
+import threading
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+#: What happened in this process: "compiled", "loaded" from the cache, "stored" into it.
+events: Counter[str] = Counter()
+
+_lock = threading.RLock()
+_FOLDER = Path(__file__).resolve().parent
+
+
+def _jit_disabled() -> bool:
+    """NUMBA_DISABLE_JIT, read without importing Numba: the plain run stays light."""
+    return os.environ.get("NUMBA_DISABLE_JIT", "0").strip() not in ("", "0")
+
+
+class Kernel:
+    """A plain function that is compiled when it is first called.
+
+    `plain` is the function itself. `run` is what a hot loop should call: Numba's dispatcher once
+    there is one (a call through the Kernel costs about 0.1 us more). Other kernels may call this
+    one by its global name: Numba is taught below to see the dispatcher in it.
+    """
+
+    def __init__(
+        self,
+        plain: Callable[..., Any],
+        fastmath: Iterable[str] = (),
+        compiled_as: Callable[[], Callable[..., Any]] | None = None,
+    ) -> None:
+        functools.update_wrapper(self, plain)
+        self.plain = plain
+        self.fastmath = frozenset(fastmath)
+        self._build = compiled_as
+        self._dispatcher: Any = None
+        self.run: Callable[..., Any] = self._first_call
+
+    def __call__(self, *args: Any) -> Any:
+        return self.run(*args)
+
+    def _first_call(self, *args: Any) -> Any:
+        return self.resolve()(*args)
+
+    def resolve(self) -> Callable[..., Any]:
+        """The callable to use from now on: Numba's dispatcher, or the plain function."""
+        if _jit_disabled():
+            self.run = self.plain
+        else:
+            self.run = self.dispatcher()
+        return self.run
+
+    def dispatcher(self) -> Any:
+        """Numba's dispatcher of this kernel, made once; nothing is compiled yet."""
+        with _lock:
+            if self._dispatcher is None:
+                numba = _numba()
+                source = self.plain if self._build is None else self._build()
+                flags = set(self.fastmath) or False
+                made = numba.njit(nogil=True, fastmath=flags)(source)
+                if made is not source:  # it is, when a config file switched the JIT off
+                    _attach_cache(made, self)
+                self._dispatcher = made
+            return self._dispatcher
+
+    def __repr__(self) -> str:
+        return f"<kernel {self.plain.__module__}.{self.plain.__qualname__}>"
+
+
+@overload
+def jit(plain: Callable[..., Any], /) -> Kernel: ...
+@overload
+def jit(
+    *, fastmath: Iterable[str] = ..., compiled_as: Callable[[], Callable[..., Any]] | None = ...
+) -> Callable[[Callable[..., Any]], Kernel]: ...
+
+
+def jit(
+    plain: Callable[..., Any] | None = None,
+    /,
+    *,
+    fastmath: Iterable[str] = (),
+    compiled_as: Callable[[], Callable[..., Any]] | None = None,
+) -> Kernel | Callable[[Callable[..., Any]], Kernel]:
+    """Compile a plain loop at its first call: `@jit`, or `@jit(fastmath={"contract"})`.
+
+    The kernel gets C-contiguous arrays (see `ready`) and numbers, checks nothing, runs without
+    the GIL and on one thread.
+
+    fastmath: LLVM's flags by name, e.g. {"contract", "reassoc", "nsz"}; never all of them, since
+    "nnan" makes isnan() false.
+    compiled_as: a function without arguments that returns what Numba shall compile in place of
+    `plain`. For kernels that need Numba's own tools (vector instructions) and must not import
+    it early; `plain` remains the meaning, and what runs without the JIT.
+    """
+    if plain is None:
+        return lambda function: Kernel(function, fastmath, compiled_as)
+    return Kernel(plain, fastmath, compiled_as)
+
+
+@functools.lru_cache(maxsize=None)
+def _numba() -> Any:
+    """Numba, imported late and taught what a Kernel is."""
+    import numba
+    from numba.extending import typeof_impl
+
+    @typeof_impl.register(Kernel)
+    def typeof_kernel(kernel: Kernel, context: Any) -> Any:
+        return numba.types.Dispatcher(kernel.dispatcher())
+
+    return numba
+
+
+def ready(x: np.ndarray) -> np.ndarray:
+    """x as kernels want it: C-contiguous, aligned, writable. A copy only if it must be.
+
+    Numba compiles again for each kind of array: a read-only or strided one would cost seconds of
+    compiling for the same loop. A read-only array that is otherwise fine is passed as a view that
+    does not say so; no kernel writes into an input.
+    """
+    flags = x.flags
+    if flags.c_contiguous and flags.aligned:
+        if flags.writeable:
+            return x
+        if x.size:
+            return np.asarray(_Writable(x))
+    return np.array(x, order="C")
+
+
+class _Writable:
+    """The same memory, described to NumPy as writable (and kept alive by `owner`)."""
+
+    def __init__(self, x: np.ndarray) -> None:
+        self.owner = x
+        description = dict(x.__array_interface__)
+        description["data"] = (description["data"][0], False)
+        self.__array_interface__ = description
+
+
+# ------------------------------------------------------------------------- the compile cache
+#
+# One file for each kernel and signature, in a folder named by a hash of everything that decides
+# the machine code: all files of kernels/, the versions, the CPU, Numba's own settings. A changed
+# helper changes the folder, so nothing in it can be stale. A file is its SHA-256 and the pickle:
+# a truncated or damaged one is noticed before it is unpickled. Files are written beside and
+# renamed, so that processes may race: the last one wins, with the same content.
+#
+# Unpickling runs code, so the folder must be ours alone: made with mode 0700, refused if someone
+# else owns it or may write to it.
+
+_KEPT_VERSIONS = 8  # folders of other versions that survive a new one being made
+
+
+def cache_root() -> Path:
+    """The folder under which compiled kernels are kept.
+
+    MINIGRAD_CACHE_DIR if set; else NUMBA_CACHE_DIR/minigrad; else the platform's place for a
+    user's caches: $XDG_CACHE_HOME or ~/.cache, ~/Library/Caches, %LOCALAPPDATA%.
+    """
+    own = os.environ.get("MINIGRAD_CACHE_DIR")
+    if own:
+        return Path(own) / "kernels"
+    numbas = os.environ.get("NUMBA_CACHE_DIR")
+    if numbas:
+        return Path(numbas) / "minigrad" / "kernels"
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or os.path.expanduser(r"~\AppData\Local")
+    elif sys.platform == "darwin":
+        base = os.path.expanduser("~/Library/Caches")
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(base) / "minigrad" / "kernels"
+
+
+def _version_key() -> str:
+    """Hash of everything but the kernel and its types that decides the machine code."""
+    import llvmlite
+    import llvmlite.binding as llvm
+    import numba
+
+    h = hashlib.sha256()
+    for path in sorted(_FOLDER.glob("*.py")):
+        h.update(path.name.encode())
+        h.update(hashlib.sha256(path.read_bytes()).digest())
+    try:
+        features = llvm.get_host_cpu_features().flatten()
+    except RuntimeError:  # LLVM does not know the features of every CPU
+        features = ""
+    # Settings such as NUMBA_BOUNDSCHECK or NUMBA_CPU_NAME change the code that is made.
+    settings = sorted(
+        (k, v) for k, v in os.environ.items() if k.startswith("NUMBA_") and "CACHE" not in k
+    )
+    h.update(
+        repr(
+            (
+                sys.version,
+                platform.machine(),
+                numba.__version__,
+                llvmlite.__version__,
+                np.__version__,
+                llvm.get_host_cpu_name(),
+                features,
+                bool(getattr(numba.config, "USING_SVML", False)),
+                settings,
+            )
+        ).encode()
+    )
+    return h.hexdigest()[:32]
+
+
+def _private_folder(path: Path) -> None:
+    """Make `path`, private to this user. Raises OSError if it cannot be, or is not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        pass
+    if hasattr(os, "getuid"):
+        info = os.lstat(path)
+        if not stat.S_ISDIR(info.st_mode):
+            raise PermissionError(f"{path} is not a folder")
+        if info.st_uid != os.getuid():
+            raise PermissionError(f"{path} belongs to user {info.st_uid}, not to you")
+        if info.st_mode & 0o022:
+            raise PermissionError(
+                f"{path} may be written by other users (mode {info.st_mode & 0o777:o}): "
+                "chmod 700 it"
+            )
+
+
+@functools.lru_cache(maxsize=None)
+def _cache_folder() -> Path | None:
+    """This version's folder, made on demand; None (after one warning) if there can be none."""
+    root: Path | None = None
+    try:
+        root = cache_root()
+        _private_folder(root)
+        folder = root / _version_key()
+        fresh = not folder.exists()
+        _private_folder(folder)
+        if fresh:
+            _prune(root, folder)
+        return folder
+    except Exception as error:
+        _warn(
+            f"minigrad cannot keep compiled kernels in {root}: {error}. They are compiled anew in "
+            "each process; set MINIGRAD_CACHE_DIR to a folder that you alone can write."
+        )
+        return None
+
+
+def _prune(root: Path, current: Path) -> None:
+    """Forget the versions that were made longest ago, so that the cache does not grow forever."""
+    others = [p for p in root.iterdir() if p != current and p.is_dir() and not p.is_symlink()]
+    others.sort(key=lambda p: p.stat().st_mtime, reverse=True)
+    for old in others[_KEPT_VERSIONS:]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+_warned = False
+
+
+def _warn(message: str) -> None:
+    """At most one warning a process, and no exception even under `-W error`."""
+    global _warned
+    if _warned:
+        return
+    _warned = True
+    try:
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+    except RuntimeWarning:
+        print(message, file=sys.stderr)
+
+
+class _DiskCache:
+    """Stands where Numba's dispatcher has its cache: the same methods, none of which raises."""
+
+    cache_path = None
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def _path(self, sig: Any, codegen: Any) -> Path | None:
+        folder = _cache_folder()
+        if folder is None:
+            return None
+        key = hashlib.sha256(repr((self._name, sig, codegen.magic_tuple())).encode())
+        return folder / f"{self._name}-{key.hexdigest()[:24]}.bin"
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        path = None
+        try:
+            target_context.refresh()
+            path = self._path(sig, target_context.codegen())
+            if path is None:
+                return None
+            blob = path.read_bytes()
+            if hashlib.sha256(blob[32:]).digest() != blob[:32]:
+                raise ValueError("damaged")
+            from numba.core.compiler import CompileResult
+
+            result = CompileResult._rebuild(target_context, *pickle.loads(blob[32:]))
+            events["loaded"] += 1
+            return result
+        except FileNotFoundError:
+            return None
+        except Exception:
+            if path is not None:
+                _remove(path)  # it is written anew after compiling
+            return None
+
+    def save_overload(self, sig: Any, result: Any) -> None:
+        events["compiled"] += 1
+        temporary = None
+        try:
+            path = self._path(sig, result.codegen)
+            if path is None or result.lifted or result.library.has_dynamic_globals:
+                return
+            from numba.core.serialize import dumps
+
+            blob = dumps(result._reduce())
+            # mkstemp: mode 0600 and a name that no other process has.
+            handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+            with os.fdopen(handle, "wb") as file:
+                file.write(hashlib.sha256(blob).digest() + blob)
+            os.replace(temporary, path)
+            events["stored"] += 1
+        except Exception as error:
+            if temporary is not None:
+                _remove(Path(temporary))
+            _warn(f"minigrad could not store a compiled kernel: {type(error).__name__}: {error}")
+
+    def enable(self) -> None:
+        pass
+
+    def disable(self) -> None:
+        pass
+
+    def flush(self) -> None:
+        pass
+
+
+class _NoCache(_DiskCache):
+    """Counts compilations and keeps nothing."""
+
+    def _path(self, sig: Any, codegen: Any) -> None:
+        return None
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink()
+    except OSError:
+        pass
+
+
+def _attach_cache(dispatcher: Any, kernel: Kernel) -> None:
+    """Give a dispatcher our cache, if the key is sure to cover all that it is compiled from.
+
+    It is for module-level functions in the files of this folder. Anything else (a closure, a
+    kernel in a test or in a user's file) depends on values and files that no hash here has seen.
+    """
+    plain = kernel.plain
+    if not hasattr(dispatcher, "_cache"):
+        return  # some other Numba: uncached
+    file = Path(plain.__code__.co_filename).resolve()
+    covered = file.parent == _FOLDER and file.exists() and plain.__closure__ is None
+    name = f"{plain.__module__.rpartition('.')[2]}.{plain.__qualname__}"
+    if kernel.fastmath:
+        name += "." + "-".join(sorted(kernel.fastmath))
+    dispatcher._cache = (_DiskCache if covered and "<" not in name else _NoCache)(name)

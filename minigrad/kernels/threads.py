@@ -1,0 +1,193 @@
+"""How work is split over cores: `parallel(kernel, n, *args)` on a small pool of parked threads.
+
+A range of n independent items is cut into chunks, and the calling thread and the pool take chunks
+until none is left. The cuts depend on n and grain alone, and each output element has one writer:
+the result has the same bits at any number of threads.
+
+Why not Numba's `parallel=True`: its OpenMP threads spin after each region and starve BLAS, do not
+survive fork, and its workqueue layer aborts the process when two Python threads enter it. A
+thread that is parked on a lock and calls a serial kernel without the GIL has none of these
+problems and costs about 5 us to wake. Nor a ThreadPoolExecutor: it costs 80.
+
+Not here: how a kernel is compiled (jit.py).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+from .jit import Kernel
+
+_MAX_CHUNKS = 32  # a call costs 1 to 2 us: few enough to hide that, enough to balance the load
+
+
+def _default_threads() -> int:
+    """MINIGRAD_NUM_THREADS, else OMP_NUM_THREADS, else the cores this process may use."""
+    for name in ("MINIGRAD_NUM_THREADS", "OMP_NUM_THREADS"):
+        first = os.environ.get(name, "").split(",")[0].strip()
+        if first.isdigit() and int(first) > 0:
+            return int(first)
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS and Windows have no affinity to ask for
+        return os.cpu_count() or 1
+
+
+class _Job:
+    """One call of `parallel`: chunks to take, and the outcome of each that a worker took."""
+
+    __slots__ = ("run", "args", "chunks", "outcomes")
+
+    def __init__(self, run: Callable[..., Any], args: tuple[Any, ...], chunks: deque) -> None:
+        self.run = run
+        self.args = args
+        self.chunks = chunks
+        self.outcomes: SimpleQueue = SimpleQueue()
+
+
+def _worker(inbox: SimpleQueue) -> None:
+    while True:
+        job = inbox.get()
+        if job is None:
+            return
+        take, run, args, report = job.chunks.popleft, job.run, job.args, job.outcomes.put
+        try:
+            while True:
+                start, stop = take()
+                try:
+                    run(start, stop, *args)
+                except BaseException as error:
+                    report((start, error))
+                else:
+                    report(None)
+        except IndexError:  # no chunk left; a worker that woke up late gets here at once
+            pass
+        del job, take, run, args, report  # a parked thread keeps no array alive
+
+
+class _Pool:
+    """size - 1 parked daemon threads, woken by a token in their common inbox."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.busy = threading.Lock()
+        self.inbox: SimpleQueue = SimpleQueue()
+        self.started = 0
+
+    def start(self) -> None:
+        while self.started < self.size - 1:
+            threading.Thread(
+                target=_worker, args=(self.inbox,), name="minigrad-worker", daemon=True
+            ).start()
+            self.started += 1
+
+    def close(self) -> None:
+        for _ in range(self.started):
+            self.inbox.put(None)
+
+
+_state_lock = threading.Lock()
+_pool = _Pool(_default_threads())
+
+
+def _after_fork_in_child() -> None:
+    # Threads do not survive fork, and the locks may have been held by one of them.
+    global _pool, _state_lock
+    _state_lock = threading.Lock()
+    _pool = _Pool(_pool.size)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def get_num_threads() -> int:
+    """The number of threads that share one operation, the calling one included."""
+    return _pool.size
+
+
+def set_num_threads(n: int) -> None:
+    """Let one operation use n threads, the calling one included. Results do not depend on it.
+
+    Default: MINIGRAD_NUM_THREADS, else OMP_NUM_THREADS, else the cores this process may use.
+
+    Raises: TypeError if n is not an integer, ValueError if n < 1.
+    """
+    global _pool
+    if isinstance(n, bool) or not hasattr(n, "__index__"):
+        raise TypeError(f"set_num_threads expects an integer, got {type(n).__name__} {n!r}")
+    n = n.__index__()
+    if n < 1:
+        raise ValueError(f"set_num_threads expects at least 1 (the calling thread), got {n}")
+    with _state_lock:
+        old, _pool = _pool, _Pool(n)
+    old.close()  # a job that runs there now is finished first: its tokens come before
+
+
+def parallel(
+    kernel: Kernel | Callable[..., Any], n: int, *args: Any, grain: int = 1
+) -> None:
+    """Run `kernel(start, stop, *args)` over chunks of range(n), on all threads.
+
+    kernel: writes only what belongs to the items start..stop-1.
+    grain: the least number of items worth a chunk. Choose it so that a chunk takes 30 us or more;
+    a problem below two grains runs serially in the caller.
+
+    Chunks depend on n and grain only: at most 32, as even as can be. With n = 0 nothing runs. A
+    call from inside a kernel, or while another thread has the pool, runs its chunks serially in
+    the caller. An exception from a chunk is raised here (the one of the first chunk, if several).
+    """
+    run = kernel.run if type(kernel) is Kernel else kernel
+    count = min(_MAX_CHUNKS, n // grain)
+    if count <= 1:
+        if n > 0:
+            run(0, n, *args)
+        return
+    bounds = [(i * n // count, (i + 1) * n // count) for i in range(count)]
+    pool = _pool
+    if pool.size == 1 or not pool.busy.acquire(blocking=False):
+        for start, stop in bounds:
+            run(start, stop, *args)
+        return
+    try:
+        _share(pool, run, args, bounds)
+    finally:
+        pool.busy.release()
+
+
+def _share(pool: _Pool, run: Callable, args: tuple, bounds: list[tuple[int, int]]) -> None:
+    helpers = min(pool.size, len(bounds)) - 1
+    if pool.started < pool.size - 1:
+        try:
+            pool.start()
+        except RuntimeError:  # no more threads: the interpreter is ending, or a limit is reached
+            pass
+    chunks = deque(bounds)
+    job = _Job(run, args, chunks)
+    for _ in range(min(helpers, pool.started)):
+        pool.inbox.put(job)
+    mine = 0
+    failures = []
+    try:
+        while True:
+            start, stop = chunks.popleft()
+            mine += 1
+            if not failures:  # after a failure only count what is left, so that it ends soon
+                try:
+                    run(start, stop, *args)
+                except BaseException as error:
+                    failures.append((start, error))
+    except IndexError:
+        pass
+    # Only chunks that a worker has taken are waited for: one that sleeps late delays nobody.
+    for _ in range(len(bounds) - mine):
+        outcome = job.outcomes.get()
+        if outcome is not None:
+            failures.append(outcome)
+    if failures:
+        raise min(failures, key=lambda failure: failure[0])[1]
