@@ -1,0 +1,1 @@
+"""minigrad: reverse-mode automatic differentiation and neural networks on NumPy and Numba."""

@@ -1,0 +1,694 @@
+"""The engine: a Tensor remembers the operation that made it; backward() walks these memories in reverse.
+
+Read this file first, from top to bottom: Tensor (an array and a link to its history), Node (one step
+of the history), then the reverse walk. Next: `op.py` (what an operation is), `ops/elementwise.py`.
+Not in this file: any particular operation or derivative (`ops/`), any loop over numbers (`kernels/`).
+"""
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy import ndarray
+
+from .modes import settings
+from .writes import Where, describe, memory_owner, now, record_write, writes
+
+if TYPE_CHECKING:
+    from .op import Op
+    # The methods that are operations (x + y, x.sum(), ...): ops/__init__.py lists and attaches them.
+    from .ops import TensorMethods
+else:
+    class TensorMethods:
+        __slots__ = ()
+
+UFUNCS: dict[np.ufunc, Callable] = {}              # which op stands for a NumPy function: see op.py
+
+
+# --- Tensor --------------------------------------------------------------------------------------
+
+class Tensor(TensorMethods):
+    """A multi-dimensional array that remembers how it was computed.
+
+    Tensor(data, dtype=None, requires_grad=False) copies `data` (numbers, nested lists, arrays).
+    Python floats become the default dtype (float32); arrays keep theirs.
+
+    Attributes:
+        grad: after backward(), the gradient of a leaf (a Tensor of the same shape), else None.
+        requires_grad: whether operations on this tensor are recorded.
+        grad_fn: the Node that made this tensor, None for a leaf.
+    """
+    # array: the numbers. node: the step that made them (for a leaf: where its gradient arrives, made
+    # at first use). No node points back at the tensor it made, so there are no reference cycles.
+    __slots__ = ("array", "node", "_requires_grad", "grad", "__weakref__")
+    array: ndarray
+    node: Node | None
+    _requires_grad: bool
+    grad: Tensor | None
+
+    def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False) -> None:
+        self.array = to_array(data, dtype, copy=True)
+        self.node = self.grad = None
+        self._requires_grad = False
+        self.requires_grad = requires_grad
+
+    # shape and kind
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The size of each dimension."""
+        return self.array.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return self.array.ndim
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The NumPy dtype of the elements."""
+        return self.array.dtype
+
+    @property
+    def device(self) -> str:
+        """Always "cpu": minigrad computes on the processor only."""
+        return "cpu"
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes an element."""
+        return self.array.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return self.array.nbytes
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the size of one dimension."""
+        return self.array.shape if dim is None else self.array.shape[dim]
+
+    def dim(self) -> int:
+        """The number of dimensions."""
+        return self.array.ndim
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return self.array.size
+
+    def element_size(self) -> int:
+        """Bytes an element."""
+        return self.array.itemsize
+
+    def is_floating_point(self) -> bool:
+        """Whether the elements are floats, so that a gradient makes sense."""
+        return self.array.dtype.kind == "f"
+
+    def is_contiguous(self) -> bool:
+        """Whether the elements lie in memory in row-major order without gaps."""
+        return self.array.flags.c_contiguous
+
+    def stride(self, dim: int | None = None) -> Any:
+        """Elements (not bytes) from one entry to the next along each dimension, or along one."""
+        strides = tuple(s // self.array.itemsize for s in self.array.strides)
+        return strides if dim is None else strides[dim]
+
+    # the graph
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether operations on this tensor are recorded."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if value and self.array.dtype.kind != "f":
+            raise TypeError(f"requires_grad: only floating tensors have gradients, this one is "
+                            f"{self.array.dtype}; convert it first: x.float() or dtype=float32")
+        if not value and self.grad_fn is not None:
+            raise ValueError("requires_grad: this tensor is the result of an operation, it cannot be "
+                             "cut off from its inputs; use x.detach() to get a tensor that is")
+        self._requires_grad = bool(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Sets requires_grad and returns the tensor itself."""
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether the tensor was made by the user rather than by a recorded operation."""
+        return self.grad_fn is None
+
+    @property
+    def grad_fn(self) -> Node | None:
+        """The Node of the operation that made this tensor; None for a leaf."""
+        return None if type(self.node) is Leaf else self.node
+
+    def backward(self, gradient: Any = None, retain_graph: bool | None = None,
+                 create_graph: bool = False, inputs: Sequence[Tensor] | None = None) -> None:
+        """Adds d(self)/d(leaf) to the `.grad` of every leaf that this tensor was computed from.
+
+        gradient: the cotangent, shape of self; may be left out if self has one element (then 1).
+        retain_graph: keep the saved values for another backward (default: create_graph).
+        create_graph: record this backward itself, for derivatives of higher order.
+        inputs: accumulate into these leaves only.
+
+        Raises: ValueError if self has several elements and no gradient is given, or needs no
+        gradient; RuntimeError if the graph was freed or a saved value was overwritten.
+        """
+        backward([self], None if gradient is None else [gradient], retain_graph, create_graph, inputs)
+
+    def detach(self) -> Tensor:
+        """A tensor with the same memory and no history."""
+        return wrap(self.array)
+
+    def detach_(self) -> Tensor:
+        """Forgets the history of this tensor itself."""
+        self.node = None
+        self._requires_grad = False
+        return self
+
+    @property
+    def data(self) -> Tensor:
+        """The detached tensor (same memory), as in torch; the NumPy array itself is `numpy()`."""
+        return wrap(self.array)
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        self.array = to_array(value)
+        if type(self.node) is Leaf:
+            self.node = None                       # the leaf's node knew the old shape
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
+        """Calls hook(grad) when the gradient of this tensor is complete; it may return another.
+
+        Returns a handle with remove(). Raises ValueError if the tensor needs no gradient.
+        """
+        if not self._requires_grad:
+            raise ValueError("register_hook: this tensor does not require a gradient, so the hook "
+                             "would never be called; set requires_grad=True first")
+        node = self.node or leaf(self)
+        return HookHandle(node, hook)
+
+    def retain_grad(self) -> None:
+        """Keeps `.grad` for this tensor although it is not a leaf."""
+        if self.grad_fn is None:
+            return
+        me = weakref.ref(self)                     # weak: the node must not keep its own result alive
+
+        def keep(g: Tensor) -> None:
+            tensor = me()
+            if tensor is not None:
+                tensor.grad = g if tensor.grad is None else tensor.grad + g
+        self.register_hook(keep)
+
+    # to Python and NumPy, and back
+
+    def numpy(self) -> ndarray:
+        """The NumPy array itself (shared memory). Raises ValueError if the tensor requires grad."""
+        if self._requires_grad:
+            raise ValueError("numpy: this tensor requires grad, and what NumPy does to it would be "
+                             "lost to the graph; use x.detach().numpy()")
+        return self.array
+
+    def item(self) -> Any:
+        """The value of a one-element tensor as a Python number."""
+        if self.array.size != 1:
+            raise ValueError(f"item: want a tensor with one element, this one has shape {self.shape} "
+                             f"= {self.array.size} elements; reduce it first (sum, mean) or use tolist()")
+        return self.array.item()
+
+    def tolist(self) -> Any:
+        """The elements as nested Python lists."""
+        return self.array.tolist()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> ndarray:
+        array = self.numpy()
+        if dtype is not None and dtype != array.dtype:
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        """NumPy's functions on tensors: np.exp(t), array * t. Those that are ops are recorded."""
+        function = UFUNCS.get(ufunc)
+        if method != "__call__" or options or function is None:
+            return NotImplemented
+        return function(*inputs)
+
+    def __len__(self) -> int:
+        if not self.array.ndim:
+            raise TypeError("len: a 0-dimensional tensor has no length")
+        return len(self.array)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self) -> bool:
+        if self.array.size != 1:
+            raise ValueError(f"bool: the truth of a tensor of shape {self.shape} is ambiguous; "
+                             f"use .any(), .all() or .item()")
+        return bool(self.array.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.array.dtype.kind not in "iub":
+            raise TypeError(f"index: want an integer tensor, got {self.dtype}")
+        return int(self.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
+
+    def __repr__(self) -> str:
+        body = np.array2string(self.array, separator=", ", prefix="tensor(", threshold=1000, precision=4)
+        extra = "" if self.dtype in (settings.default_dtype, np.int64, np.bool_) \
+            else f", dtype={self.dtype}"
+        if self.grad_fn is not None:
+            extra += f", grad_fn=<{self.grad_fn.name}>"
+        elif self._requires_grad:
+            extra += ", requires_grad=True"
+        return f"tensor({body}{extra})"
+
+    __hash__ = object.__hash__                     # by identity: == compares the elements
+
+    def __deepcopy__(self, memo: dict) -> Tensor:
+        if self.grad_fn is not None:
+            raise ValueError("deepcopy: only leaves can be copied with their place in the graph; "
+                             "use x.detach().clone() for the numbers, x.clone() inside the graph")
+        new = object.__new__(type(self))
+        memo[id(self)] = new
+        new.array, new.node = self.array.copy(), None
+        new._requires_grad = self._requires_grad
+        new.grad = None if self.grad is None else wrap(self.grad.array.copy())
+        return new
+
+    def __reduce__(self) -> Any:
+        if self.grad_fn is not None:
+            raise ValueError("pickle: this tensor has a history, which cannot be stored; "
+                             "use x.detach()")
+        return _unpickle, (type(self), self.array, self._requires_grad)
+
+    # in place
+
+    def become(self, result: Tensor) -> Tensor:
+        """The second half of every in-place operation: self takes the values of `result`.
+
+        Where no gradient is involved the numbers are written into self's own memory, and the write is
+        counted. Otherwise self also takes result's place in the graph. Then its memory is not touched:
+        other nodes may have saved it.
+
+        Raises: ValueError for a leaf that requires grad (its gradient would have nowhere to go), for
+        a view (what it views would not follow), or for another shape or dtype.
+        """
+        old, new = self.array, result.array
+        if new.shape != old.shape:
+            raise ValueError(f"in place: the result has shape {new.shape}, it does not fit the "
+                             f"tensor's own {old.shape}; write x = x + y instead of x += y")
+        if not np.can_cast(new.dtype, old.dtype, "same_kind"):
+            raise TypeError(f"in place: a result of {new.dtype} does not fit a tensor of {old.dtype}; "
+                            f"convert first, for example x = x.to({new.dtype})")
+        recorded = settings.grad_enabled and (self._requires_grad or result._requires_grad)
+        if not recorded:
+            np.copyto(old, new, casting="same_kind")
+            record_write(old)
+            return self
+        refuse_graph_write(self)
+        self.array, self.node, self._requires_grad = new, result.node, result._requires_grad
+        if new.dtype != old.dtype:
+            self.become(result.to(old.dtype))
+        return self
+
+
+def refuse_graph_write(x: Tensor) -> None:
+    """Raises where a recorded in-place operation on x could not be differentiated truly."""
+    if x._requires_grad and x.grad_fn is None:
+        raise ValueError("in place: this is a leaf that requires grad; changing it would lose its "
+                         "gradient. Update parameters under `with no_grad():`, or work on x.clone()")
+    if x.array.base is not None:
+        raise ValueError("in place: this tensor is a view (of a slice, reshape, ...), and what it views "
+                         "would not record the change. Write into the viewed tensor (x[i, j] = v "
+                         "instead of x[i][j] = v), or work on x.clone()")
+
+
+def _unpickle(cls: type[Tensor], array: ndarray, requires_grad: bool) -> Tensor:
+    new = object.__new__(cls)
+    new.array, new.node, new._requires_grad, new.grad = array, None, requires_grad, None
+    return new
+
+
+def wrap(array: Any, node: Node | None = None) -> Tensor:
+    """A Tensor around an array, which is not copied."""
+    t = Tensor.__new__(Tensor)
+    t.array = array if type(array) is ndarray else np.asarray(array)
+    t.node = node
+    t._requires_grad = node is not None
+    t.grad = None
+    return t
+
+
+def to_array(data: Any, dtype: Any = None, copy: bool = False) -> ndarray:
+    """An array of numbers from what a user may give: numbers, nested lists, arrays, Tensors."""
+    own_dtype = isinstance(data, (ndarray, np.generic, Tensor))
+    if isinstance(data, Tensor):
+        array = data.array
+    elif isinstance(data, (list, tuple)) and any(isinstance(d, Tensor) for d in data):
+        array = np.array([to_array(d) for d in data])
+    else:
+        try:
+            array = np.asarray(data)
+        except ValueError as error:
+            raise ValueError(f"tensor: the nested sequences have different lengths ({error})") from None
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"tensor: want numbers, got {type(data).__name__} of dtype {array.dtype}")
+    if dtype is None and not own_dtype and array.dtype.kind == "f":
+        dtype = settings.default_dtype
+    if dtype is not None:
+        return np.array(array, dtype=dtype, copy=True if copy else None)
+    return array.copy() if copy else array
+
+
+# --- Node ----------------------------------------------------------------------------------------
+
+class Node:
+    """One recorded operation: what ran, from which nodes, and what its derivative will need.
+
+    inputs: for each differentiable argument the Node that made it, None where no gradient is needed.
+    saved: the values that the rules asked for by name, in the order of `op.requests`; None once freed.
+    shape, dtype: of the result; gradients are brought to them. For several results: how many, None.
+    birth: its number on the engine's clock; inputs are always older than what is made of them.
+    """
+    __slots__ = ("op", "inputs", "saved", "shape", "dtype", "birth", "where", "hooks")
+
+    def __init__(self, op: Op | Place, inputs: tuple[Node | None, ...], saved: tuple | None,
+                 shape: Any, dtype: np.dtype | None, where: Where | None) -> None:
+        self.op = op
+        self.inputs = inputs
+        self.saved = saved
+        self.shape = shape
+        self.dtype = dtype
+        self.birth = now()
+        self.where = where
+        self.hooks: list[Callable] | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the operation."""
+        return self.op.name
+
+    def __repr__(self) -> str:
+        return f"<{self.name} at {describe(self.where)}>"
+
+
+class Leaf(Node):
+    """Where the gradient of a tensor that the user made arrives. It holds the tensor weakly."""
+    __slots__ = ("owner",)
+
+    def __init__(self, owner: Tensor) -> None:
+        super().__init__(LEAF, (), (), owner.array.shape, owner.array.dtype, None)
+        self.owner = weakref.ref(owner)
+
+
+class Place:
+    """In Node.op where a node is a place in the graph rather than an operation."""
+    rules: tuple = ()
+    joint = None
+    requests: tuple = ()
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+LEAF, PICK = Place("leaf"), Place("pick")
+
+
+def pick(node: Node, i: int, value: ndarray, where: Where | None) -> Node:
+    """The node of the i-th result of a node with several: a link is always to one node."""
+    return Node(PICK, (node,), (i,), value.shape, value.dtype, where)
+
+
+def leaf(tensor: Tensor) -> Leaf:
+    """Gives a tensor that requires grad the node that its first use needs."""
+    node = Leaf(tensor)
+    tensor.node = node
+    return node
+
+
+class HookHandle:
+    """Returned by register_hook: remove() takes the hook away again."""
+
+    def __init__(self, node: Node, hook: Callable) -> None:
+        self.node, self.hook = node, hook
+        node.hooks = [*(node.hooks or ()), hook]
+
+    def remove(self) -> None:
+        """Removes the hook; a second call does nothing."""
+        self.node.hooks = [h for h in self.node.hooks or () if h is not self.hook] or None
+
+
+# --- the reverse walk ----------------------------------------------------------------------------
+# A value that is used twice gets its gradient from both uses, and may hand it on only when both have
+# arrived. A naive recursion (each node at once calls its inputs) gets this wrong:
+#     a = x * 1;  b = a * 2;  y = a * b          # dy/dx = 4 x
+# it walks y -> a -> x with a part of a's gradient, then y -> b -> a -> x with the rest *plus* the part
+# that x has had already. So a node must wait until every node made from it is done. Nodes are numbered
+# at birth and inputs are older than what is made of them: youngest first is such an order.
+
+def backward(tensors: Sequence[Tensor], grad_tensors: Sequence[Any] | None = None,
+             retain_graph: bool | None = None, create_graph: bool = False,
+             inputs: Sequence[Tensor] | None = None) -> None:
+    """Adds the gradients of the tensors' sum to the `.grad` of the leaves; see Tensor.backward."""
+    targets = None if inputs is None else _nodes_of(inputs, "backward")
+    if targets is not None and any(type(n) is not Leaf for n in targets):
+        raise ValueError("backward: inputs must be leaves; use minigrad.grad() for other tensors")
+    _walk(tensors, grad_tensors, retain_graph, create_graph, targets, accumulate=True)
+
+
+def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
+         grad_outputs: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
+         allow_unused: bool = False) -> tuple[Tensor, ...]:
+    """The gradients of the outputs' sum with respect to the inputs; touches no `.grad`.
+
+    outputs, inputs: a Tensor or a sequence. grad_outputs: cotangents, like the outputs.
+    allow_unused: None for an input that the outputs do not depend on, instead of an error.
+    Returns one Tensor for each input, of its shape.
+
+    Raises: ValueError if an input needs no gradient or is not used; RuntimeError as backward.
+    """
+    outputs = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
+    inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    if grad_outputs is not None and (isinstance(grad_outputs, (Tensor, ndarray, float, int))):
+        grad_outputs = (grad_outputs,)
+    nodes = _nodes_of(inputs, "grad")
+    found = _walk(outputs, grad_outputs, retain_graph, create_graph, nodes, accumulate=False)
+    result = []
+    for i, node in enumerate(nodes):
+        g = found.get(node)
+        if g is None and not allow_unused:
+            raise ValueError(f"grad: the outputs do not depend on input {i} (shape {inputs[i].shape}); "
+                             "pass allow_unused=True to get None for it")
+        result.append(g if g is None or isinstance(g, Tensor) else wrap(g))
+    return tuple(result)
+
+
+def _nodes_of(inputs: Sequence[Tensor], caller: str) -> list[Node]:
+    for i, x in enumerate(inputs):
+        if not isinstance(x, Tensor) or not x._requires_grad:
+            raise ValueError(f"{caller}: input {i} does not require grad; make it a Tensor with "
+                             "requires_grad=True before it is used")
+    return [x.node or leaf(x) for x in inputs]
+
+
+def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_graph: bool | None,
+          create_graph: bool, targets: list[Node] | None, accumulate: bool) -> dict[Node, Any]:
+    """Runs the rules from the roots back to the leaves, or to the targets if these are given.
+
+    Arrays flow through the rules; Tensors under create_graph, so that the same rules record the graph
+    of the derivative. Returns {target: gradient} unless the gradients go to the leaves (accumulate).
+    """
+    retain = create_graph if retain_graph is None else retain_graph
+    grads: dict[Node, Any] = {}                    # gradients that have arrived and not been handed on
+    for i, root in enumerate(roots):
+        node = root.node or (leaf(root) if root._requires_grad else None)
+        if node is None or not root._requires_grad:
+            raise ValueError("backward: this tensor was not computed from anything that requires grad "
+                             "(or under no_grad), so there is nothing to differentiate")
+        g = _cotangent(root, None if cotangents is None else cotangents[i])
+        _add(grads, node, g if create_graph else g.array)
+    order = _youngest_first(grads)
+    wanted = None if targets is None else _leading_to(order, targets)
+    found: dict[Node, Any] = {}
+    stops = frozenset(targets or ())
+    before = settings.grad_enabled
+    settings.grad_enabled = create_graph
+    try:
+        for node in order:
+            g = grads.pop(node, None)
+            if g is None:                          # no gradient came this way
+                continue
+            if node.hooks is not None:
+                g = _call_hooks(node, g)
+            if node in stops and not accumulate:
+                found[node] = g
+            op = node.op
+            if op is LEAF:
+                if accumulate and (wanted is None or node in wanted):
+                    _accumulate(cast(Leaf, node), g)
+                continue
+            if wanted is not None and node not in wanted:
+                continue
+            saved, inputs = node.saved, node.inputs
+            if saved is None:
+                raise _freed(node)
+            if op is PICK:
+                parts = grads.setdefault(inputs[0], [None] * inputs[0].shape)    # type: ignore
+                old = parts[saved[0]]
+                parts[saved[0]] = g if old is None else old + g
+                continue
+            if writes.last > node.birth:
+                _check_not_overwritten(node)
+            if create_graph:
+                saved = _as_tensors(node)
+            for slot, rule, picked in op.rules:
+                link = inputs[slot]
+                if link is not None and (wanted is None or link in wanted):
+                    _add(grads, link, rule(g, *picked(saved)))
+            if op.joint is not None:
+                slots, rule, picked = op.joint
+                links = inputs if slots is None else [inputs[i] for i in slots]
+                if any(links):
+                    for link, part in zip(links, rule(g, *picked(saved)), strict=True):
+                        if link is not None and part is not None and (wanted is None or link in wanted):
+                            _add(grads, link, part)
+            if not retain and node.saved:          # torch: what saved nothing may be used again
+                node.saved, node.inputs = None, ()
+    finally:
+        settings.grad_enabled = before
+    return found
+
+
+def _youngest_first(roots: Iterable[Node]) -> list[Node]:
+    """All nodes that the roots were made from, each once, younger before older; no recursion."""
+    seen = set(roots)
+    stack = list(seen)
+    while stack:
+        for link in stack.pop().inputs:
+            if link is not None and link not in seen:
+                seen.add(link)
+                stack.append(link)
+    return sorted(seen, key=_birth, reverse=True)
+
+
+def _birth(node: Node) -> int:
+    return node.birth
+
+
+def _leading_to(order: list[Node], targets: list[Node]) -> set[Node]:
+    """The nodes from which a target can be reached: only their rules need to run."""
+    wanted = set(targets)
+    for node in reversed(order):                   # oldest first
+        if any(link in wanted for link in node.inputs):
+            wanted.add(node)
+    return wanted
+
+
+def _add(grads: dict[Node, Any], node: Node, g: Any) -> None:
+    """A gradient arrives at a node. The first is kept, others are added out of place."""
+    if g.shape != node.shape:
+        g = unbroadcast(g, node.shape)
+    if g.dtype is not node.dtype and g.dtype != node.dtype:
+        g = g.to(node.dtype) if isinstance(g, Tensor) else g.astype(node.dtype)
+    old = grads.get(node)
+    grads[node] = g if old is None else old + g
+
+
+def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
+    """Sums g over the dimensions along which a value of `shape` was repeated by broadcasting."""
+    lead = g.ndim - len(shape)
+    axes = (*range(lead), *(i + lead for i, n in enumerate(shape) if n == 1 != g.shape[i + lead]))
+    return g.sum(axes).reshape(shape)
+
+
+def _accumulate(node: Leaf, g: Any) -> None:
+    """Adds a complete gradient to the leaf's `.grad`; a gradient of its own, shared with nobody."""
+    tensor = node.owner()
+    if tensor is None:                             # nobody can ask for it any more
+        return
+    if tensor.grad is not None:
+        old = tensor.grad
+        tensor.grad = old + g if isinstance(g, Tensor) else wrap(old.array + g)
+    elif isinstance(g, Tensor):
+        tensor.grad = g
+    else:
+        # Rules may return g itself or a view of it. References: the caller's g, ours, the call's own.
+        shared = g.__class__ is not ndarray or g.base is not None or sys.getrefcount(g) > 3
+        tensor.grad = wrap(np.array(g) if shared else g)
+
+
+def _cotangent(root: Tensor, given: Any) -> Tensor:
+    if given is None:
+        if root.array.size != 1:
+            raise ValueError(f"backward: a tensor of shape {root.shape} has no single gradient to start "
+                             "from; reduce it (loss.mean(), loss.sum()) or pass gradient= of that shape")
+        return wrap(np.ones_like(root.array))
+    g = given if isinstance(given, Tensor) else wrap(to_array(given))
+    if g.shape != root.shape:
+        raise ValueError(f"backward: gradient has shape {g.shape}, the tensor {root.shape}; they must "
+                         "be equal")
+    return g if g.dtype == root.dtype else wrap(g.array.astype(root.dtype))
+
+
+def _call_hooks(node: Node, g: Any) -> Any:
+    plain = not isinstance(g, Tensor)
+    for hook in node.hooks or ():
+        new = hook(wrap(g) if not isinstance(g, Tensor) else g)
+        if new is not None:
+            if np.shape(new) != node.shape:
+                raise ValueError(f"hook: the gradient has shape {node.shape}, the hook returned "
+                                 f"{np.shape(new)}")
+            g = new if isinstance(new, Tensor) else wrap(to_array(new))
+    return g.array if plain and isinstance(g, Tensor) else g
+
+
+def _as_tensors(node: Node) -> list:
+    """The saved values with the arrays that were Tensors in their old place in the graph."""
+    op = node.op
+    links = dict(zip(op.linked, node.inputs)) if op.sequence is None else {}
+
+    def lift(name: str, value: Any) -> Any:
+        if name == op.sequence:
+            return tuple(wrap(v, n) for v, n in zip(value, node.inputs))
+        if name == "out":
+            if op.many:
+                return tuple(wrap(v, pick(node, i, v, node.where)) if v.dtype.kind == "f" else wrap(v)
+                             for i, v in enumerate(value))
+            return wrap(value, node)
+        if name in op.tensors and isinstance(value, ndarray):
+            return wrap(value, links.get(name))
+        return value
+    return [lift(name, value) for name, value in zip(op.requests, node.saved or ())]
+
+
+def _freed(node: Node) -> RuntimeError:
+    return RuntimeError(
+        f"backward: the values that '{node.name}' ({describe(node.where)}) saved were freed by an "
+        "earlier backward(). Pass retain_graph=True to that one to go through the graph twice; if a "
+        "state is carried from step to step, cut it off with .detach()")
+
+
+def _check_not_overwritten(node: Node) -> None:
+    for name, value in zip(node.op.requests, node.saved or ()):
+        for array in value if isinstance(value, tuple) else (value,):
+            place = writes.after(node.birth, array) if isinstance(array, ndarray) else None
+            if place is not None:
+                raise RuntimeError(
+                    f"backward: '{node.name}' ({describe(node.where)}) saved {name}, of shape "
+                    f"{array.shape}, for its derivative, but it was overwritten in place at "
+                    f"{describe(place[0])}. Write into a copy (x.clone()), or after backward()")

@@ -1,0 +1,82 @@
+"""Settings of the calling thread: is the graph recorded, and which dtype do Python floats become.
+
+Each thread has its own; a new thread starts with the defaults.
+"""
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import ContextDecorator
+from typing import Any
+
+import numpy as np
+
+class _Settings(threading.local):
+    """Thread-local state; the class attributes are what a new thread starts with."""
+    grad_enabled = True
+    default_dtype = np.dtype(np.float32)
+
+
+settings = _Settings()
+
+
+class set_grad_enabled(ContextDecorator):
+    """Context manager, decorator or plain call that switches recording on or off (torch's name)."""
+
+    def __init__(self, mode: bool) -> None:
+        self.before = [settings.grad_enabled]
+        self.mode = settings.grad_enabled = bool(mode)
+
+    def __enter__(self) -> None:
+        settings.grad_enabled = self.mode
+
+    def __exit__(self, *exc: object) -> None:
+        settings.grad_enabled = self.before[0]
+
+
+class _GradMode(ContextDecorator):
+    """Switches recording for a `with` block or, as a decorator, for each call of a function."""
+    mode: bool
+
+    def __new__(cls, function: Callable | None = None) -> Any:
+        self = super().__new__(cls)
+        self.before = []
+        return self if function is None else self(function)      # `@no_grad` without parentheses
+
+    def __init__(self, function: Callable | None = None) -> None:
+        self.before: list[bool]                                  # a stack: one instance may nest
+
+    def __enter__(self) -> None:
+        self.before.append(settings.grad_enabled)
+        settings.grad_enabled = self.mode
+
+    def __exit__(self, *exc: object) -> None:
+        settings.grad_enabled = self.before.pop()
+
+
+class no_grad(_GradMode):
+    """`with no_grad():` operations record nothing, their results need no gradient."""
+    mode = False
+
+
+class enable_grad(_GradMode):
+    """`with enable_grad():` records again inside a `no_grad` block."""
+    mode = True
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations on this thread are recorded."""
+    return settings.grad_enabled
+
+
+def set_default_dtype(dtype: Any) -> None:
+    """The dtype of tensors made from Python floats on this thread: float32 (default) or float64."""
+    dtype = np.dtype(dtype)
+    if dtype.kind != "f":
+        raise TypeError(f"set_default_dtype: want a floating dtype such as float32, got {dtype}")
+    settings.default_dtype = dtype
+
+
+def get_default_dtype() -> np.dtype:
+    """The dtype of tensors made from Python floats on this thread."""
+    return settings.default_dtype

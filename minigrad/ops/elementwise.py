@@ -1,0 +1,492 @@
+"""Functions of single elements, with broadcasting: arithmetic, comparison, powers, the unary functions.
+
+The file to read after `engine.py`: each block is a function of arrays and, under it, its derivative.
+`g` is the gradient of the result; a rule returns the gradient of its argument, and the engine sums it
+over the dimensions along which the argument was repeated. Not here: activations (`activation.py`).
+"""
+from __future__ import annotations
+
+import numpy as np
+
+from ..engine import Tensor
+from ..op import Op, composite, op
+
+
+def _broadcast_error(op: Op, error: Exception, *args: object) -> Exception:
+    """NumPy's broadcasting error, with the dimension that does not fit and the likely fix."""
+    shapes = {name: np.shape(x) for name, x in zip(op.parameters, args)   # type: ignore[call-overload]
+              if isinstance(x, np.ndarray)}
+    if "broadcast" not in str(error):
+        return type(error)(f"{op.name}: {error}")
+    (a, s), (b, t) = [*shapes.items()][-2:]
+    at = next(i for i in range(-1, -min(len(s), len(t)) - 1, -1)
+              if s[i] != t[i] and 1 not in (s[i], t[i]))
+    fix = f"; {b}.reshape({(*t, 1)}) lines up with the first dimension" \
+        if len(t) == 1 and len(s) > 1 and s[0] == t[0] else ""
+    return ValueError(f"{op.name}: {a} {s} and {b} {t} do not broadcast: dimension {at} is {s[at]} "
+                      f"against {t[at]}, want equal sizes or 1{fix}")
+
+
+def _pair(r):                                      # what every function of two arguments must survive
+    return [(r(3, 4), r(3, 4)), (r(2, 3, 4), r(4)), (r(3, 1), r(1, 4)), (r(3), 2.5), (-0.5, r(3))]
+
+
+# --- arithmetic ----------------------------------------------------------------------------------
+
+@op(samples=_pair, ref=np.add, explain=_broadcast_error)
+def add(input: Tensor, other: Tensor | float) -> Tensor:
+    """input + other, elementwise with broadcasting."""
+    return input + other
+add.vjp(input=lambda g: g, other=lambda g: g)
+
+
+@op(samples=_pair, ref=np.subtract, explain=_broadcast_error)
+def sub(input: Tensor, other: Tensor | float) -> Tensor:
+    """input - other, elementwise with broadcasting."""
+    return input - other
+sub.vjp(input=lambda g: g, other=lambda g: -g)
+
+
+@op(samples=_pair, ref=np.multiply, explain=_broadcast_error)
+def mul(input: Tensor, other: Tensor | float) -> Tensor:
+    """input * other, elementwise with broadcasting."""
+    return input * other
+mul.vjp(input=lambda g, other: g * other,
+        other=lambda g, input: g * input)
+
+
+@op(samples=lambda r: [(a, np.sign(b) * (0.5 + np.abs(b))) for a, b in _pair(r)],
+    ref=np.true_divide, explain=_broadcast_error)
+def div(input: Tensor, other: Tensor | float) -> Tensor:
+    """input / other, elementwise with broadcasting; integers become the default float dtype."""
+    return input / other
+div.vjp(input=lambda g, other: g / other,
+        other=lambda g, other, out: -g * out / other)
+
+
+@op(samples=lambda r: [(r(3, 4),)], ref=np.negative)
+def neg(input: Tensor) -> Tensor:
+    """-input."""
+    return -input
+neg.vjp(input=lambda g: -g)
+
+
+def _pow_input(g, input, other):
+    if isinstance(other, (int, float)):
+        return g * (other * input ** (other - 1)) if other else g * 0.0
+    return where(other == 0, 0.0, g * (other * pow(input, other - 1)))    # 0 ** 0 is constant 1 in input
+
+
+@op(samples=lambda r: [(r.between(0.5, 2, 3, 4), r(3, 4)), (r.between(0.5, 2, 3, 1), r(4)),
+                       (r(3), 2), (r(3), 3.0), (r.between(0.5, 2, 3), -0.5), (2.0, r(3))],
+    ref=np.power, explain=_broadcast_error)
+def pow(input: Tensor | float, exponent: Tensor | float) -> Tensor:
+    """input ** exponent, elementwise with broadcasting. The gradient of the exponent is 0 at input 0."""
+    return input ** exponent
+pow.vjp(input=lambda g, input, exponent: _pow_input(g, input, exponent),
+        exponent=lambda g, input, out: where(out == 0, 0.0, g * out * log(where(out == 0, 1.0, input))))
+
+
+@op(samples=lambda r: [(r(3, 4), 2.5), (r(3), r.between(0.5, 2, 3))], ref=np.remainder,
+    explain=_broadcast_error)
+def remainder(input: Tensor | float, other: Tensor | float) -> Tensor:
+    """input - floor(input / other) * other: Python's %, with the sign of `other`."""
+    return np.remainder(input, other)
+remainder.vjp(input=lambda g: g,
+              other=lambda g, input, other: -g * floor(input / other))
+
+
+@op(samples=lambda r: [(r(3, 4), 0.3), (r(3), r.between(0.5, 2, 3))], ref=np.floor_divide,
+    explain=_broadcast_error)
+def floor_divide(input: Tensor | float, other: Tensor | float) -> Tensor:
+    """floor(input / other): Python's //. Not differentiable: the result needs no gradient."""
+    return np.floor_divide(input, other)
+
+
+# --- comparison: booleans, which have no gradient ------------------------------------------------
+
+def _equal_pairs(r):
+    a = r.integers(3, 4, 5)
+    return [(a, r.integers(3, 4, 5)), (r(3, 4), r(4)), (a, 1)]
+
+
+@op(samples=_equal_pairs, ref=np.equal, explain=_broadcast_error)
+def eq(input: Tensor, other: Tensor | float) -> Tensor:
+    """input == other, elementwise."""
+    return np.equal(input, other)
+
+
+@op(samples=_equal_pairs, ref=np.not_equal, explain=_broadcast_error)
+def ne(input: Tensor, other: Tensor | float) -> Tensor:
+    """input != other, elementwise."""
+    return np.not_equal(input, other)
+
+
+@op(samples=_equal_pairs, ref=np.less, explain=_broadcast_error)
+def lt(input: Tensor, other: Tensor | float) -> Tensor:
+    """input < other, elementwise."""
+    return np.less(input, other)
+
+
+@op(samples=_equal_pairs, ref=np.less_equal, explain=_broadcast_error)
+def le(input: Tensor, other: Tensor | float) -> Tensor:
+    """input <= other, elementwise."""
+    return np.less_equal(input, other)
+
+
+@op(samples=_equal_pairs, ref=np.greater, explain=_broadcast_error)
+def gt(input: Tensor, other: Tensor | float) -> Tensor:
+    """input > other, elementwise."""
+    return np.greater(input, other)
+
+
+@op(samples=_equal_pairs, ref=np.greater_equal, explain=_broadcast_error)
+def ge(input: Tensor, other: Tensor | float) -> Tensor:
+    """input >= other, elementwise."""
+    return np.greater_equal(input, other)
+
+
+def _bools(r):
+    return [(r.mask(3, 4), r.mask(4))]
+
+
+@op(samples=_bools, ref=np.logical_and, explain=_broadcast_error)
+def logical_and(input: Tensor, other: Tensor) -> Tensor:
+    """Whether both are true (not zero), elementwise."""
+    return np.logical_and(input, other)
+
+
+@op(samples=_bools, ref=np.logical_or, explain=_broadcast_error)
+def logical_or(input: Tensor, other: Tensor) -> Tensor:
+    """Whether one is true (not zero), elementwise."""
+    return np.logical_or(input, other)
+
+
+@op(samples=_bools, ref=np.logical_xor, explain=_broadcast_error)
+def logical_xor(input: Tensor, other: Tensor) -> Tensor:
+    """Whether exactly one is true (not zero), elementwise."""
+    return np.logical_xor(input, other)
+
+
+@op(samples=lambda r: [(r.mask(3, 4),), (r.integers(2, 5),)], ref=np.logical_not)
+def logical_not(input: Tensor) -> Tensor:
+    """Whether the element is false (zero)."""
+    return np.logical_not(input)
+
+
+@op(samples=lambda r: [(r.mask(3, 4),), (r.integers(9, 5),)], ref=np.invert)
+def bitwise_not(input: Tensor) -> Tensor:
+    """~input: the opposite of a boolean, the flipped bits of an integer."""
+    return ~input
+
+
+@op(samples=lambda r: [(r.mask(3, 4), r.mask(4)), (r.integers(9, 5), 6)], ref=np.bitwise_and)
+def bitwise_and(input: Tensor, other: Tensor | int) -> Tensor:
+    """input & other, for booleans and integers."""
+    return input & other
+
+
+@op(samples=lambda r: [(r.mask(3, 4), r.mask(4)), (r.integers(9, 5), 6)], ref=np.bitwise_or)
+def bitwise_or(input: Tensor, other: Tensor | int) -> Tensor:
+    """input | other, for booleans and integers."""
+    return input | other
+
+
+@op(samples=lambda r: [(np.array([0.0, np.nan, np.inf, -np.inf]),)], ref=np.isnan)
+def isnan(input: Tensor) -> Tensor:
+    """Whether the element is not a number."""
+    return np.isnan(input)
+
+
+@op(samples=lambda r: [(np.array([0.0, np.nan, np.inf, -np.inf]),)], ref=np.isinf)
+def isinf(input: Tensor) -> Tensor:
+    """Whether the element is an infinity."""
+    return np.isinf(input)
+
+
+@op(samples=lambda r: [(np.array([0.0, np.nan, np.inf, -np.inf]),)], ref=np.isfinite)
+def isfinite(input: Tensor) -> Tensor:
+    """Whether the element is neither an infinity nor not a number."""
+    return np.isfinite(input)
+
+
+# --- choosing between elements -------------------------------------------------------------------
+
+@op(samples=lambda r: [(r.mask(3, 4), r(3, 4), r(3, 4)), (r.mask(4), r(3, 1), 0.0),
+                       (r.mask(3, 1), 1.5, r(4))],
+    ref=np.where, explain=_broadcast_error)
+def where(condition: Tensor, input: Tensor | float, other: Tensor | float) -> Tensor:
+    """input where condition is true, else other; all three broadcast."""
+    return np.where(condition, input, other)
+where.vjp(input=lambda g, condition: where(condition, g, 0.0),
+          other=lambda g, condition: where(condition, 0.0, g))
+
+
+def _apart(r):
+    a, b = np.split(r.apart(2, 3, 4), 2)
+    return [(a[0], b[0]), (a[0], b[0, 0]), (a[0], 0.0)]
+
+
+@op(samples=_apart, ref=np.maximum, explain=_broadcast_error)
+def maximum(input: Tensor, other: Tensor | float) -> Tensor:
+    """The larger of two elements. Where they are equal, each gets half of the gradient (as in torch)."""
+    return np.maximum(input, other)
+maximum.vjp(input=lambda g, input, other: _to_winner(g, input > other, input == other),
+            other=lambda g, input, other: _to_winner(g, other > input, input == other))
+
+
+@op(samples=_apart, ref=np.minimum, explain=_broadcast_error)
+def minimum(input: Tensor, other: Tensor | float) -> Tensor:
+    """The smaller of two elements. Where they are equal, each gets half of the gradient (as in torch)."""
+    return np.minimum(input, other)
+minimum.vjp(input=lambda g, input, other: _to_winner(g, input < other, input == other),
+            other=lambda g, input, other: _to_winner(g, other < input, input == other))
+
+
+def _to_winner(g, won, tied):
+    return where(tied, 0.5 * g, where(won, g, 0.0))
+
+
+def _clamp_door(input, min, max):
+    if min is None and max is None:
+        raise ValueError("clamp: want at least one of min and max, got neither")
+    for name, bound in (("min", min), ("max", max)):
+        if bound is not None and not isinstance(bound, (int, float, np.number)):
+            raise TypeError(f"clamp: {name} must be a number, got {type(bound).__name__}; for bounds "
+                            "that are tensors use maximum(x, low) and minimum(x, high)")
+    return input, min, max
+
+
+@op(samples=lambda r: [(r.apart(3, 4), -0.3, 0.4), (r.apart(3, 4), None, 0.2),
+                       (r.apart(3, 4), -0.2)],
+    ref=lambda x, min=None, max=None: np.clip(x, min, max), door=_clamp_door)
+def clamp(input: Tensor, min: float | None = None, max: float | None = None) -> Tensor:
+    """Elements below `min` become min, above `max` become max. At a bound the gradient passes.
+
+    Raises: ValueError if neither bound is given; TypeError if one is not a number.
+    """
+    return np.clip(input, min, max)
+clamp.vjp(input=lambda g, input, min, max: where(_inside(input, min, max), g, 0.0))
+
+
+def _inside(x, low, high):
+    inside = x == x if low is None else x >= low
+    return inside if high is None else inside & (x <= high)
+
+
+# --- unary functions -----------------------------------------------------------------------------
+
+@op(samples=lambda r: [(r.apart(3, 4),)], ref=np.absolute)
+def abs(input: Tensor) -> Tensor:
+    """|input|. The gradient at 0 is 0."""
+    return np.absolute(input)
+abs.vjp(input=lambda g, input: g * sign(input))
+
+
+@op(samples=lambda r: [(r(3, 4),)], ref=np.exp)
+def exp(input: Tensor) -> Tensor:
+    """e ** input."""
+    return np.exp(input)
+exp.vjp(input=lambda g, out: g * out)
+
+
+@op(samples=lambda r: [(r(3, 4),)], ref=np.exp2)
+def exp2(input: Tensor) -> Tensor:
+    """2 ** input."""
+    return np.exp2(input)
+exp2.vjp(input=lambda g, out: g * (out * _LN2))
+
+
+@op(samples=lambda r: [(r(3, 4),)], ref=np.expm1)
+def expm1(input: Tensor) -> Tensor:
+    """e ** input - 1, exact for small input."""
+    return np.expm1(input)
+expm1.vjp(input=lambda g, out: g * (out + 1.0))
+
+
+@op(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=np.log)
+def log(input: Tensor) -> Tensor:
+    """The natural logarithm."""
+    return np.log(input)
+log.vjp(input=lambda g, input: g / input)
+
+
+@op(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=np.log2)
+def log2(input: Tensor) -> Tensor:
+    """The logarithm to base 2."""
+    return np.log2(input)
+log2.vjp(input=lambda g, input: g / (input * _LN2))
+
+
+@op(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=np.log10)
+def log10(input: Tensor) -> Tensor:
+    """The logarithm to base 10."""
+    return np.log10(input)
+log10.vjp(input=lambda g, input: g / (input * _LN10))
+
+
+@op(samples=lambda r: [(r.between(-0.5, 2, 3, 4),)], ref=np.log1p)
+def log1p(input: Tensor) -> Tensor:
+    """log(1 + input), exact for small input."""
+    return np.log1p(input)
+log1p.vjp(input=lambda g, input: g / (input + 1.0))
+
+
+@op(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=np.sqrt)
+def sqrt(input: Tensor) -> Tensor:
+    """The square root. The gradient at 0 is infinite, as in mathematics and in torch."""
+    return np.sqrt(input)
+sqrt.vjp(input=lambda g, out: g / (out * 2.0))
+
+
+@op(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=lambda x: x ** -0.5)
+def rsqrt(input: Tensor) -> Tensor:
+    """1 / sqrt(input)."""
+    return 1.0 / np.sqrt(input)
+rsqrt.vjp(input=lambda g, out: g * (out * out * out * -0.5))
+
+
+@op(samples=lambda r: [(r(3, 4),)], ref=np.square)
+def square(input: Tensor) -> Tensor:
+    """input ** 2."""
+    return np.square(input)
+square.vjp(input=lambda g, input: g * (input * 2.0))
+
+
+@op(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=lambda x: x ** -1.0)
+def reciprocal(input: Tensor) -> Tensor:
+    """1 / input."""
+    return 1.0 / input
+reciprocal.vjp(input=lambda g, out: -g * out * out)
+
+
+@op(samples=lambda r: [(r(3, 4),)], ref=np.sin)
+def sin(input: Tensor) -> Tensor:
+    """The sine, input in radians."""
+    return np.sin(input)
+sin.vjp(input=lambda g, input: g * cos(input))
+
+
+@op(samples=lambda r: [(r(3, 4),)], ref=np.cos)
+def cos(input: Tensor) -> Tensor:
+    """The cosine, input in radians."""
+    return np.cos(input)
+cos.vjp(input=lambda g, input: -g * sin(input))
+
+
+@op(samples=lambda r: [(r.between(-1, 1, 3, 4),)], ref=np.tan)
+def tan(input: Tensor) -> Tensor:
+    """The tangent, input in radians."""
+    return np.tan(input)
+tan.vjp(input=lambda g, out: g * (out * out + 1.0))
+
+
+@op(samples=lambda r: [(r.between(-0.8, 0.8, 3, 4),)], ref=np.arcsin)
+def asin(input: Tensor) -> Tensor:
+    """The inverse sine, in radians."""
+    return np.arcsin(input)
+asin.vjp(input=lambda g, input: g * rsqrt(1.0 - input * input))
+
+
+@op(samples=lambda r: [(r.between(-0.8, 0.8, 3, 4),)], ref=np.arccos)
+def acos(input: Tensor) -> Tensor:
+    """The inverse cosine, in radians."""
+    return np.arccos(input)
+acos.vjp(input=lambda g, input: -g * rsqrt(1.0 - input * input))
+
+
+@op(samples=lambda r: [(r(3, 4),)], ref=np.arctan)
+def atan(input: Tensor) -> Tensor:
+    """The inverse tangent, in radians."""
+    return np.arctan(input)
+atan.vjp(input=lambda g, input: g / (input * input + 1.0))
+
+
+@op(samples=lambda r: [(r(3, 4), r(3, 4)), (r(3, 4), r(4))], ref=np.arctan2, explain=_broadcast_error)
+def atan2(input: Tensor, other: Tensor) -> Tensor:
+    """The angle of the point (other, input) in radians, from -pi to pi."""
+    return np.arctan2(input, other)
+atan2.vjp(input=lambda g, input, other: g * other / (input * input + other * other),
+          other=lambda g, input, other: -g * input / (input * input + other * other))
+
+
+@op(samples=lambda r: [(r(3, 4),)], ref=np.sinh)
+def sinh(input: Tensor) -> Tensor:
+    """The hyperbolic sine."""
+    return np.sinh(input)
+sinh.vjp(input=lambda g, input: g * cosh(input))
+
+
+@op(samples=lambda r: [(r(3, 4),)], ref=np.cosh)
+def cosh(input: Tensor) -> Tensor:
+    """The hyperbolic cosine."""
+    return np.cosh(input)
+cosh.vjp(input=lambda g, input: g * sinh(input))
+
+
+@op(samples=lambda r: [(r(3, 4),)], ref=np.arcsinh)
+def asinh(input: Tensor) -> Tensor:
+    """The inverse hyperbolic sine."""
+    return np.arcsinh(input)
+asinh.vjp(input=lambda g, input: g * rsqrt(input * input + 1.0))
+
+
+@op(samples=lambda r: [(r.between(1.5, 3, 3, 4),)], ref=np.arccosh)
+def acosh(input: Tensor) -> Tensor:
+    """The inverse hyperbolic cosine."""
+    return np.arccosh(input)
+acosh.vjp(input=lambda g, input: g * rsqrt(input * input - 1.0))
+
+
+@op(samples=lambda r: [(r.between(-0.8, 0.8, 3, 4),)], ref=np.arctanh)
+def atanh(input: Tensor) -> Tensor:
+    """The inverse hyperbolic tangent."""
+    return np.arctanh(input)
+atanh.vjp(input=lambda g, input: g / (1.0 - input * input))
+
+
+# --- steps: constant between their jumps, so the gradient is 0 ------------------------------------
+
+@op(samples=lambda r: [(r.apart(3, 4),)], ref=np.sign, flat=True)
+def sign(input: Tensor) -> Tensor:
+    """-1, 0 or 1."""
+    return np.sign(input)
+sign.vjp(input=lambda g: g * 0.0)
+
+
+@op(samples=lambda r: [(r.apart(3, 4),)], ref=np.floor, flat=True)
+def floor(input: Tensor) -> Tensor:
+    """The largest integer that is not larger."""
+    return np.floor(input)
+floor.vjp(input=lambda g: g * 0.0)
+
+
+@op(samples=lambda r: [(r.apart(3, 4),)], ref=np.ceil, flat=True)
+def ceil(input: Tensor) -> Tensor:
+    """The smallest integer that is not smaller."""
+    return np.ceil(input)
+ceil.vjp(input=lambda g: g * 0.0)
+
+
+@op(samples=lambda r: [(r.apart(3, 4),)], ref=np.trunc, flat=True)
+def trunc(input: Tensor) -> Tensor:
+    """The integer part."""
+    return np.trunc(input)
+trunc.vjp(input=lambda g: g * 0.0)
+
+
+@op(samples=lambda r: [(r.apart(3, 4, gap=0.17),), (r.apart(3, 4, gap=0.17), {"decimals": 1})],
+    ref=np.round, flat=True)
+def round(input: Tensor, *, decimals: int = 0) -> Tensor:
+    """The nearest integer (or number with `decimals` decimals); halves go to the even one."""
+    return np.round(input, decimals)
+round.vjp(input=lambda g: g * 0.0)
+
+
+@composite(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=lambda x: x - np.trunc(x))
+def frac(input: Tensor) -> Tensor:
+    """The part after the decimal point: input - trunc(input)."""
+    return input - trunc(input)
+
+
+_LN2, _LN10 = float(np.log(2.0)), float(np.log(10.0))
