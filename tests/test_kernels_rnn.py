@@ -35,7 +35,7 @@ def quiet():
 
 def make(shape, dtype, seed=0):
     """z, h0, w, d: w small enough that neither direction of time explodes."""
-    steps, batch, width = shape
+    _, batch, width = shape
     rng = np.random.default_rng([seed, *shape])
     z = rng.standard_normal(shape)
     h0 = rng.standard_normal((batch, width))

@@ -53,7 +53,7 @@ def _block_dot(x, y):
 @jit
 def _row_sum(x):
     """sum_k x_k in float64: a float32 row of 50,000 numbers loses nothing to its length."""
-    total = 0.0
+    total = np.float64(0)
     for k in range(0, x.shape[0], _BLOCK):
         total += _block_sum(x[k : k + _BLOCK])
     return total
@@ -61,7 +61,7 @@ def _row_sum(x):
 
 @jit
 def _row_dot(x, y):
-    total = 0.0
+    total = np.float64(0)
     for k in range(0, x.shape[0], _BLOCK):
         total += _block_dot(x[k : k + _BLOCK], y[k : k + _BLOCK])
     return total
@@ -84,7 +84,7 @@ def _block_sum_exp(x, shift):
 @jit
 def _row_log_sum_exp(x, shift):
     """log sum_k exp(x_k - shift), in float64."""
-    total = 0.0
+    total = np.float64(0)
     for k in range(0, x.shape[0], _BLOCK):
         total += _block_sum_exp(x[k : k + _BLOCK], shift)
     return np.log(total)
@@ -154,7 +154,7 @@ def _block_weighted_gap(x, weight, m):
 @jit
 def _row_weighted_gap(x, weight, m):
     """sum_k w_k (m - x_k), in float64."""
-    total = 0.0
+    total = np.float64(0)
     for k in range(0, x.shape[0], _BLOCK):
         part = slice(k, k + _BLOCK)
         total += _block_weighted_gap(x[part], weight[part], m)
