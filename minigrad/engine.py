@@ -1,8 +1,9 @@
-"""The engine: a Tensor remembers the operation that made it; backward() walks these memories in reverse.
+"""The engine: a Tensor remembers what made it; backward() walks these memories in reverse.
 
-Read this file first, from top to bottom: Tensor (an array and a link to its history), Node (one step
-of the history), then the reverse walk. Next: `op.py` (what an operation is), `ops/elementwise.py`.
-Not in this file: any particular operation or derivative (`ops/`), any loop over numbers (`kernels/`).
+Read this file first, from top to bottom: Tensor (an array and a link to its history), Node (one
+step of the history), then the reverse walk. Next: `op.py` (what an operation is) and
+`ops/elementwise.py`. Not in this file: any particular operation or derivative (`ops/`), any loop
+over numbers (`kernels/`).
 """
 from __future__ import annotations
 
@@ -15,11 +16,12 @@ import numpy as np
 from numpy import ndarray
 
 from .modes import settings
-from .writes import Where, describe, memory_owner, now, record_write, writes
+from .writes import Where, describe, now, record_write, writes
 
 if TYPE_CHECKING:
     from .op import Op
-    # The methods that are operations (x + y, x.sum(), ...): ops/__init__.py lists and attaches them.
+
+    # The methods that are operations (x + y, x.sum(), ...): ops/__init__.py attaches them.
     from .ops import TensorMethods
 else:
     class TensorMethods:
@@ -41,8 +43,8 @@ class Tensor(TensorMethods):
         requires_grad: whether operations on this tensor are recorded.
         grad_fn: the Node that made this tensor, None for a leaf.
     """
-    # array: the numbers. node: the step that made them (for a leaf: where its gradient arrives, made
-    # at first use). No node points back at the tensor it made, so there are no reference cycles.
+    # array: the numbers. node: the step that made them (for a leaf: where its gradient arrives,
+    # made at first use). No node points back at the tensor it made: there are no cycles.
     __slots__ = ("array", "node", "_requires_grad", "grad", "__weakref__")
     array: ndarray
     node: Node | None
@@ -129,8 +131,8 @@ class Tensor(TensorMethods):
             raise TypeError(f"requires_grad: only floating tensors have gradients, this one is "
                             f"{self.array.dtype}; convert it first: x.float() or dtype=float32")
         if not value and self.grad_fn is not None:
-            raise ValueError("requires_grad: this tensor is the result of an operation, it cannot be "
-                             "cut off from its inputs; use x.detach() to get a tensor that is")
+            raise ValueError("requires_grad: this tensor is the result of an operation and cannot "
+                             "be cut off from its inputs; use x.detach() to get one that is")
         self._requires_grad = bool(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
@@ -160,7 +162,8 @@ class Tensor(TensorMethods):
         Raises: ValueError if self has several elements and no gradient is given, or needs no
         gradient; RuntimeError if the graph was freed or a saved value was overwritten.
         """
-        backward([self], None if gradient is None else [gradient], retain_graph, create_graph, inputs)
+        backward([self], None if gradient is None else [gradient], retain_graph, create_graph,
+                 inputs)
 
     def detach(self) -> Tensor:
         """A tensor with the same memory and no history."""
@@ -198,7 +201,7 @@ class Tensor(TensorMethods):
         """Keeps `.grad` for this tensor although it is not a leaf."""
         if self.grad_fn is None:
             return
-        me = weakref.ref(self)                     # weak: the node must not keep its own result alive
+        me = weakref.ref(self)                     # the node must not keep its own result alive
 
         def keep(g: Tensor) -> None:
             tensor = me()
@@ -218,8 +221,9 @@ class Tensor(TensorMethods):
     def item(self) -> Any:
         """The value of a one-element tensor as a Python number."""
         if self.array.size != 1:
-            raise ValueError(f"item: want a tensor with one element, this one has shape {self.shape} "
-                             f"= {self.array.size} elements; reduce it first (sum, mean) or use tolist()")
+            raise ValueError(f"item: want a tensor with one element, this one has shape "
+                             f"{self.shape} = {self.array.size} elements; reduce it first (sum, "
+                             f"mean) or use tolist()")
         return self.array.item()
 
     def tolist(self) -> Any:
@@ -268,7 +272,8 @@ class Tensor(TensorMethods):
         return format(self.item(), spec) if spec else str(self)
 
     def __repr__(self) -> str:
-        body = np.array2string(self.array, separator=", ", prefix="tensor(", threshold=1000, precision=4)
+        body = np.array2string(self.array, separator=", ", prefix="tensor(", threshold=1000,
+                               precision=4)
         extra = "" if self.dtype in (settings.default_dtype, np.int64, np.bool_) \
             else f", dtype={self.dtype}"
         if self.grad_fn is not None:
@@ -301,20 +306,21 @@ class Tensor(TensorMethods):
     def become(self, result: Tensor) -> Tensor:
         """The second half of every in-place operation: self takes the values of `result`.
 
-        Where no gradient is involved the numbers are written into self's own memory, and the write is
-        counted. Otherwise self also takes result's place in the graph. Then its memory is not touched:
-        other nodes may have saved it.
+        Where no gradient is involved the numbers are written into self's own memory, and the write
+        is counted. Otherwise self also takes result's place in the graph. Then its memory is not
+        touched: other nodes may have saved it.
 
-        Raises: ValueError for a leaf that requires grad (its gradient would have nowhere to go), for
-        a view (what it views would not follow), or for another shape or dtype.
+        Raises: ValueError for a leaf that requires grad (its gradient would have nowhere to go),
+        for a view (what it views would not follow), or for another shape; TypeError for a dtype
+        that does not fit.
         """
         old, new = self.array, result.array
         if new.shape != old.shape:
             raise ValueError(f"in place: the result has shape {new.shape}, it does not fit the "
                              f"tensor's own {old.shape}; write x = x + y instead of x += y")
         if not np.can_cast(new.dtype, old.dtype, "same_kind"):
-            raise TypeError(f"in place: a result of {new.dtype} does not fit a tensor of {old.dtype}; "
-                            f"convert first, for example x = x.to({new.dtype})")
+            raise TypeError(f"in place: a result of {new.dtype} does not fit a tensor of "
+                            f"{old.dtype}; convert first, for example x = x.to({new.dtype})")
         recorded = settings.grad_enabled and (self._requires_grad or result._requires_grad)
         if not recorded:
             np.copyto(old, new, casting="same_kind")
@@ -331,11 +337,11 @@ def refuse_graph_write(x: Tensor) -> None:
     """Raises where a recorded in-place operation on x could not be differentiated truly."""
     if x._requires_grad and x.grad_fn is None:
         raise ValueError("in place: this is a leaf that requires grad; changing it would lose its "
-                         "gradient. Update parameters under `with no_grad():`, or work on x.clone()")
+                         "gradient. Update it under `with no_grad():`, or work on x.clone()")
     if x.array.base is not None:
-        raise ValueError("in place: this tensor is a view (of a slice, reshape, ...), and what it views "
-                         "would not record the change. Write into the viewed tensor (x[i, j] = v "
-                         "instead of x[i][j] = v), or work on x.clone()")
+        raise ValueError("in place: this tensor is a view (a slice, a reshape, ...), and what it "
+                         "views would not record the change. Write into the viewed tensor "
+                         "(x[i, j] = v instead of x[i][j] = v), or work on x.clone()")
 
 
 def _unpickle(cls: type[Tensor], array: ndarray, requires_grad: bool) -> Tensor:
@@ -365,7 +371,8 @@ def to_array(data: Any, dtype: Any = None, copy: bool = False) -> ndarray:
         try:
             array = np.asarray(data)
         except ValueError as error:
-            raise ValueError(f"tensor: the nested sequences have different lengths ({error})") from None
+            raise ValueError(f"tensor: the nested sequences have different lengths ({error})"
+                             ) from None
     if array.dtype.kind not in "fiub":
         raise TypeError(f"tensor: want numbers, got {type(data).__name__} of dtype {array.dtype}")
     if dtype is None and not own_dtype and array.dtype.kind == "f":
@@ -380,8 +387,10 @@ def to_array(data: Any, dtype: Any = None, copy: bool = False) -> ndarray:
 class Node:
     """One recorded operation: what ran, from which nodes, and what its derivative will need.
 
-    inputs: for each differentiable argument the Node that made it, None where no gradient is needed.
-    saved: the values that the rules asked for by name, in the order of `op.requests`; None once freed.
+    inputs: for each differentiable argument the Node that made it, None where no gradient is
+        needed.
+    saved: the values that the rules asked for by name, in the order of `op.requests`; None once
+        freed.
     shape, dtype: of the result; gradients are brought to them. For several results: how many, None.
     birth: its number on the engine's clock; inputs are always older than what is made of them.
     """
@@ -454,12 +463,14 @@ class HookHandle:
 
 
 # --- the reverse walk ----------------------------------------------------------------------------
-# A value that is used twice gets its gradient from both uses, and may hand it on only when both have
-# arrived. A naive recursion (each node at once calls its inputs) gets this wrong:
-#     a = x * 1;  b = a * 2;  y = a * b          # dy/dx = 4 x
-# it walks y -> a -> x with a part of a's gradient, then y -> b -> a -> x with the rest *plus* the part
-# that x has had already. So a node must wait until every node made from it is done. Nodes are numbered
-# at birth and inputs are older than what is made of them: youngest first is such an order.
+# A value that is used twice gets its gradient from both uses, and may hand it on only when both
+# have arrived. A naive recursion (each node at once calls its inputs) gets this wrong:
+#     a = x * 1
+#     b = a * 2
+#     y = a * b                                    # dy/dx = 4 x
+# It walks y -> a -> x with a part of a's gradient, then y -> b -> a -> x with the rest *plus* the
+# part that x has had already. So a node must wait until every node made from it is done. Nodes are
+# numbered at birth, and inputs are older than what is made of them: youngest first is right.
 
 def backward(tensors: Sequence[Tensor], grad_tensors: Sequence[Any] | None = None,
              retain_graph: bool | None = None, create_graph: bool = False,
@@ -492,10 +503,10 @@ def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
     for i, node in enumerate(nodes):
         g = found.get(node)
         if g is None and not allow_unused:
-            raise ValueError(f"grad: the outputs do not depend on input {i} (shape {inputs[i].shape}); "
-                             "pass allow_unused=True to get None for it")
+            raise ValueError(f"grad: the outputs do not depend on input {i} (shape "
+                             f"{inputs[i].shape}); pass allow_unused=True to get None for it")
         result.append(g if g is None or isinstance(g, Tensor) else wrap(g))
-    return tuple(result)
+    return tuple(result)                                         # type: ignore[arg-type]
 
 
 def _nodes_of(inputs: Sequence[Tensor], caller: str) -> list[Node]:
@@ -510,16 +521,16 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
           create_graph: bool, targets: list[Node] | None, accumulate: bool) -> dict[Node, Any]:
     """Runs the rules from the roots back to the leaves, or to the targets if these are given.
 
-    Arrays flow through the rules; Tensors under create_graph, so that the same rules record the graph
-    of the derivative. Returns {target: gradient} unless the gradients go to the leaves (accumulate).
+    Arrays flow through the rules; Tensors under create_graph, so that the same rules record the
+    graph of the derivative. Returns {target: gradient} unless the leaves take them (accumulate).
     """
     retain = create_graph if retain_graph is None else retain_graph
-    grads: dict[Node, Any] = {}                    # gradients that have arrived and not been handed on
+    grads: dict[Node, Any] = {}                    # have arrived, are not handed on yet
     for i, root in enumerate(roots):
         node = root.node or (leaf(root) if root._requires_grad else None)
         if node is None or not root._requires_grad:
-            raise ValueError("backward: this tensor was not computed from anything that requires grad "
-                             "(or under no_grad), so there is nothing to differentiate")
+            raise ValueError("backward: this tensor was not computed from anything that requires "
+                             "grad (or under no_grad), so there is nothing to differentiate")
         g = _cotangent(root, None if cotangents is None else cotangents[i])
         _add(grads, node, g if create_graph else g.array)
     order = _youngest_first(grads)
@@ -556,16 +567,18 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
                 _check_not_overwritten(node)
             if create_graph:
                 saved = _as_tensors(node)
+            if wanted is not None:
+                inputs = tuple(n if n in wanted else None for n in inputs)
             for slot, rule, picked in op.rules:
                 link = inputs[slot]
-                if link is not None and (wanted is None or link in wanted):
+                if link is not None:
                     _add(grads, link, rule(g, *picked(saved)))
             if op.joint is not None:
                 slots, rule, picked = op.joint
                 links = inputs if slots is None else [inputs[i] for i in slots]
                 if any(links):
                     for link, part in zip(links, rule(g, *picked(saved)), strict=True):
-                        if link is not None and part is not None and (wanted is None or link in wanted):
+                        if link is not None and part is not None:
                             _add(grads, link, part)
             if not retain and node.saved:          # torch: what saved nothing may be used again
                 node.saved, node.inputs = None, ()
@@ -627,7 +640,8 @@ def _accumulate(node: Leaf, g: Any) -> None:
     elif isinstance(g, Tensor):
         tensor.grad = g
     else:
-        # Rules may return g itself or a view of it. References: the caller's g, ours, the call's own.
+        # Rules may return g itself or a view of it. Three references are the caller's, ours and
+        # that of the question.
         shared = g.__class__ is not ndarray or g.base is not None or sys.getrefcount(g) > 3
         tensor.grad = wrap(np.array(g) if shared else g)
 
@@ -635,13 +649,14 @@ def _accumulate(node: Leaf, g: Any) -> None:
 def _cotangent(root: Tensor, given: Any) -> Tensor:
     if given is None:
         if root.array.size != 1:
-            raise ValueError(f"backward: a tensor of shape {root.shape} has no single gradient to start "
-                             "from; reduce it (loss.mean(), loss.sum()) or pass gradient= of that shape")
+            raise ValueError(f"backward: a tensor of shape {root.shape} has no single gradient to "
+                             "start from; reduce it (loss.mean(), loss.sum()) or pass gradient= of "
+                             "that shape")
         return wrap(np.ones_like(root.array))
     g = given if isinstance(given, Tensor) else wrap(to_array(given))
     if g.shape != root.shape:
-        raise ValueError(f"backward: gradient has shape {g.shape}, the tensor {root.shape}; they must "
-                         "be equal")
+        raise ValueError(f"backward: gradient has shape {g.shape}, the tensor {root.shape}; they "
+                         "must be equal")
     return g if g.dtype == root.dtype else wrap(g.array.astype(root.dtype))
 
 
@@ -657,9 +672,9 @@ def _call_hooks(node: Node, g: Any) -> Any:
     return g.array if plain and isinstance(g, Tensor) else g
 
 
-def _as_tensors(node: Node) -> list:
+def _as_tensors(node: Node) -> tuple:
     """The saved values with the arrays that were Tensors in their old place in the graph."""
-    op = node.op
+    op = cast("Op", node.op)
     links = dict(zip(op.linked, node.inputs)) if op.sequence is None else {}
 
     def lift(name: str, value: Any) -> Any:
@@ -667,20 +682,20 @@ def _as_tensors(node: Node) -> list:
             return tuple(wrap(v, n) for v, n in zip(value, node.inputs))
         if name == "out":
             if op.many:
-                return tuple(wrap(v, pick(node, i, v, node.where)) if v.dtype.kind == "f" else wrap(v)
+                return tuple(wrap(v, pick(node, i, v, node.where) if v.dtype.kind == "f" else None)
                              for i, v in enumerate(value))
             return wrap(value, node)
         if name in op.tensors and isinstance(value, ndarray):
             return wrap(value, links.get(name))
         return value
-    return [lift(name, value) for name, value in zip(op.requests, node.saved or ())]
+    return tuple(lift(name, value) for name, value in zip(op.requests, node.saved or ()))
 
 
 def _freed(node: Node) -> RuntimeError:
     return RuntimeError(
         f"backward: the values that '{node.name}' ({describe(node.where)}) saved were freed by an "
-        "earlier backward(). Pass retain_graph=True to that one to go through the graph twice; if a "
-        "state is carried from step to step, cut it off with .detach()")
+        "earlier backward(). Pass retain_graph=True to that one to go through the graph twice; if "
+        "a state is carried from step to step, cut it off with .detach()")
 
 
 def _check_not_overwritten(node: Node) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+
 class _Settings(threading.local):
     """Thread-local state; the class attributes are what a new thread starts with."""
     grad_enabled = True

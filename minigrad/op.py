@@ -24,15 +24,24 @@ R = TypeVar("R")
 FLOAT64 = np.dtype(np.float64)
 
 class OpFunction(Generic[P, R]):
-    """What a type checker sees of a decorated forward: the function itself, its rules, its method."""
+    """What a type checker sees of a decorated forward: the function, its rules, its method."""
     op: Op
     __name__: str
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...          # type: ignore[empty-body]
-    def vjp(self, **rules: Callable) -> None: ...
-    def joint_vjp(self, *names: str) -> Callable[[Callable], Callable]: ...  # type: ignore[empty-body]
-    def __get__(self, instance: object, owner: type | None = None
-                ) -> Callable[..., R]: ...                                   # type: ignore[empty-body]
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """The function itself."""
+        raise NotImplementedError
+
+    def __get__(self, instance: object, owner: type | None = None) -> Callable[..., R]:
+        """As a method of Tensor."""
+        raise NotImplementedError
+
+    def vjp(self, **rules: Callable) -> None:
+        """See Op.vjp."""
+
+    def joint_vjp(self, *names: str) -> Callable[[Callable], Callable]:
+        """See Op.joint_vjp."""
+        raise NotImplementedError
 
 
 OPS: dict[str, Op | Composite] = {}
@@ -58,7 +67,7 @@ class Op:
         self.parameters = inspect.signature(forward).parameters
         hints = {p.name: str(p.annotation) for p in self.parameters.values()}
         self.tensors = [name for name, hint in hints.items() if "Tensor" in hint]
-        self.sequence = next((name for name, hint in hints.items() if "Sequence[Tensor" in hint), None)
+        self.sequence = next((n for n, hint in hints.items() if "Sequence[Tensor" in hint), None)
         self.many = "tuple[" in str(inspect.signature(forward).return_annotation)
         self.linked: list[str] = []
         self.rules: list[tuple[int, Callable, Callable]] = []
@@ -77,10 +86,11 @@ class Op:
     def vjp(self, **rules: Callable) -> None:
         """Adds one rule for each named argument: rule(g, *requests) -> gradient of the argument.
 
-        g is the gradient of the result (for several results a tuple, None where nobody asked). Every
-        further parameter is a request by name: an argument, an option, ARGUMENT_shape, `out`, `aux`,
-        or `needs` (which linked arguments need a gradient). The engine sums the returned gradient
-        over broadcast dimensions. Where the argument is a sequence, the rule returns a list.
+        g is the gradient of the result (for several results a list, None where nobody asked).
+        Every further parameter is a request by name: an argument, an option, ARGUMENT_shape, `out`,
+        `aux`, or `needs` (which linked arguments need a gradient). The engine sums the returned
+        gradient over broadcast dimensions. Where the argument is a sequence, the rule returns a
+        list.
 
         Raises: TypeError at import for a name that does not exist.
         """
@@ -147,10 +157,11 @@ class Op:
         one: `print(minigrad.matmul.op.source)`.
         """
         sig = inspect.signature(self.forward)
-        bare = [p.replace(annotation=p.empty, default=p.empty if p.default is p.empty else _Default(p.name))
+        # Defaults are written as None here and set to the forward's own by finish().
+        bare = [p.replace(annotation=p.empty, default=p.empty if p.default is p.empty else None)
                 for p in sig.parameters.values()]
-        lines = [f"def {self.forward.__name__}{sig.replace(parameters=bare, return_annotation=sig.empty)}:",
-                 "    wrapped = False"]
+        head = sig.replace(parameters=bare, return_annotation=sig.empty)
+        lines = [f"def {self.name}{head}:", "    wrapped = False"]
         add = lines.append
         for name in self.tensors:
             node = f"n{self.linked.index(name)}" if name in self.linked else None
@@ -207,8 +218,8 @@ class Op:
                     + ") and settings.grad_enabled:")
                 links = "(" + "".join(f"{n}, " for n in names) + ")"
             add("        t._requires_grad = True")
-            add(f"        t.node = Node(OP, {'links' if self.sequence else links}, {self._saved()}, "
-                "out.shape, out.dtype, user_line())")
+            add(f"        t.node = Node(OP, {'links' if self.sequence else links}, "
+                f"{self._saved()}, out.shape, out.dtype, user_line())")
             add("        return t")
         add("    t._requires_grad = False\n    t.node = None\n    return t")
         return self._exec(lines)
@@ -221,7 +232,8 @@ class Op:
                     "(" + "".join(f"n{i} is not None, " for i in range(len(self.linked))) + ")"
             if name.endswith("_shape") and name not in self.parameters:
                 owner = name.removesuffix("_shape")
-                return f"tuple(map(shape, {owner}))" if owner == self.sequence else f"shape({owner})"
+                each = owner == self.sequence
+                return f"tuple(map(shape, {owner}))" if each else f"shape({owner})"
             return name
         return "(" + "".join(f"{value(n)}, " for n in self.requests) + ")"
 
@@ -229,10 +241,10 @@ class Op:
         self.source = "\n".join(lines) + "\n"
         filename = f"{PACKAGE}ops{os.sep}<{self.name}>"
         linecache.cache[filename] = (len(self.source), None, self.source.splitlines(True), filename)
-        namespace: dict[str, Any] = dict(_WRAPPER_NAMES, OP=self, FORWARD=self.forward, DOOR=self.door,
-                                         EXPLAIN=self.explain)
+        namespace: dict[str, Any] = dict(_WRAPPER_NAMES, OP=self, FORWARD=self.forward,
+                                         DOOR=self.door, EXPLAIN=self.explain)
         exec(compile(self.source, filename, "exec"), namespace)
-        return namespace[self.forward.__name__]
+        return namespace[self.name]
 
     def finish(self) -> Callable:
         """The public function, dressed with the forward's documentation and the op itself."""
@@ -240,9 +252,8 @@ class Op:
         self.public = public
         forward = self.forward
         public.__doc__, public.__module__ = forward.__doc__, forward.__module__
-        public.__defaults__, public.__kwdefaults__ = forward.__defaults__, forward.__kwdefaults__  # type: ignore[attr-defined]
-        public.__annotations__ = forward.__annotations__
-        public.__qualname__ = forward.__qualname__
+        for name in ("__defaults__", "__kwdefaults__", "__annotations__", "__qualname__"):
+            setattr(public, name, getattr(forward, name))
         public.op, public.vjp, public.joint_vjp = self, self.vjp, self.joint_vjp
         if isinstance(self.ref, np.ufunc):
             UFUNCS.setdefault(self.ref, public)
@@ -252,26 +263,17 @@ class Op:
         return f"<op {self.name}>"
 
 
-class _Default:
-    """Prints as its parameter's name followed by a placeholder; the real default is set afterwards."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __repr__(self) -> str:
-        return "None"
-
-
 def op(*, samples: Callable | None, ref: Callable | None = None, **about: Any
        ) -> Callable[[Callable[P, R]], OpFunction[P, R]]:
     """Makes a function of arrays into an operation on Tensors (and still on arrays).
 
     The parameters annotated `Tensor` are unwrapped; all others are options and passed as they are.
 
-    samples: rng -> list of legal inputs, each a tuple of positional arguments whose last element may
-        be a dict of options. Tests, gradient checks and the documentation all draw on it.
+    samples: rng -> list of legal inputs, each a tuple of positional arguments whose last element
+        may be a dict of options. Tests, gradient checks and the documentation all draw on it.
     ref: an obvious version (NumPy or loops). A NumPy ufunc also makes np.ufunc(tensor) this op.
-    door: (all parameters) -> all parameters, normalised; raises ValueError or TypeError on bad input.
+    door: (all parameters) -> all parameters, normalised; refuses bad input with ValueError or
+        TypeError.
     explain: (op, error, all parameters) -> the exception to raise instead of NumPy's own.
     promote: False if a float64 result is meant although no argument is float64 (a cast).
     order: how often the op can be differentiated (default: without end).
@@ -303,7 +305,7 @@ def composite(*, samples: Callable | None, ref: Callable | None = None
     """Enters a function of Tensors, made of ops, into the table: it is tested like an op."""
     def decorate(public: Callable[P, R]) -> OpFunction[P, R]:
         entry = OPS[public.__name__] = Composite(public, samples, ref)
-        public.op = entry                                                    # type: ignore[attr-defined]
+        public.op = entry                                        # type: ignore[attr-defined]
         return cast("OpFunction[P, R]", public)
     return decorate
 
@@ -315,7 +317,7 @@ PLAIN = frozenset((ndarray, float, int, bool, type(None)))
 
 def operand(x: Any, op: Op, name: str) -> Any:
     """What is neither Tensor nor array nor number, made one of these or refused."""
-    if isinstance(x, float):                       # np.float64 too: weak like a Python number, as in torch
+    if isinstance(x, float):                       # np.float64 too: weak like 2.0, as in torch
         return float(x)
     if isinstance(x, (np.number, np.bool_, ndarray)):
         return np.asarray(x)
@@ -345,7 +347,8 @@ def unwrap_sequence(xs: Any, op: Op, name: str, wrapped: bool) -> tuple[tuple, t
 
 
 def demote(out: ndarray, inputs: tuple) -> ndarray:
-    """NumPy makes float64 of integers (1 / 2, exp(1), float32 * int64); torch the floats' own dtype."""
+    """NumPy makes float64 of integers (1 / 2, exp(1), float32 * int64), torch the default dtype
+    or that of the other floats; so do we."""
     floats = [x.dtype for x in inputs if isinstance(x, ndarray) and x.dtype.kind == "f"]
     wanted = np.result_type(*floats) if floats else settings.default_dtype
     return out if wanted == FLOAT64 else out.astype(wanted)
@@ -356,7 +359,8 @@ def shape(x: Any) -> tuple[int, ...]:
     return x.shape if x.__class__ is ndarray else np.shape(x) if x is not None else ()
 
 
-def many(op: Op, links: tuple, saved: tuple, outs: tuple, where: Where | None) -> tuple[Tensor, ...]:
+def many(op: Op, links: tuple, saved: tuple, outs: tuple, where: Where | None
+         ) -> tuple[Tensor, ...]:
     """Tensors for several results: one Node for the op, and for each floating result a Node that
     picks it, so that a link is always to one Node with one gradient."""
     node = Node(op, links, saved, len(outs), None, where)

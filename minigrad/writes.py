@@ -1,7 +1,8 @@
 """When and where: the engine's clock, the user's line, and in-place writes that come too early.
 
-backward() needs values that the forward pass saved. Whoever writes into the array of a Tensor reports
-it here, so that backward() can refuse to compute with a value that was overwritten, and name the line.
+backward() needs values that the forward pass saved. Whoever writes into the array of a Tensor
+reports it here, so that backward() can refuse to compute with a value that was overwritten, and
+name the line.
 """
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import itertools
 import os
 import sys
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import CodeType
 
 from numpy import ndarray
@@ -21,7 +22,7 @@ now = itertools.count(1).__next__                 # one clock for births of node
 
 
 def user_line() -> Where | None:
-    """The innermost frame outside minigrad, as (code, instruction): 0.15 us, no frame kept alive."""
+    """The innermost frame outside minigrad as (code, instruction): 0.15 us, no frame is kept."""
     frame = sys._getframe(2)
     while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
         frame = frame.f_back                                     # type: ignore[assignment]
@@ -57,12 +58,14 @@ class _Writes:
             key = id(owner)
             entry = self.log.get(key)
             # The weak reference's callback removes the entry before another array can get its id.
-            ref = (entry[0] if entry is not None
-                   else weakref.ref(owner, lambda _, key=key: self.log.pop(key, None)))
+            ref = weakref.ref(owner, self._forget(key)) if entry is None else entry[0]
             self.log[key] = ref, time, where
 
+    def _forget(self, key: int) -> Callable:
+        return lambda _: self.log.pop(key, None)
+
     def after(self, birth: int, array: ndarray) -> tuple[Where | None] | None:
-        """(place,) of the last write into the array's memory if it came after `birth`, else None."""
+        """(place,) of the last write into the array's memory if that was after `birth`, or None."""
         entry = self.log.get(id(memory_owner(array)))
         return (entry[2],) if entry is not None and entry[1] > birth else None
 

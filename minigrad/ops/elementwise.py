@@ -1,8 +1,9 @@
-"""Functions of single elements, with broadcasting: arithmetic, comparison, powers, the unary functions.
+"""Functions of single elements, with broadcasting: arithmetic, comparison, unary functions.
 
-The file to read after `engine.py`: each block is a function of arrays and, under it, its derivative.
-`g` is the gradient of the result; a rule returns the gradient of its argument, and the engine sums it
-over the dimensions along which the argument was repeated. Not here: activations (`activation.py`).
+The file to read after `engine.py`: each block is a function of arrays and, under it, its
+derivative. `g` is the gradient of the result; a rule returns the gradient of its argument, and the
+engine sums it over the dimensions along which the argument was repeated. Not here: activations
+(`activation.py`).
 """
 from __future__ import annotations
 
@@ -14,8 +15,7 @@ from ..op import Op, composite, op
 
 def _broadcast_error(op: Op, error: Exception, *args: object) -> Exception:
     """NumPy's broadcasting error, with the dimension that does not fit and the likely fix."""
-    shapes = {name: np.shape(x) for name, x in zip(op.parameters, args)   # type: ignore[call-overload]
-              if isinstance(x, np.ndarray)}
+    shapes = {name: x.shape for name, x in zip(op.parameters, args) if isinstance(x, np.ndarray)}
     if "broadcast" not in str(error):
         return type(error)(f"{op.name}: {error}")
     (a, s), (b, t) = [*shapes.items()][-2:]
@@ -27,7 +27,7 @@ def _broadcast_error(op: Op, error: Exception, *args: object) -> Exception:
                       f"against {t[at]}, want equal sizes or 1{fix}")
 
 
-def _pair(r):                                      # what every function of two arguments must survive
+def _pair(r):                                      # every function of two arguments takes these
     return [(r(3, 4), r(3, 4)), (r(2, 3, 4), r(4)), (r(3, 1), r(1, 4)), (r(3), 2.5), (-0.5, r(3))]
 
 
@@ -74,17 +74,18 @@ neg.vjp(input=lambda g: -g)
 def _pow_input(g, input, other):
     if isinstance(other, (int, float)):
         return g * (other * input ** (other - 1)) if other else g * 0.0
-    return where(other == 0, 0.0, g * (other * pow(input, other - 1)))    # 0 ** 0 is constant 1 in input
+    return where(other == 0, 0.0, g * (other * pow(input, other - 1)))    # x ** 0 is 1 for all x
 
 
 @op(samples=lambda r: [(r.between(0.5, 2, 3, 4), r(3, 4)), (r.between(0.5, 2, 3, 1), r(4)),
                        (r(3), 2), (r(3), 3.0), (r.between(0.5, 2, 3), -0.5), (2.0, r(3))],
     ref=np.power, explain=_broadcast_error)
 def pow(input: Tensor | float, exponent: Tensor | float) -> Tensor:
-    """input ** exponent, elementwise with broadcasting. The gradient of the exponent is 0 at input 0."""
+    """input ** exponent, elementwise with broadcasting. At input 0 the exponent's gradient is 0."""
     return input ** exponent
 pow.vjp(input=lambda g, input, exponent: _pow_input(g, input, exponent),
-        exponent=lambda g, input, out: where(out == 0, 0.0, g * out * log(where(out == 0, 1.0, input))))
+        exponent=lambda g, input, out: where(
+            out == 0, 0.0, g * out * log(where(out == 0, 1.0, input))))
 
 
 @op(samples=lambda r: [(r(3, 4), 2.5), (r(3), r.between(0.5, 2, 3))], ref=np.remainder,
@@ -229,7 +230,7 @@ def _apart(r):
 
 @op(samples=_apart, ref=np.maximum, explain=_broadcast_error)
 def maximum(input: Tensor, other: Tensor | float) -> Tensor:
-    """The larger of two elements. Where they are equal, each gets half of the gradient (as in torch)."""
+    """The larger of two elements. Where they are equal, each gets half of the gradient."""
     return np.maximum(input, other)
 maximum.vjp(input=lambda g, input, other: _to_winner(g, input > other, input == other),
             other=lambda g, input, other: _to_winner(g, other > input, input == other))
@@ -237,7 +238,7 @@ maximum.vjp(input=lambda g, input, other: _to_winner(g, input > other, input == 
 
 @op(samples=_apart, ref=np.minimum, explain=_broadcast_error)
 def minimum(input: Tensor, other: Tensor | float) -> Tensor:
-    """The smaller of two elements. Where they are equal, each gets half of the gradient (as in torch)."""
+    """The smaller of two elements. Where they are equal, each gets half of the gradient."""
     return np.minimum(input, other)
 minimum.vjp(input=lambda g, input, other: _to_winner(g, input < other, input == other),
             other=lambda g, input, other: _to_winner(g, other < input, input == other))
@@ -252,8 +253,8 @@ def _clamp_door(input, min, max):
         raise ValueError("clamp: want at least one of min and max, got neither")
     for name, bound in (("min", min), ("max", max)):
         if bound is not None and not isinstance(bound, (int, float, np.number)):
-            raise TypeError(f"clamp: {name} must be a number, got {type(bound).__name__}; for bounds "
-                            "that are tensors use maximum(x, low) and minimum(x, high)")
+            raise TypeError(f"clamp: {name} must be a number, got {type(bound).__name__}; for "
+                            "bounds that are tensors use maximum(x, low) and minimum(x, high)")
     return input, min, max
 
 
@@ -402,7 +403,8 @@ def atan(input: Tensor) -> Tensor:
 atan.vjp(input=lambda g, input: g / (input * input + 1.0))
 
 
-@op(samples=lambda r: [(r(3, 4), r(3, 4)), (r(3, 4), r(4))], ref=np.arctan2, explain=_broadcast_error)
+@op(samples=lambda r: [(r(3, 4), r(3, 4)), (r(3, 4), r(4))], ref=np.arctan2,
+    explain=_broadcast_error)
 def atan2(input: Tensor, other: Tensor) -> Tensor:
     """The angle of the point (other, input) in radians, from -pi to pi."""
     return np.arctan2(input, other)

@@ -1,6 +1,6 @@
-"""Draws inputs for the `samples` that stand beside every op: random, but never near a kink by accident.
+"""Draws inputs for the `samples` beside every op: random, but never near a kink by accident.
 
-A sample is a tuple of positional arguments; a dict at its end holds options. All floats are float64.
+A sample is a tuple of positional arguments; a dict at its end holds options. Floats are float64.
 """
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy import ndarray
 
 
 class Draw:
-    """A source of sample arrays; equal seeds draw equal samples. Calling it draws normal numbers."""
+    """A source of sample arrays; equal seeds draw equal samples. A call draws normal numbers."""
 
     def __init__(self, seed: int) -> None:
         self.rng = np.random.default_rng(seed)

@@ -1,0 +1,1 @@
+"""Timings of whole programs against PyTorch and a plain-NumPy control: `python -m benchmarks`."""

@@ -1,0 +1,604 @@
+"""The graph: order, accumulation, freeing, hooks, higher orders, overwritten values, depth."""
+import copy
+import gc
+import pickle
+import sys
+import threading
+import weakref
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import Tensor, enable_grad, grad, no_grad
+from minigrad.engine import Node
+from minigrad.op import OPS, op
+from minigrad.ops.elementwise import add, exp, mul, sin
+
+
+def leaf(*values):
+    return Tensor(np.array(values, dtype=np.float64), requires_grad=True)
+
+
+# --- values and accumulation ---------------------------------------------------------------------
+
+def test_a_reused_value_gets_both_gradients_before_it_hands_them_on():
+    x = leaf(3.0)
+    a = x * 1.0
+    y = a * (a * 2.0)
+    y.backward()
+    assert x.grad.tolist() == [12.0]
+
+
+def test_diamonds_cost_linear_time():
+    """2 ** 60 paths: only a walk that visits each node once ever ends."""
+    x = leaf(1.0)
+    y = x
+    for _ in range(60):
+        y = (y + y) * 0.5
+    y.backward()
+    assert x.grad.tolist() == [1.0]
+
+
+def test_gradients_add_up_over_backward_calls_until_they_are_cleared():
+    x = leaf(2.0)
+    for _ in range(3):
+        (x * x).backward()
+    assert x.grad.tolist() == [12.0]
+    x.grad = None
+    (x * x).backward()
+    assert x.grad.tolist() == [4.0]
+
+
+def test_equal_gradients_do_not_share_memory():
+    a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    (a + b).backward(np.ones(2))
+    a.grad.array[0] = 99
+    assert b.grad.tolist() == [1.0, 1.0]
+    c = leaf(1.0, 2.0)
+    seed = np.ones(2)
+    (c + 0.0).backward(Tensor(seed))
+    c.grad.array[0] = 99
+    assert seed.tolist() == [1.0, 1.0]
+
+
+def test_broadcast_gradients_are_summed_to_the_shape_and_dtype():
+    x = Tensor(np.ones((3, 1), np.float32), requires_grad=True)
+    y = Tensor(np.ones((2, 3, 4)), requires_grad=True)
+    (x * y).backward(np.ones((2, 3, 4)))
+    assert x.grad.shape == (3, 1) and x.grad.dtype == np.float32
+    assert x.grad.tolist() == [[8.0]] * 3
+
+
+def test_only_leaves_get_grad():
+    x = leaf(1.0)
+    h = x * 2.0
+    (h * 3.0).backward()
+    assert h.grad is None and x.grad.tolist() == [6.0]
+
+
+def test_retain_grad():
+    x = leaf(1.0)
+    h = x * 2.0
+    h.retain_grad()
+    (h * 3.0).backward()
+    assert h.grad.tolist() == [3.0]
+
+
+# --- grad mode -----------------------------------------------------------------------------------
+
+def test_no_grad_records_nothing_and_enable_grad_records_inside():
+    x = leaf(1.0)
+    with no_grad():
+        assert not (x * 2.0).requires_grad
+        with enable_grad():
+            assert (x * 2.0).requires_grad
+        assert not mg.is_grad_enabled()
+    assert mg.is_grad_enabled()
+
+
+def test_grad_mode_is_restored_after_an_exception_and_works_as_decorator():
+    @no_grad()
+    def with_call(x):
+        return x * 2.0
+
+    @no_grad
+    def without_call(x):
+        return x * 2.0
+    x = leaf(1.0)
+    assert not with_call(x).requires_grad and not without_call(x).requires_grad
+    with pytest.raises(ZeroDivisionError), no_grad():
+        raise ZeroDivisionError
+    assert mg.is_grad_enabled()
+
+
+def test_set_grad_enabled_as_call_and_as_context():
+    with mg.set_grad_enabled(False):
+        assert not mg.is_grad_enabled()
+    assert mg.is_grad_enabled()
+    mg.set_grad_enabled(False)
+    try:
+        assert not mg.is_grad_enabled()
+    finally:
+        mg.set_grad_enabled(True)
+
+
+def test_grad_mode_belongs_to_the_thread():
+    seen = []
+    with no_grad():
+        thread = threading.Thread(target=lambda: seen.append(mg.is_grad_enabled()))
+        thread.start()
+        thread.join()
+    assert seen == [True]
+
+
+def test_threads_train_at_the_same_time():
+    def work(k, out):
+        x = leaf(float(k))
+        for _ in range(200):
+            y = x
+            for _ in range(10):
+                y = y * 1.0 + x
+            x.grad = None
+            y.backward()
+        out[k] = x.grad.tolist()
+    out = {}
+    threads = [threading.Thread(target=work, args=(k, out)) for k in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert out == {k: [11.0] for k in range(4)}
+
+
+# --- grad() and higher orders --------------------------------------------------------------------
+
+def test_grad_touches_no_grad_attribute_and_runs_only_what_is_needed():
+    calls = []
+
+    def watched(x: Tensor, w: Tensor) -> Tensor:
+        return x * w
+    function = op(samples=None)(watched)
+    function.vjp(x=lambda g, w: calls.append("x") or g * w,
+                 w=lambda g, x: calls.append("w") or g * x)
+    try:
+        x, w = leaf(2.0), leaf(3.0)
+        assert grad(function(x, w), w)[0].tolist() == [2.0]
+        assert calls == ["w"] and x.grad is None and w.grad is None
+        calls.clear()
+        function(x.detach(), w).backward()
+        assert calls == ["w"]
+    finally:
+        del OPS["watched"]
+
+
+def test_grad_of_an_inner_tensor():
+    x = leaf(2.0)
+    h = x * x
+    y = h * h
+    gh, gx = grad(y, [h, x])
+    assert gh.tolist() == [8.0] and gx.tolist() == [32.0]
+
+
+def test_grad_of_an_unused_input():
+    x, z = leaf(1.0), leaf(1.0)
+    with pytest.raises(ValueError, match="do not depend on input 1.*allow_unused"):
+        grad(x * 2.0, [x, z], retain_graph=True)
+    assert grad(x * 2.0, [x, z], allow_unused=True)[1] is None
+
+
+def test_backward_into_chosen_leaves():
+    x, w = leaf(2.0), leaf(3.0)
+    (x * w).backward(inputs=[w])
+    assert x.grad is None and w.grad.tolist() == [2.0]
+    with pytest.raises(ValueError, match="must be leaves"):
+        h = x * w
+        (h * w).backward(inputs=[h])
+
+
+def test_fourth_derivative():
+    x = leaf(0.7)
+    y = sin(x)
+    for k in range(1, 5):
+        y, = grad(y, x, create_graph=True)
+        assert y.item() == pytest.approx(np.sin(0.7 + k * np.pi / 2), rel=1e-12)
+
+
+def test_backward_with_create_graph_gives_grads_with_a_history():
+    x = leaf(3.0)
+    (x * x * x).backward(create_graph=True)
+    assert x.grad.requires_grad
+    assert grad(x.grad, x)[0].tolist() == [18.0]
+
+
+def test_hessian_vector_product_of_a_network():
+    rng = np.random.default_rng(0)
+    w = Tensor(rng.standard_normal((4, 4)), requires_grad=True)
+    v = Tensor(rng.standard_normal((4, 4)))
+    f = lambda w: (mg.tanh(w @ w) * w).sum()
+    g, = grad(f(w), w, create_graph=True)
+    hv, = grad((g * v).sum(), w)
+    e = 1e-6
+    up, down = (grad(f(u), u)[0].numpy() for s in (e, -e)
+                for u in [Tensor(w.detach().numpy() + s * v.numpy(), requires_grad=True)])
+    np.testing.assert_allclose(hv.numpy(), (up - down) / (2 * e), rtol=1e-6, atol=1e-8)
+
+
+# --- freeing -------------------------------------------------------------------------------------
+
+def test_second_backward_names_the_op_and_the_way_out():
+    x = leaf(1.0)
+    y = x * x
+    y.backward()
+    with pytest.raises(RuntimeError, match=r"'mul' \(.*test_engine.py:\d+ in .*retain_graph=True"):
+        y.backward()
+
+
+def test_retain_graph_allows_a_second_backward():
+    x = leaf(3.0)
+    y = x * x
+    y.backward(retain_graph=True)
+    y.backward()
+    assert x.grad.tolist() == [12.0]
+
+
+def test_a_shared_part_that_saved_nothing_may_be_used_twice_as_in_torch():
+    x = leaf(3.0)
+    h = x + 1.0
+    (h * 2.0).backward()
+    (h * 5.0).backward()
+    assert x.grad.tolist() == [7.0]
+
+
+def test_saved_values_are_freed_during_backward():
+    x = Tensor(np.ones(10), requires_grad=True)
+    h = exp(x)
+    kept = weakref.ref(h.array)
+    y = h * h
+    del h
+    assert kept() is not None
+    y.backward(np.ones(10))
+    assert kept() is None
+
+
+def test_nothing_is_saved_that_no_rule_asked_for():
+    x = Tensor(np.ones(10), requires_grad=True)
+    h = x * 2.0
+    kept = weakref.ref(h.array)
+    y = h + 1.0
+    del h
+    assert kept() is None and y.requires_grad
+
+
+def step():
+    """A training step that touches most of the engine."""
+    x, w = Tensor(np.ones((4, 3)), requires_grad=True), Tensor(np.ones((3, 2)), requires_grad=True)
+    h = mg.tanh(x @ w)
+    h.register_hook(lambda g: g * 2.0)
+    h.retain_grad()
+    (h[0] * h[1] + h.max(0)[0]).sum().backward(create_graph=True)
+    g, = grad((x.grad * x.grad).sum(), w, create_graph=True)
+    (g * g).sum().backward()
+    lost = exp(x)                                   # a graph that nobody walks
+    del lost
+    with pytest.raises(RuntimeError):
+        y = exp(x)
+        y.backward(np.ones(y.shape))
+        y.backward(np.ones(y.shape))
+
+
+def test_nothing_of_ours_is_left_to_the_cyclic_collector():
+    step()
+    gc.collect()
+    gc.disable()
+    try:
+        before = {id(o) for o in gc.get_objects() if isinstance(o, (Tensor, Node))}
+        step()
+        left = [o for o in gc.get_objects()
+                if isinstance(o, (Tensor, Node)) and id(o) not in before]
+        assert not left, left[:5]
+    finally:
+        gc.enable()
+
+
+# --- hooks ---------------------------------------------------------------------------------------
+
+def test_hooks_see_complete_gradients_and_may_change_them():
+    x = leaf(1.0)
+    h = x * 2.0
+    seen = []
+    h.register_hook(lambda g: seen.append(g.tolist()))
+    handle = x.register_hook(lambda g: g * 10.0)
+    (h * 3.0 + h * 4.0).backward()
+    assert seen == [[7.0]] and x.grad.tolist() == [140.0]
+    handle.remove()
+    handle.remove()
+    x.grad = None
+    (x * 1.0).backward()
+    assert x.grad.tolist() == [1.0]
+
+
+def test_a_hook_must_keep_the_shape_and_needs_a_gradient():
+    x = leaf(1.0, 2.0)
+    x.register_hook(lambda g: g.sum())
+    with pytest.raises(ValueError, match=r"hook: .*\(2,\).*\(\)"):
+        (x * 1.0).backward(np.ones(2))
+    with pytest.raises(ValueError, match="does not require"):
+        Tensor([1.0]).register_hook(print)
+
+
+# --- overwritten values --------------------------------------------------------------------------
+
+def test_an_overwritten_value_is_reported_with_both_lines():
+    w = leaf(1.0, 2.0)
+    y = w * w                                       # saves w
+    with no_grad():
+        w += 1.0                                    # writes into it
+    line = sys._getframe().f_lineno
+    with pytest.raises(RuntimeError) as error:
+        y.backward(np.ones(2))
+    message = str(error.value)
+    assert "'mul'" in message and "overwritten in place" in message
+    assert f"test_engine.py:{line - 3}" in message and f"test_engine.py:{line - 1}" in message
+
+
+def test_a_write_through_a_view_counts():
+    w = leaf(1.0, 2.0, 3.0)
+    y = exp(w)
+    out = y.detach()
+    out[1:] = 0.0
+    with pytest.raises(RuntimeError, match="'exp'.*saved out"):
+        y.backward(np.ones(3))
+
+
+def test_a_write_after_backward_or_of_something_else_is_fine():
+    w, other = leaf(1.0, 2.0), leaf(1.0, 2.0)
+    y = w * w
+    with no_grad():
+        other += 1.0
+    y.backward(np.ones(2))
+    with no_grad():
+        w -= 0.1
+    (w * w).backward(np.ones(2))
+
+
+def test_an_unneeded_value_may_be_overwritten():
+    x = leaf(1.0, 2.0)
+    buffer = Tensor(np.zeros(2))
+    y = x + buffer                                  # add saves nothing
+    buffer += 1.0
+    y.backward(np.ones(2))
+
+
+# --- in place, with a graph ----------------------------------------------------------------------
+
+def test_in_place_on_a_recorded_tensor_is_differentiated():
+    x = leaf(2.0)
+    y = x * 3.0
+    y *= y
+    y.backward()
+    assert x.grad.tolist() == [36.0]
+
+
+def test_in_place_on_a_leaf_that_requires_grad_is_refused():
+    x = leaf(2.0)
+    with pytest.raises(ValueError, match="leaf that requires grad.*no_grad"):
+        x += 1.0
+
+
+def test_in_place_into_a_view_with_a_graph_is_refused():
+    x = leaf(1.0, 2.0)
+    y = x * 1.0
+    v = y[:1]
+    with pytest.raises(ValueError, match="view"):
+        v *= 2.0
+
+
+def test_in_place_must_keep_shape_and_dtype():
+    x = Tensor(np.zeros(2))
+    with pytest.raises(ValueError, match=r"in place: .*\(3, 2\)"):
+        x += np.ones((3, 2))
+    n = Tensor(np.array([1, 2]))
+    with pytest.raises(TypeError, match="float.*does not fit a tensor of int64"):
+        n += 0.5
+
+
+# --- bad input -----------------------------------------------------------------------------------
+
+def test_refusals():
+    x = leaf(1.0, 2.0)
+    with pytest.raises(ValueError, match=r"shape \(2,\).*loss.mean"):
+        (x * 1.0).backward()
+    with pytest.raises(ValueError, match=r"gradient has shape \(3,\), the tensor \(2,\)"):
+        (x * 1.0).backward(np.ones(3))
+    with pytest.raises(ValueError, match="nothing to differentiate"):
+        Tensor([1.0]).backward()
+    with pytest.raises(TypeError, match="only floating tensors have gradients.*int64"):
+        Tensor([1, 2], requires_grad=True)
+    with pytest.raises(ValueError, match=r"detach\(\)"):
+        (x * 1.0).requires_grad = False
+    with pytest.raises(ValueError, match=r"x.detach\(\).numpy\(\)"):
+        x.numpy()
+    with pytest.raises(ValueError, match=r"one element, this one has shape \(2,\)"):
+        x.item()
+    with pytest.raises(ValueError, match="ambiguous"):
+        bool(x)
+    with pytest.raises(TypeError, match="'other' must be a Tensor.*got list.*minigrad.tensor"):
+        add(x, [1.0])
+    with pytest.raises(TypeError, match="got str"):
+        x * "a"
+    with pytest.raises(ValueError, match=r"mul: input \(2,\) and other \(3,\) do not broadcast"):
+        x * np.ones(3)
+    with pytest.raises(ValueError, match="different lengths"):
+        Tensor([[1.0], [1.0, 2.0]])
+    with pytest.raises(TypeError, match="want numbers"):
+        Tensor("abc")
+    with pytest.raises(ValueError, match="input 0 does not require grad"):
+        grad(x * 1.0, Tensor([1.0]))
+
+
+def test_a_rule_with_an_unknown_name_is_an_error_at_import():
+    def broken(x: Tensor) -> Tensor:
+        return x
+    try:
+        function = op(samples=None)(broken)
+        with pytest.raises(TypeError, match="unknown.*'typo'.*known names"):
+            function.vjp(x=lambda g, typo: g)
+        with pytest.raises(TypeError, match="'y' is not a tensor argument"):
+            function.vjp(y=lambda g: g)
+    finally:
+        del OPS["broken"]
+
+
+# --- several results -----------------------------------------------------------------------------
+
+@pytest.fixture
+def sin_cos():
+    def both(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return np.sin(x), np.cos(x), np.arange(x.size)
+    function = op(samples=None)(both)
+
+    def rule(g, out):
+        s, c, _ = out
+        gs, gc, gi = g
+        assert gi is None
+        first = 0.0 if gs is None else gs * c
+        return first if gc is None else first - gc * s
+    function.vjp(x=rule)
+    yield function
+    del OPS["both"]
+
+
+def test_several_results(sin_cos):
+    x = leaf(0.3, 0.4)
+    s, c, i = sin_cos(x)
+    assert i.dtype.kind == "i" and not i.requires_grad
+    gx, = grad(s, x, np.ones(2), retain_graph=True)
+    np.testing.assert_allclose(gx.numpy(), c.detach().numpy())
+    (s * s * c).backward(np.ones(2))
+    a = x.detach().numpy()
+    np.testing.assert_allclose(x.grad.numpy(), 2 * np.sin(a) * np.cos(a) ** 2 - np.sin(a) ** 3)
+    mg.gradcheck(sin_cos, leaf(0.3, 0.4))
+    mg.gradgradcheck(sin_cos, leaf(0.3, 0.4))
+
+
+# --- depth ---------------------------------------------------------------------------------------
+
+def chain(n, x):
+    y = x * 1.0
+    for _ in range(n):
+        y = y + x
+    return y
+
+
+@pytest.mark.parametrize("walk", ["backward", "drop"])
+def test_a_chain_of_a_million_operations(walk):
+    assert sys.getrecursionlimit() <= 1000 or "pytest" in sys.modules
+    x = leaf(1.0)
+    y = chain(1_000_000, x)
+    if walk == "backward":
+        y.backward()
+        assert x.grad.tolist() == [1_000_001.0]
+    del y
+
+
+def test_a_deep_chain_of_ops_that_save_is_freed_and_differentiated_twice():
+    x = leaf(1.0)
+    y = x * 1.0
+    for _ in range(20_000):
+        y = mul(y, x)
+    g, = grad(y, x, create_graph=True)
+    assert g.tolist() == [20_001.0]
+    assert grad(g, x)[0].tolist() == [20_001.0 * 20_000.0]
+
+
+# --- Tensor itself -------------------------------------------------------------------------------
+
+def test_numpy_works_both_ways():
+    x = leaf(1.0, 2.0)
+    assert isinstance(np.array([1.0, 2.0]) * x, Tensor)
+    assert np.exp(x).requires_grad
+    assert isinstance(2.0 - x, Tensor) and isinstance(np.float64(2.0) * x, Tensor)
+    assert np.asarray(x.detach()).tolist() == [1.0, 2.0]
+    assert np.asarray(Tensor([1.0]), dtype=np.float64).dtype == np.float64
+
+
+def test_dtypes_follow_torch():
+    f = Tensor([1.0, 2.0])
+    n = Tensor([1, 2])
+    assert f.dtype == np.float32 and n.dtype == np.int64
+    assert (f * 2.5).dtype == (f * n).dtype == (n * 2.5).dtype == (n / n).dtype == np.float32
+    assert (f * np.float64(2.5)).dtype == np.float32
+    assert (f * Tensor(np.ones(2))).dtype == np.float64
+    assert (n * 2).dtype == np.int64 and exp(n).dtype == np.float32
+    assert Tensor(np.ones(2)).dtype == np.float64
+
+
+def test_default_dtype():
+    before = mg.get_default_dtype()
+    try:
+        mg.set_default_dtype(np.float64)
+        assert Tensor([1.0]).dtype == np.float64
+        with pytest.raises(TypeError, match="int64"):
+            mg.set_default_dtype(np.int64)
+    finally:
+        mg.set_default_dtype(before)
+
+
+def test_data_and_detach_share_memory():
+    x = leaf(1.0, 2.0)
+    x.data[0] = 5.0
+    x.detach()[1] = 6.0
+    assert x.tolist() == [5.0, 6.0] and not x.data.requires_grad
+    x.data = np.array([1.0, 2.0, 3.0])
+    (x * x).backward(np.ones(3))
+    assert x.grad.tolist() == [2.0, 4.0, 6.0]
+
+
+def test_copies():
+    x = leaf(1.0, 2.0)
+    x.grad = Tensor([0.5, 0.5])
+    for y in (copy.deepcopy(x), pickle.loads(pickle.dumps(x))):
+        assert y is not x and y.tolist() == [1.0, 2.0] and y.requires_grad
+        y.data[0] = 9.0
+    assert x.tolist() == [1.0, 2.0]
+    with pytest.raises(ValueError, match="only leaves"):
+        copy.deepcopy(x * 1.0)
+    with pytest.raises(ValueError, match="history"):
+        pickle.dumps(x * 1.0)
+
+
+def test_protocols():
+    x = Tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert len(x) == 2 and [row.tolist() for row in x] == [[1.0, 2.0], [3.0, 4.0]]
+    assert float(Tensor(2.5)) == 2.5 and int(Tensor(2)) == 2 and [5, 6, 7][Tensor(1)] == 6
+    assert f"{Tensor(0.12345):.3f}" == "0.123"
+    assert x.size() == (2, 2) and x.size(1) == 2 and x.dim() == 2 and x.numel() == 4
+    assert len({x, x}) == 1
+    with pytest.raises(TypeError, match="0-dimensional"):
+        len(Tensor(1.0))
+
+
+def test_repr():
+    assert repr(Tensor([1.0, 2.0])) == "tensor([1., 2.])"
+    assert repr(leaf(1.0)) == "tensor([1.], dtype=float64, requires_grad=True)"
+    assert "grad_fn=<mul>" in repr(leaf(1.0) * 2.0)
+
+
+def test_node_tells_where_it_was_made():
+    y = leaf(1.0) * 2.0
+    assert f"test_engine.py:{sys._getframe().f_lineno - 1}" in repr(y.grad_fn)
+
+
+def test_signature_and_documentation_are_the_forwards():
+    import inspect
+    assert str(inspect.signature(mul)).startswith("(input: 'Tensor', other: 'Tensor | float')")
+    assert mul.__doc__.startswith("input * other")
+    assert "def mul(input, other):" in mul.op.source
+
+
+def test_time_is_linear_in_depth():
+    """Not a timing: counts the clock's ticks, one a node."""
+    x = leaf(1.0)
+    y = chain(1000, x)
+    assert y.grad_fn.birth - x.node.birth == 1001

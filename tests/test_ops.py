@@ -1,0 +1,284 @@
+"""What every operation owes: the table of ops drives these tests, a new op is tested by existing.
+
+For each sample beside the op: the value against its reference, the first and second derivative
+against finite differences, the same for non-contiguous and empty inputs, inputs left unchanged,
+dtype kept, one gradient alone equal to the same one among all.
+"""
+import inspect
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import Tensor, gradcheck, gradgradcheck
+from minigrad.gradcheck import _Check
+from minigrad.op import OPS, Op
+from minigrad.ops.samples import Draw
+
+ENTRIES = sorted((e for e in OPS.values() if e.samples is not None), key=lambda e: e.name)
+ids = [e.name for e in ENTRIES]
+each_op = pytest.mark.parametrize("entry", ENTRIES, ids=ids)
+
+
+def draw(entry, seed=0):
+    """The op's samples as (positional arguments, options)."""
+    for sample in entry.samples(Draw(seed)):
+        sample = tuple(sample)
+        options = sample[-1] if sample and isinstance(sample[-1], dict) else {}
+        yield list(sample[:-1] if options else sample), options
+
+
+def is_float(x):
+    return isinstance(x, np.ndarray) and x.dtype.kind == "f"
+
+
+def mapped(args, change):
+    """The arguments with `change` applied to each array, also to those inside a list or tuple."""
+    return [type(a)(change(x) if isinstance(x, np.ndarray) else x for x in a)
+            if isinstance(a, (list, tuple)) and any(isinstance(x, np.ndarray) for x in a)
+            else change(a) if isinstance(a, np.ndarray) else a for a in args]
+
+
+def tensor_names(entry):
+    """The parameters that take Tensors: for an op as declared, for a composite by annotation."""
+    if isinstance(entry, Op):
+        return entry.tensors
+    return [p.name for p in entry.parameters.values() if "Tensor" in str(p.annotation)]
+
+
+def as_tensors(entry, args, requires_grad=True, only=None):
+    """Tensors for the arrays given for tensor parameters; those that need a gradient."""
+    leaves, names = [], list(entry.parameters)
+    allowed = tensor_names(entry)
+
+    def convert(x):
+        t = Tensor(x, requires_grad=requires_grad and is_float(x)
+                   and (only is None or len(leaves) == only))
+        if is_float(x):
+            leaves.append(t)
+        return t
+    out = []
+    for i, a in enumerate(args):
+        tensor = (names[i] if i < len(names) else names[-1]) in allowed
+        out.append(mapped([a], convert)[0] if tensor else a)
+    return out, leaves
+
+
+def results(y):
+    """The results as a list of arrays."""
+    many = isinstance(y, (tuple, list))
+    return [np.asarray(t.array if isinstance(t, Tensor) else t) for t in (y if many else [y])]
+
+
+def outputs(y):
+    """The results that have gradients."""
+    return [t for t in (y if isinstance(y, (tuple, list)) else [y])
+            if isinstance(t, Tensor) and t.requires_grad]
+
+
+def gradients(entry, args, options, only=None, seed=3):
+    """Gradients of all float arguments (or of one) for random cotangents, as arrays."""
+    tensors, leaves = as_tensors(entry, args, only=only)
+    ys = outputs(entry.public(*tensors, **options))
+    if not ys:
+        return None
+    rng = np.random.default_rng(seed)
+    us = [Tensor(rng.standard_normal(y.shape).astype(y.dtype)) for y in ys]
+    wanted = leaves if only is None else [leaves[only]]
+    gs = mg.grad(ys, wanted, us, allow_unused=True)
+    return [None if g is None else g.array for g in gs]
+
+
+def flat_function(entry, args, options):
+    """(function of the float arguments alone, these arguments) for the gradient checks."""
+    tensors, leaves = as_tensors(entry, args)
+    names = [n for n, a in zip(entry.parameters, args)
+             for _ in range(sum(map(is_float, a)) if isinstance(a, (list, tuple)) else is_float(a))
+             if n in tensor_names(entry)]
+
+    def function(*xs):
+        rest = iter(xs)
+        put = lambda t: next(rest) if isinstance(t, Tensor) and t.is_floating_point() else t
+        full = [type(a)(map(put, a)) if isinstance(a, (list, tuple)) else put(a) for a in tensors]
+        return entry.public(*full, **options)
+    function.__name__ = entry.name
+    kind = inspect.Parameter.POSITIONAL_ONLY
+    function.__signature__ = inspect.Signature([
+        inspect.Parameter(f"{n}_{i}" if names.count(n) > 1 else n, kind)
+        for i, n in enumerate(names)])
+    return function, leaves
+
+
+def test_every_public_operation_has_samples_and_documentation():
+    missing = [e.name for e in OPS.values() if e.samples is None or not e.doc]
+    assert not missing, f"ops without samples or docstring: {missing}"
+    assert all(len(list(draw(e))) for e in ENTRIES)
+
+
+@each_op
+def test_value_equals_reference(entry):
+    if entry.ref is None:
+        pytest.fail(f"{entry.name} has no reference: give ref= an obvious NumPy version")
+    for args, options in draw(entry):
+        got = results(entry.public(*as_tensors(entry, args)[0], **options))
+        want = results(entry.ref(*args, **options))
+        assert len(got) == len(want)
+        for g, w in zip(got, want):
+            assert g.shape == w.shape
+            np.testing.assert_allclose(g, w, rtol=1e-10, atol=1e-12)
+
+
+@each_op
+def test_arrays_in_arrays_out(entry):
+    """Rules call ops on arrays: the results must be those on Tensors."""
+    for args, options in draw(entry):
+        got = entry.public(*args, **options)
+        for y in got if isinstance(got, (tuple, list)) else [got]:
+            assert not isinstance(y, Tensor)
+        want = entry.public(*as_tensors(entry, args)[0], **options)
+        for g, w in zip(results(got), results(want)):
+            np.testing.assert_array_equal(g, w)
+
+
+@each_op
+def test_first_and_second_derivative(entry):
+    for args, options in draw(entry):
+        function, leaves = flat_function(entry, args, options)
+        if not leaves or not outputs(function(*leaves)):
+            continue
+        gradcheck(function, leaves)
+        if entry.order >= 2:
+            gradgradcheck(function, leaves)
+        else:
+            with pytest.raises((RuntimeError, TypeError, ValueError), match="twice|order|second"):
+                gradgradcheck(function, leaves)
+
+
+@each_op
+def test_samples_have_a_derivative_to_check(entry):
+    """A sample whose derivative is 0 for some argument would let a rule that returns 0 pass."""
+    slopes = {}
+    for args, options in draw(entry):
+        function, leaves = flat_function(entry, args, options)
+        if not leaves or not outputs(function(*leaves)):
+            continue
+        for i, leaf in enumerate(leaves):
+            inputs = [x if x is leaf else x.detach() for x in leaves]
+            if not outputs(function(*inputs)):
+                continue
+            check = _Check(function, inputs, 1e-6, 0, 0, seed=5)
+            x = leaf.array
+            up, down = (check.project(check.values([x + s * 1e-6 * check.v[0]])) for s in (1, -1))
+            name = check.names[i].rstrip("0123456789_")
+            slopes[name] = max(slopes.get(name, 0.0), abs(up - down) / 2e-6)
+    if entry.flat:
+        assert all(s == 0 for s in slopes.values())
+    else:
+        zero = [name for name, s in slopes.items() if s < 1e-4]
+        assert not zero, f"{entry.name}: all samples have a zero derivative in {zero}"
+
+
+def strided(x):
+    """The same numbers with reversed and padded strides: neither C- nor F-contiguous."""
+    if x.ndim == 0:
+        return x
+    wide = np.zeros((*x.shape[:-1], 2 * x.shape[-1]), x.dtype)
+    view = wide[..., ::2][..., ::-1] if x.ndim == 1 else np.moveaxis(
+        np.zeros((x.shape[-1], *x.shape[:-1], 2), x.dtype)[..., 0], 0, -1)
+    view[...] = x
+    return view
+
+
+@each_op
+def test_non_contiguous_inputs(entry):
+    for args, options in draw(entry):
+        want = results(entry.public(*args, **options))
+        for g, w in zip(results(entry.public(*mapped(args, strided), **options)), want):
+            np.testing.assert_allclose(g, w, rtol=1e-12, atol=1e-13)
+        want = gradients(entry, args, options)
+        got = gradients(entry, mapped(args, strided), options)
+        assert (want is None) == (got is None)
+        for g, w in zip(got or [], want or []):
+            if w is not None:
+                np.testing.assert_allclose(g, w, rtol=1e-11, atol=1e-12)
+
+
+def emptied(args):
+    """The arguments with the first dimension of the first array cut to 0, wherever it lines up."""
+    arrays = [x for a in args for x in (a if isinstance(a, (list, tuple)) else [a])
+              if isinstance(x, np.ndarray) and x.ndim]
+    if not arrays:
+        return None
+    n, rank = arrays[0].shape[0], arrays[0].ndim
+    return mapped(args, lambda x: x[:0] if x.ndim == rank and x.shape[0] == n else x)
+
+
+@each_op
+def test_empty_inputs(entry):
+    """An empty input gives the reference's result and well-shaped gradients, or is refused."""
+    for args, options in draw(entry):
+        args = emptied(args)
+        if args is None:
+            continue
+        try:
+            got = entry.public(*as_tensors(entry, args)[0], **options)
+        except (ValueError, TypeError, IndexError) as error:
+            # Ours, not one from inside: it starts with the name of an op.
+            assert str(error).split(":")[0].split(" ")[0] in OPS, f"{entry.name}: {error!r}"
+            continue
+        for g, w in zip(results(got), results(entry.ref(*args, **options))):
+            assert g.shape == w.shape
+        for g, x in zip(gradients(entry, args, options) or [],
+                        [x for a in args for x in (a if isinstance(a, (list, tuple)) else [a])
+                         if is_float(x)]):
+            assert g is None or (g.shape == x.shape and np.isfinite(g).all())
+
+
+@each_op
+def test_inputs_are_left_unchanged(entry):
+    for args, options in draw(entry):
+        before = mapped(args, np.copy)
+        frozen = mapped(args, np.copy)
+        mapped(frozen, lambda x: x.setflags(write=False) or x)
+        tensors, leaves = as_tensors(entry, args)
+        for t in leaves:
+            t.array.setflags(write=False)
+        ys = outputs(entry.public(*tensors, **options))
+        if ys:
+            mg.grad(ys, leaves, [Tensor(np.ones(y.shape)) for y in ys], allow_unused=True)
+        entry.public(*frozen, **options)
+        for a, b in zip(args, before):
+            for x, y in zip(a if isinstance(a, (list, tuple)) else [a],
+                            b if isinstance(b, (list, tuple)) else [b]):
+                if isinstance(x, np.ndarray):
+                    np.testing.assert_array_equal(x, y)
+
+
+@each_op
+def test_float32_stays_float32(entry):
+    low = lambda x: x.astype(np.float32) if is_float(x) else x
+    for args, options in draw(entry):
+        args = mapped(args, low)
+        y = entry.public(*as_tensors(entry, args)[0], **options)
+        wide = entry.public(*as_tensors(entry, mapped(args, lambda x: x.astype(np.float64)
+                                                      if is_float(x) else x))[0], **options)
+        for g, w in zip(results(y), results(wide)):
+            if w.dtype == np.float64 and any(is_float(x) for a in args for x in
+                                             (a if isinstance(a, (list, tuple)) else [a])):
+                explicit = isinstance(options.get("dtype"), (str, type, np.dtype)) or any(
+                    isinstance(a, (type, np.dtype)) for a in args)
+                assert g.dtype == np.float32 or explicit, entry.name
+        for g in gradients(entry, args, options) or []:
+            assert g is None or g.dtype == np.float32, entry.name
+
+
+@each_op
+def test_one_gradient_alone_equals_the_same_among_all(entry):
+    for args, options in draw(entry):
+        every = gradients(entry, args, options)
+        for i in range(len(every or [])):
+            alone = gradients(entry, args, options, only=i)
+            if alone is None or every[i] is None:
+                assert every[i] is None or not every[i].any()
+                continue
+            np.testing.assert_allclose(alone[0], every[i], rtol=1e-12, atol=1e-13)
