@@ -1,0 +1,206 @@
+"""The register tile and the linear layer's three products against their plain twins."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from minigrad.kernels import linear as family
+from minigrad.kernels.jit import _jit_disabled
+from minigrad.kernels.linear import (
+    add_rows,
+    blocked,
+    dots,
+    linear,
+    linear_grad_w,
+    linear_grad_x,
+    product_reference,
+    sums,
+)
+from minigrad.kernels.threads import get_num_threads, set_num_threads
+from minigrad.kernels.tile import TileShape, choose_shape, tile, tile_shape
+
+DTYPES = ("float32", "float64")
+RELATIVE = {"float32": 2e-6, "float64": 1e-13}
+few_examples = settings(max_examples=8 if _jit_disabled() else 60, deadline=None)
+longest = 9 if _jit_disabled() else 70
+sizes = st.one_of(st.integers(0, 9), st.integers(0, longest))
+
+
+def close(got, want, depth_scale):
+    """Equal up to rounding of a sum whose terms add up to `depth_scale` in absolute value."""
+    assert got.shape == want.shape
+    assert got.dtype == want.dtype
+    assert got.flags.c_contiguous
+    error = np.abs(got.astype("f8") - want.astype("f8"))
+    assert (error <= RELATIVE[str(got.dtype)] * (depth_scale + 1e-30)).all(), error.max()
+
+
+def draw(seed, *shape, dtype):
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+def scale(a, b, bias=None):
+    total = np.abs(a).astype("f8") @ np.abs(b).astype("f8")
+    return total if bias is None else total + np.abs(bias)
+
+
+# ------------------------------------------------------------------------------------ the tile
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("depth", [0, 1, 2, 5])
+def test_tile_equals_its_plain_twin_and_writes_nothing_else(dtype, depth):
+    rows, cols, _ = tile_shape(dtype)
+    rng = np.random.default_rng(depth)
+    a = rng.standard_normal(3 + depth * rows).astype(dtype)
+    off = rng.integers(0, 40, depth)  # rows of B may lie anywhere, and overlap
+    b = rng.standard_normal(2 + 40 + cols).astype(dtype)
+    ldc = cols + 3
+    c = rng.standard_normal(5 + rows * ldc).astype(dtype)
+    before, want = c.copy(), c.copy()
+    tile.plain(a, 3, b, 2, off, depth, want, 5, ldc)
+    tile(a, 3, b, 2, off, depth, c, 5, ldc)
+    np.testing.assert_allclose(c, want, rtol=1e-5 if dtype == "float32" else 1e-13, atol=1e-6)
+    inside = np.zeros(c.size, bool)
+    for r in range(rows):
+        inside[5 + r * ldc : 5 + r * ldc + cols] = True
+    np.testing.assert_array_equal(c[~inside], before[~inside])
+    if depth:
+        a_block = a[3:].reshape(depth, rows).astype("f8")
+        b_block = np.array([b[2 + o : 2 + o + cols] for o in off], "f8")
+        got = np.array([c[5 + r * ldc :][:cols] - before[5 + r * ldc :][:cols] for r in range(rows)])
+        np.testing.assert_allclose(got, a_block.T @ b_block, rtol=1e-4, atol=1e-5)
+
+
+def test_tile_shape_follows_the_registers():
+    assert choose_shape(frozenset({"avx512f", "avx2", "fma"}), 4) == TileShape(8, 48, 16)
+    assert choose_shape(frozenset({"avx512f", "avx2", "fma"}), 8) == TileShape(8, 24, 8)
+    assert choose_shape(frozenset({"avx2", "fma"}), 4) == TileShape(6, 16, 8)
+    assert choose_shape(frozenset({"neon"}), 8) == TileShape(8, 6, 2)
+    assert choose_shape(frozenset({"avx2"}), 4).lanes == 0  # no fused multiply-add: plain loops
+
+
+# ------------------------------------------------------------------------------- every product
+@few_examples
+@given(m=sizes, k=sizes, n=sizes, dtype=st.sampled_from(DTYPES), seed=st.integers(0, 99))
+@example(m=1, k=1, n=1, dtype="float32", seed=0)
+@example(m=9, k=3, n=49, dtype="float32", seed=0)
+@example(m=0, k=3, n=2, dtype="float64", seed=0)
+@example(m=3, k=0, n=2, dtype="float64", seed=0)
+def test_blocked_in_all_layouts(m, k, n, dtype, seed):
+    a, b = draw(seed, m, k, dtype=dtype), draw(seed + 1, k, n, dtype=dtype)
+    bias = draw(seed + 2, n, dtype=dtype)
+    at, bt = np.ascontiguousarray(a.T), np.ascontiguousarray(b.T)
+    small = m * k * n < 1000
+    want = product_reference(a, b, bias) if small else (a.astype("f8") @ b + bias).astype(dtype)
+    for a_k_first in (False, True):
+        for b_k_first in (False, True):
+            got = blocked(at if a_k_first else a, b if b_k_first else bt, a_k_first, b_k_first, bias)
+            close(got, want, scale(a, b, bias))
+    want = (a.astype("f8") @ b).astype(dtype)
+    close(blocked(a, b, False, True, None), want, scale(a, b))
+
+
+@few_examples
+@given(m=sizes, k=sizes, n=sizes, dtype=st.sampled_from(DTYPES), seed=st.integers(0, 99))
+def test_loops_for_few_rows(m, k, n, dtype, seed):
+    x, w = draw(seed, m, k, dtype=dtype), draw(seed + 1, n, k, dtype=dtype)
+    g, bias = draw(seed + 2, m, n, dtype=dtype), draw(seed + 3, n, dtype=dtype)
+    wide = (x.astype("f8") @ w.T + bias).astype(dtype)
+    close(dots(x, w, bias), wide, scale(x, w.T, bias))
+    close(dots(x, w, None), (x.astype("f8") @ w.T).astype(dtype), scale(x, w.T))
+    close(sums(g, w), (g.astype("f8") @ w).astype(dtype), scale(g, w))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "m, k, f",
+    [
+        (0, 3, 2), (3, 0, 2), (3, 2, 0), (1, 1, 1), (4, 5, 3),  # NumPy
+        (1, 97, 101), (1, 601, 550), (3, 601, 550), (8, 601, 550),  # few rows
+        (601, 550, 1), (601, 550, 3), (550, 1, 601), (1000, 300, 8),  # few columns
+        (9, 300, 131), (64, 131, 97), (130, 513, 100), (70, 64, 65),  # the tile
+    ],
+)  # fmt: skip
+def test_public_products_by_every_route(m, k, f, dtype):
+    x, w = draw(0, m, k, dtype=dtype), draw(1, f, k, dtype=dtype)
+    g, bias = draw(2, m, f, dtype=dtype), draw(3, f, dtype=dtype)
+    copies = [v.copy() for v in (x, w, g, bias)]
+    wide = x.astype("f8") @ w.T
+    close(linear(x, w), wide.astype(dtype), scale(x, w.T))
+    close(linear(x, w, bias), (wide + bias).astype(dtype), scale(x, w.T, bias))
+    close(linear_grad_x(g, w), (g.astype("f8") @ w).astype(dtype), scale(g, w))
+    close(linear_grad_w(g, x), (g.T.astype("f8") @ x).astype(dtype), scale(g.T, x))
+    for now, before in zip((x, w, g, bias), copies):
+        np.testing.assert_array_equal(now, before)
+
+
+def test_long_sums_are_accurate():
+    k = 3000 if _jit_disabled() else 100_000
+    x, w = np.full((1, k), 0.1, "f4"), np.ones((2, k), "f4")
+    exact = float(np.float32(0.1)) * k
+    for y in (dots(x, w, None), blocked(x, w, False, False, None)):
+        # one running float32 sum of the 100,000 would be off by 1.4e-4
+        assert abs(float(y[0, 0]) / exact - 1) < 5e-5
+
+
+def test_nan_and_infinity_reach_their_row_and_no_other():
+    x, w = np.ones((10, 5), "f4"), np.ones((50, 5), "f4")
+    x[3, 2] = np.nan
+    w[7, 1] = np.inf
+    for y in (blocked(x, w, False, False, None), dots(x, w, None)):
+        assert np.isnan(y[3]).all()
+        other = np.delete(y, 3, axis=0)
+        assert np.isinf(other[:, 7]).all()
+        assert (np.delete(other, 7, axis=1) == 5).all()
+
+
+def test_strided_and_read_only_inputs():
+    m, k, f = (12, 10, 9) if _jit_disabled() else (90, 80, 70)
+    x, w = draw(0, 2 * m, k, dtype="f4")[::2], draw(1, k, f, dtype="f4").T
+    g = np.broadcast_to(draw(2, 1, f, dtype="f4"), (m, f))
+    x.flags.writeable = False
+    close(linear(x, w), (x.astype("f8") @ w.T).astype("f4"), scale(x, w.T))
+    close(linear_grad_x(g, w), (g.astype("f8") @ w).astype("f4"), scale(g, w))
+    close(linear_grad_w(g, x), (g.T.astype("f8") @ x).astype("f4"), scale(g.T, x))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_same_bits_at_any_number_of_threads(dtype, monkeypatch):
+    if _jit_disabled():
+        # plain loops are slow: make chunks worth it sooner instead
+        monkeypatch.setattr(family, "_PACK_GRAIN", 1)
+        monkeypatch.setattr(family, "_WORK_GRAIN", 1)
+        m, k, f = 11, 6, 50
+    else:
+        m, k, f = 200, 300, 260
+    x, w, g = (draw(i, *s, dtype=dtype) for i, s in enumerate([(m, k), (f, k), (m, f)]))
+
+    def results():
+        return [
+            blocked(x, w, False, False, None),
+            blocked(g, w, False, True, None),
+            blocked(g, x, True, True, None),
+            dots(x[:2], w, None),
+            sums(g[:2], w),
+        ]
+
+    before = get_num_threads()
+    try:
+        set_num_threads(1)
+        want = results()
+        for threads in (2, 3, 5):
+            set_num_threads(threads)
+            for got, expected in zip(results(), want):
+                np.testing.assert_array_equal(got, expected)
+    finally:
+        set_num_threads(before)
+
+
+def test_add_rows_writes_only_its_blocks():
+    gx = np.full((2, 10), 7.0)
+    add_rows(1, 2, np.ones((2, 3)), np.ones((3, 10)), 4, gx)
+    want = np.full((2, 10), 7.0)
+    want[:, 4:8] = 3
+    np.testing.assert_array_equal(gx, want)
