@@ -33,6 +33,13 @@ def _planes(x: np.ndarray) -> np.ndarray:
     return x.reshape(x.shape[0] * x.shape[1], x.shape[2], x.shape[3])
 
 
+def _side_by_side(kernel: Pair, stride: Pair, padding: Pair, hw: Pair, out_hw: Pair) -> bool:
+    """Are these 2x2 windows that touch, do not overlap and lie inside the image?"""
+    if (tuple(kernel), tuple(stride), tuple(padding)) != ((2, 2), (2, 2), (0, 0)):
+        return False
+    return 2 * out_hw[0] <= hw[0] and 2 * out_hw[1] <= hw[1]
+
+
 # --------------------------------------------------------------------------- maximum
 
 
@@ -130,16 +137,14 @@ def max_pool2d(
     shape = (*x.shape[:2], *out_hw)
     if y.size == 0:
         return y.reshape(shape), indices.reshape(shape)
-    kernel, stride, padding = tuple(kernel), tuple(stride), tuple(padding)
-    dilation = tuple(dilation)
-    inside = 2 * out_hw[0] <= x.shape[2] and 2 * out_hw[1] <= x.shape[3]
-    if (kernel, stride, padding, dilation) == ((2, 2), (2, 2), (0, 0), (1, 1)) and inside:
+    plain = tuple(dilation) == (1, 1)
+    if plain and _side_by_side(kernel, stride, padding, x.shape[2:], out_hw):
         grain = _grain(planes[0].size)
         parallel(max_pool_2x2_range, len(planes), planes, y, indices, grain=grain)
     else:
         grain = _grain(2 * y[0].size * kernel[0] * kernel[1])
-        arguments = (planes, y, indices, kernel, stride, padding, dilation)
-        parallel(max_pool_range, len(planes), *arguments, grain=grain)
+        rule = (tuple(kernel), tuple(stride), tuple(padding), tuple(dilation))
+        parallel(max_pool_range, len(planes), planes, y, indices, *rule, grain=grain)
     return y.reshape(shape), indices.reshape(shape)
 
 
@@ -316,13 +321,6 @@ def avg_pool_grad_2x2_range(start, stop, g, gx, by):
                     target[left | np.uint64(1)] = share
                 target[2 * count :] = 0
         gx[p, 2 * rows :] = 0
-
-
-def _side_by_side(kernel: Pair, stride: Pair, padding: Pair, hw: Pair, out_hw: Pair) -> bool:
-    """Are these 2x2 windows that touch, do not overlap and lie inside the image?"""
-    if (tuple(kernel), tuple(stride), tuple(padding)) != ((2, 2), (2, 2), (0, 0)):
-        return False
-    return 2 * out_hw[0] <= hw[0] and 2 * out_hw[1] <= hw[1]
 
 
 def avg_pool2d(

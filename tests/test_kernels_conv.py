@@ -1,0 +1,275 @@
+"""The convolution kernels against their plain twins, as an adjoint trio, and over threads."""
+
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minigrad.kernels import conv as conv_module
+from minigrad.kernels import conv_grad_w as grad_w_module
+from minigrad.kernels.conv import (
+    conv2d,
+    conv2d_grad_w,
+    conv2d_grad_w_reference,
+    conv2d_grad_x,
+    conv2d_grad_x_reference,
+    conv2d_reference,
+)
+from minigrad.kernels.threads import get_num_threads, set_num_threads
+
+PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+DTYPES = [np.float32, np.float64]
+# Relative to the same sum over absolute values: what rounding may do to sums of some 500 terms.
+TOLERANCE = {np.float32: 2e-6, np.float64: 1e-14}
+deterministic = settings(
+    max_examples=12 if PLAIN else 100, derandomize=True, deadline=None, database=None
+)
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    """The plain run warns of overflow and NaN where the compiled loops do not."""
+    with np.errstate(all="ignore"):
+        yield
+
+
+def out_size(size, kernel, stride, padding, dilation):
+    return (size + padding - dilation * (kernel - 1) - 1) // stride + 1
+
+
+@st.composite
+def cases(draw):
+    """A legal case: (N, C, F, (H, W), (KH, KW), (OH, OW), stride, padding, dilation, groups).
+
+    Padding at the end of each axis differs from the padding at its beginning, as for 'same'.
+    """
+    small, tiny = (5, 2) if PLAIN else (14, 3)
+    groups = draw(st.integers(1, 3))
+    channels, features = (groups * draw(st.integers(1, small // 2)) for _ in "CF")
+    axes = []
+    for _ in range(2):
+        kernel, stride, dilation = (draw(st.integers(1, top)) for top in (4, 3, 3))
+        begin, end = draw(st.integers(0, tiny)), draw(st.integers(0, tiny))
+        least = max(1, dilation * (kernel - 1) + 1 - begin - end)
+        size = draw(st.integers(least, least + small))
+        out = out_size(size, kernel, stride, begin + end, dilation)
+        axes.append((size, kernel, out, stride, begin, dilation))
+    hw, khw, out_hw, stride, padding, dilation = zip(*axes)
+    batch = draw(st.integers(0, 3))
+    return batch, channels, features, hw, khw, out_hw, stride, padding, dilation, groups
+
+
+def make(case, dtype, seed=0):
+    """x, w, bias and g of a case, and the options in the order of the three functions."""
+    batch, channels, features, hw, khw, out_hw, *options, groups = case
+    rng = np.random.default_rng([seed, batch, channels, features, *hw, *khw])
+    x = rng.standard_normal((batch, channels, *hw)).astype(dtype)
+    w = rng.standard_normal((features, channels // groups, *khw)).astype(dtype)
+    bias = rng.standard_normal(features).astype(dtype)
+    g = rng.standard_normal((batch, features, *out_hw)).astype(dtype)
+    return x, w, bias, g, (*options, groups)
+
+
+def assert_sum(got, twin, dtype, arrays, *rest):
+    """got equals twin(*arrays, *rest), up to rounding of the terms."""
+    wide = [None if a is None else a.astype(np.float64) for a in arrays]
+    want = twin(*wide, *rest)
+    assert got.dtype == dtype
+    assert got.shape == want.shape
+    sizes = [None if a is None else abs(a) for a in wide]
+    slack = TOLERANCE[dtype] * (1 + twin(*sizes, *rest))
+    wrong = ~(abs(got - want) <= slack)
+    assert not wrong.any(), f"{wrong.sum()} of {wrong.size} wrong, first at {np.argwhere(wrong)[0]}"
+
+
+def check(case, dtype):
+    """The three kernels, on one case."""
+    x, w, bias, g, options = make(case, dtype)
+    hw, khw, out_hw = x.shape[2:], w.shape[2:], g.shape[2:]
+    before = [a.copy() for a in (x, w, bias, g)]
+    for b in (bias, None):
+        y = conv2d(x, w, b, out_hw, *options)
+        assert_sum(y, conv2d_reference, dtype, (x, w, b), out_hw, *options)
+    gx = conv2d_grad_x(g, w, hw, *options)
+    assert_sum(gx, conv2d_grad_x_reference, dtype, (g, w), hw, *options)
+    gw = conv2d_grad_w(g, x, khw, *options)
+    assert_sum(gw, conv2d_grad_w_reference, dtype, (g, x), khw, *options)
+    for a, b in zip((x, w, bias, g), before):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@deterministic
+@given(case=cases())
+def test_kernels_equal_their_twins(case, dtype):
+    check(case, dtype)
+
+
+def full(batch, channels, features, size, kernel, stride=1, padding=0, dilation=1, groups=1):
+    """A square case in short."""
+    out = out_size(size, kernel, stride, 2 * padding, dilation)
+    pairs = [(v, v) for v in (size, kernel, out, stride, padding, dilation)]
+    return (batch, channels, features, *pairs, groups)
+
+
+EDGES = {
+    "no image": full(0, 3, 4, 5, 3),
+    "one output": full(2, 3, 4, 5, 5),
+    "kernel beyond the image": full(2, 3, 4, 2, 5, padding=2),
+    "padding beyond the kernel": full(2, 3, 4, 3, 2, padding=3),
+    "stride beyond the kernel": full(2, 3, 4, 9, 2, stride=4),
+    "stride leaves a rest": full(1, 2, 3, 8, 3, stride=3),
+    "depthwise": full(2, 6, 6, 7, 3, padding=1, groups=6),
+    "depthwise, two of each": full(2, 3, 6, 7, 3, padding=1, groups=3),
+    "one row": (2, 3, 4, (1, 9), (1, 3), (1, 7), (1, 1), (0, 0), (1, 1), 1),
+    "same, even": (2, 3, 4, (6, 6), (2, 4), (6, 6), (1, 1), (0, 1), (1, 1), 1),
+}
+# Sizes at which the passes are cut: many images to a row, several rows of blocks, several
+# panels of channels, both ways to the gradient of the weights, with and without neighbouring taps.
+LARGE = {
+    "article, first layer": full(5, 1, 32, 28, 3, padding=1),
+    "article, second layer": full(5, 32, 64, 14, 3, padding=1),
+    "blocks of rows": full(2, 3, 5, 90, 3, padding=1),
+    "blocks of rows and images": full(20, 3, 9, 7, 3, padding=1),
+    "wide rows": (1, 2, 9, (2, 3000), (2, 5), (1, 2996), (1, 1), (0, 0), (1, 1), 1),
+    "strides on the tile": full(2, 16, 20, 15, 3, stride=2, padding=1),
+    "dilation on the tile": full(2, 30, 9, 12, 3, padding=2, dilation=2),
+    "groups on the tile": full(2, 60, 20, 9, 3, padding=1, groups=2),
+    "1x1": full(2, 50, 17, 9, 1),
+    "1x1, stride": full(2, 50, 17, 9, 1, stride=2),
+    "many channels, one image": full(1, 70, 90, 3, 3, padding=1),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", EDGES)
+def test_edges(name, dtype):
+    check(EDGES[name], dtype)
+
+
+@pytest.mark.skipif(PLAIN, reason="minutes of plain Python; the same loops run in test_edges")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", LARGE)
+def test_large(name, dtype):
+    check(LARGE[name], dtype)
+
+
+@pytest.mark.parametrize("way", ["_on_tile", "_by_unfolding"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@settings(deterministic, max_examples=6 if PLAIN else 50)
+@given(case=cases())
+def test_both_ways_to_the_gradient_of_the_weights(case, dtype, way):
+    x, w, _, g, options = make(case, dtype)
+    if g.size == 0:
+        return  # conv2d_grad_w answers before it chooses a way; tested above
+    khw = w.shape[2:]
+    gw = getattr(grad_w_module, way)(g, x, khw, *options)
+    assert_sum(gw, conv2d_grad_w_reference, dtype, (g, x), khw, *options)
+
+
+@settings(deterministic, max_examples=10 if PLAIN else 60)
+@given(case=cases())
+def test_the_trio_is_adjoint(case):
+    """<conv(x, w), g> = <x, grad_x(g, w)> = <w, grad_w(g, x)>: no twin is asked."""
+    x, w, _, g, options = make(case, np.float64, seed=1)
+    inner = np.sum(conv2d(x, w, None, g.shape[2:], *options) * g)
+    # Relative to the norms, not to the sum, in which terms may cancel.
+    scale = 1e-12 * (1 + np.linalg.norm(x) * np.linalg.norm(w) * np.linalg.norm(g))
+    assert abs(inner - np.sum(x * conv2d_grad_x(g, w, x.shape[2:], *options))) <= scale
+    assert abs(inner - np.sum(w * conv2d_grad_w(g, x, w.shape[2:], *options))) <= scale
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@settings(deterministic, max_examples=5 if PLAIN else 30)
+@given(case=cases(), where=st.integers(0, 10**6))
+def test_nan_and_inf_go_where_mathematics_sends_them(case, where, dtype, bad):
+    x, w, bias, g, options = make(case, dtype)
+    if x.size == 0:
+        return
+    hw, khw, out_hw = x.shape[2:], w.shape[2:], g.shape[2:]
+    x.reshape(-1)[where % x.size] = bad
+    y = conv2d(x, w, bias, out_hw, *options)
+    same_places(y, conv2d_reference(x, w, bias, out_hw, *options))
+    gw = conv2d_grad_w(g, x, khw, *options)
+    same_places(gw, conv2d_grad_w_reference(g, x, khw, *options))
+    g.reshape(-1)[where % g.size] = bad
+    gx = conv2d_grad_x(g, w, hw, *options)
+    same_places(gx, conv2d_grad_x_reference(g, w, hw, *options))
+
+
+def same_places(got, want):
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
+    np.testing.assert_array_equal(np.isposinf(got), np.isposinf(want))
+    np.testing.assert_array_equal(np.isneginf(got), np.isneginf(want))
+
+
+THREADED = {
+    "forward tile": full(4, 3, 10, 6, 3, padding=1),
+    "strides": full(3, 2, 5, 7, 3, stride=2, padding=1),
+    "depthwise": full(3, 4, 4, 6, 3, padding=1, groups=4),
+    "weights on the tile": full(2, 12, 18, 4, 3, padding=1),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", THREADED)
+def test_same_bits_at_any_number_of_threads(name, dtype, monkeypatch):
+    x, w, bias, g, options = make(THREADED[name], dtype)
+
+    def run():
+        return [
+            conv2d(x, w, bias, g.shape[2:], *options),
+            conv2d_grad_x(g, w, x.shape[2:], *options),
+            conv2d_grad_w(g, x, w.shape[2:], *options),
+        ]
+
+    whole = run()  # so little work that each pass is one chunk
+    # From here on each item is worth a chunk of its own.
+    monkeypatch.setattr(conv_module, "GRAIN_FLOPS", 1)
+    monkeypatch.setattr(grad_w_module, "GRAIN_FLOPS", 1)
+    monkeypatch.setattr(grad_w_module, "GRAIN_COPY", 1)
+    chunks = []
+
+    def spy(module):
+        parallel = module.parallel
+
+        def counted(kernel, n, *args, grain=1):
+            chunks.append(n // grain)
+            parallel(kernel, n, *args, grain=grain)
+
+        monkeypatch.setattr(module, "parallel", counted)
+
+    spy(conv_module)
+    spy(grad_w_module)
+    threads = get_num_threads()
+    try:
+        for n in (1, 2, 3):
+            set_num_threads(n)
+            for a, b in zip(run(), whole):
+                np.testing.assert_array_equal(a, b)
+    finally:
+        set_num_threads(threads)
+    assert sum(count > 1 for count in chunks) >= 3 * 3  # three passes did split, each time
+
+
+def test_inputs_need_not_be_contiguous_or_writable():
+    x, w, bias, g, options = make(full(2, 3, 4, 6, 3, stride=2, padding=1), np.float64)
+
+    def odd(a):
+        """The same numbers, in another order in memory and read-only."""
+        b = np.asfortranarray(a)
+        b.flags.writeable = False
+        return b
+
+    for straight, crooked in (
+        (conv2d(x, w, bias, g.shape[2:], *options),
+         conv2d(odd(x), odd(w), odd(bias), g.shape[2:], *options)),
+        (conv2d_grad_x(g, w, x.shape[2:], *options),
+         conv2d_grad_x(odd(g), odd(w), x.shape[2:], *options)),
+        (conv2d_grad_w(g, x, w.shape[2:], *options),
+         conv2d_grad_w(odd(g), odd(x), w.shape[2:], *options)),
+    ):
+        np.testing.assert_array_equal(straight, crooked)
