@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -20,7 +24,7 @@ from minigrad.kernels.linear import (
     sums,
 )
 from minigrad.kernels.threads import get_num_threads, set_num_threads
-from minigrad.kernels.tile import TileShape, choose_shape, tile, tile_shape
+from minigrad.kernels.tile import TileShape, _cpu_features, choose_shape, tile, tile_shape
 
 DTYPES = ("float32", "float64")
 RELATIVE = {"float32": 2e-6, "float64": 1e-13}
@@ -69,8 +73,40 @@ def test_tile_equals_its_plain_twin_and_writes_nothing_else(dtype, depth):
     if depth:
         a_block = a[3:].reshape(depth, rows).astype("f8")
         b_block = np.array([b[2 + o : 2 + o + cols] for o in off], "f8")
-        got = np.array([c[5 + r * ldc :][:cols] - before[5 + r * ldc :][:cols] for r in range(rows)])
+        got = np.array(
+            [c[5 + r * ldc :][:cols] - before[5 + r * ldc :][:cols] for r in range(rows)]
+        )
         np.testing.assert_allclose(got, a_block.T @ b_block, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.skipif(_jit_disabled(), reason="compares machine code for several CPUs")
+@pytest.mark.parametrize(
+    "cpu, features, lanes", [("generic", "", 0), ("haswell", "+avx,+avx2,+fma", 8)]
+)
+def test_product_compiled_for_another_cpu(cpu, features, lanes, tmp_path):
+    """Plain loops, and the AVX2 tile, on a machine that would not choose them by itself."""
+    if lanes and not {"avx2", "fma"} <= _cpu_features():
+        features, lanes = "", 0
+    program = """if True:
+        import numpy as np
+        from minigrad.kernels.linear import blocked
+        from minigrad.kernels.tile import tile_shape
+        r = np.random.default_rng(0)
+        a, b = r.standard_normal((13, 300)), r.standard_normal((300, 19))
+        for dtype in "float32", "float64":
+            x, y = a.astype(dtype), b.astype(dtype)
+            error = abs(blocked(x, y, False, True, None) - a @ b).max()
+            assert error < (1e-4 if dtype == "float32" else 1e-12), error
+        print(tile_shape("float32").lanes)
+    """
+    env = os.environ | {
+        "NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": features, "MINIGRAD_CACHE_DIR": str(tmp_path)
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=env, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(lanes)]
 
 
 def test_tile_shape_follows_the_registers():
@@ -96,7 +132,9 @@ def test_blocked_in_all_layouts(m, k, n, dtype, seed):
     want = product_reference(a, b, bias) if small else (a.astype("f8") @ b + bias).astype(dtype)
     for a_k_first in (False, True):
         for b_k_first in (False, True):
-            got = blocked(at if a_k_first else a, b if b_k_first else bt, a_k_first, b_k_first, bias)
+            got = blocked(
+                at if a_k_first else a, b if b_k_first else bt, a_k_first, b_k_first, bias
+            )
             close(got, want, scale(a, b, bias))
     want = (a.astype("f8") @ b).astype(dtype)
     close(blocked(a, b, False, True, None), want, scale(a, b))
@@ -149,7 +187,9 @@ def test_nan_and_infinity_reach_their_row_and_no_other():
     x, w = np.ones((10, 5), "f4"), np.ones((50, 5), "f4")
     x[3, 2] = np.nan
     w[7, 1] = np.inf
-    for y in (blocked(x, w, False, False, None), dots(x, w, None)):
+    with np.errstate(invalid="ignore"):  # the plain run warns, compiled loops do not
+        results = blocked(x, w, False, False, None), dots(x, w, None)
+    for y in results:
         assert np.isnan(y[3]).all()
         other = np.delete(y, 3, axis=0)
         assert np.isinf(other[:, 7]).all()

@@ -16,6 +16,7 @@ Not here: threads (threads.py); any check of arguments (the public ops do that).
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -41,6 +42,7 @@ _lock = threading.RLock()
 _FOLDER = Path(__file__).resolve().parent
 
 
+@functools.cache
 def _jit_disabled() -> bool:
     """NUMBA_DISABLE_JIT, read without importing Numba: the plain run stays light."""
     return os.environ.get("NUMBA_DISABLE_JIT", "0").strip() not in ("", "0")
@@ -65,7 +67,7 @@ class Kernel:
         self.fastmath = frozenset(fastmath)
         self._build = compiled_as
         self._dispatcher: Any = None
-        self.run: Callable[..., Any] = self._first_call
+        self.run: Callable[..., Any] = plain if _jit_disabled() else self._first_call
 
     def __call__(self, *args: Any) -> Any:
         return self.run(*args)
@@ -129,7 +131,7 @@ def jit(
     return Kernel(plain, fastmath, compiled_as)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _numba() -> Any:
     """Numba, imported late and taught what a Kernel is."""
     import numba
@@ -205,8 +207,8 @@ def cache_root() -> Path:
 
 def _version_key() -> str:
     """Hash of everything but the kernel and its types that decides the machine code."""
-    import llvmlite
-    import llvmlite.binding as llvm
+    import llvmlite  # type: ignore[import-untyped]
+    import llvmlite.binding as llvm  # type: ignore[import-untyped]
     import numba
 
     h = hashlib.sha256()
@@ -242,10 +244,8 @@ def _version_key() -> str:
 def _private_folder(path: Path) -> None:
     """Make `path`, private to this user. Raises OSError if it cannot be, or is not."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with contextlib.suppress(FileExistsError):
         path.mkdir(mode=0o700)
-    except FileExistsError:
-        pass
     if hasattr(os, "getuid"):
         info = os.lstat(path)
         if not stat.S_ISDIR(info.st_mode):
@@ -259,7 +259,7 @@ def _private_folder(path: Path) -> None:
             )
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _cache_folder() -> Path | None:
     """This version's folder, made on demand; None (after one warning) if there can be none."""
     root: Path | None = None
@@ -379,10 +379,8 @@ class _NoCache(_DiskCache):
 
 
 def _remove(path: Path) -> None:
-    try:
+    with contextlib.suppress(OSError):
         path.unlink()
-    except OSError:
-        pass
 
 
 def _attach_cache(dispatcher: Any, kernel: Kernel) -> None:

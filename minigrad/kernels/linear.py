@@ -143,7 +143,7 @@ def add_rows(start, stop, g, w, width, gx):
                     to[j] += s * row[j]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _offsets(cols: int) -> np.ndarray:
     """Where row k of a packed panel starts: k * cols."""
     return np.arange(_DEPTH, dtype=np.int64) * cols

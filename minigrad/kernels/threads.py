@@ -14,6 +14,7 @@ Not here: how a kernel is compiled (jit.py).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections import deque
@@ -87,6 +88,7 @@ class _Pool:
             self.started += 1
 
     def close(self) -> None:
+        self.size = 1  # whoever still holds this pool works alone
         for _ in range(self.started):
             self.inbox.put(None)
 
@@ -125,13 +127,13 @@ def set_num_threads(n: int) -> None:
     if n < 1:
         raise ValueError(f"set_num_threads expects at least 1 (the calling thread), got {n}")
     with _state_lock:
+        if n == _pool.size:
+            return
         old, _pool = _pool, _Pool(n)
     old.close()  # a job that runs there now is finished first: its tokens come before
 
 
-def parallel(
-    kernel: Kernel | Callable[..., Any], n: int, *args: Any, grain: int = 1
-) -> None:
+def parallel(kernel: Kernel | Callable[..., Any], n: int, *args: Any, grain: int = 1) -> None:
     """Run `kernel(start, stop, *args)` over chunks of range(n), on all threads.
 
     kernel: writes only what belongs to the items start..stop-1.
@@ -142,7 +144,11 @@ def parallel(
     call from inside a kernel, or while another thread has the pool, runs its chunks serially in
     the caller. An exception from a chunk is raised here (the one of the first chunk, if several).
     """
-    run = kernel.run if type(kernel) is Kernel else kernel
+    if type(kernel) is Kernel:
+        run = kernel.run
+        alone = run is kernel.plain  # without the JIT threads would only wait for each other
+    else:
+        run, alone = kernel, False
     count = min(_MAX_CHUNKS, n // grain)
     if count <= 1:
         if n > 0:
@@ -150,7 +156,7 @@ def parallel(
         return
     bounds = [(i * n // count, (i + 1) * n // count) for i in range(count)]
     pool = _pool
-    if pool.size == 1 or not pool.busy.acquire(blocking=False):
+    if alone or pool.size == 1 or not pool.busy.acquire(blocking=False):
         for start, stop in bounds:
             run(start, stop, *args)
         return
@@ -163,16 +169,15 @@ def parallel(
 def _share(pool: _Pool, run: Callable, args: tuple, bounds: list[tuple[int, int]]) -> None:
     helpers = min(pool.size, len(bounds)) - 1
     if pool.started < pool.size - 1:
-        try:
+        # No more threads, as the interpreter is ending or a limit is reached: do with what we have.
+        with contextlib.suppress(RuntimeError):
             pool.start()
-        except RuntimeError:  # no more threads: the interpreter is ending, or a limit is reached
-            pass
     chunks = deque(bounds)
     job = _Job(run, args, chunks)
     for _ in range(min(helpers, pool.started)):
         pool.inbox.put(job)
     mine = 0
-    failures = []
+    failures: list[tuple[int, BaseException]] = []
     try:
         while True:
             start, stop = chunks.popleft()
@@ -190,4 +195,9 @@ def _share(pool: _Pool, run: Callable, args: tuple, bounds: list[tuple[int, int]
         if outcome is not None:
             failures.append(outcome)
     if failures:
-        raise min(failures, key=lambda failure: failure[0])[1]
+        first = min(failures, key=lambda failure: failure[0])[1]
+        failures.clear()  # the traceback refers to this frame: leave no cycle behind
+        try:
+            raise first
+        finally:
+            del first

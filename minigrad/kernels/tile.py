@@ -42,7 +42,7 @@ def _cpu_features() -> frozenset[str]:
         if os.environ.get("NUMBA_CPU_NAME"):
             return frozenset()  # code for some other CPU: plain loops are always right
         try:
-            import llvmlite.binding as llvm
+            import llvmlite.binding as llvm  # type: ignore[import-untyped]
 
             told = llvm.get_host_cpu_features().flatten()
         except (ImportError, RuntimeError):
@@ -64,7 +64,7 @@ def choose_shape(features: frozenset[str], itemsize: int) -> TileShape:
     return TileShape(rows, vectors * lanes, lanes)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def tile_shape(dtype: Any) -> TileShape:
     """The shape that `tile` has for this dtype on this machine."""
     return choose_shape(_cpu_features(), np.dtype(dtype).itemsize)
