@@ -7,13 +7,14 @@ import os
 import sys
 import urllib.error
 import urllib.request
+import zlib
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 
 matplotlib.use("Agg")  # draw into a file: no screen is needed
-import matplotlib.pyplot as plt  # noqa: E402  (the line above must come first)
+import matplotlib.pyplot as plt
 
 DATA = Path(__file__).resolve().parent / "data"
 
@@ -34,17 +35,23 @@ plt.rcParams.update(
 
 def argument_parser(script, description):
     """A parser with the options that all examples share; `script` is the caller's __file__."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         "--quick", action="store_true", help="a few seconds on less data: checks that it runs"
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of every random choice")
+    parser.add_argument("--seed", type=int, default=0, help="of every random choice (default 0)")
+    picture = Path(script).stem + ".png"
     parser.add_argument(
-        "--out", type=Path, default=Path(script).stem + ".png", help="where to save the picture"
+        "--out", type=Path, default=picture, help=f"where to save the picture (default {picture})"
     )
     return parser
+
+
+def positive(text):
+    """The type of an option that counts something: a whole number, at least 1."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
 
 
 def data_file(name):
@@ -99,8 +106,8 @@ def full_fashion_mnist(folder=None):
         path = path or download(file, cache)
         try:
             content = gzip.decompress(path.read_bytes())
-        except (OSError, EOFError) as reason:
-            sys.exit(f"error: {path} is no complete gzip file ({reason}): delete it, try again.")
+        except (OSError, EOFError, zlib.error) as reason:
+            sys.exit(f"error: {path} is damaged or incomplete ({reason}): delete it, try again.")
         found = hashlib.sha256(content).hexdigest()
         if found != wanted:
             sys.exit(

@@ -6,7 +6,7 @@ tests on 10,000. The accuracy at the end is measured on test images only.
 """
 
 import numpy as np
-from common import argument_parser, data_file, full_fashion_mnist, plt, save_picture
+from common import argument_parser, data_file, full_fashion_mnist, plt, positive, save_picture
 from tqdm import tqdm
 
 import minigrad as mg
@@ -64,11 +64,15 @@ def test(model, data):
 
 
 parser = argument_parser(__file__, "The article's CNN on Fashion-MNIST.")
-parser.add_argument("--full", action="store_true", help="all 70,000 images (downloaded once)")
+parser.add_argument(
+    "--full", action="store_true", help="all 70,000 images (downloaded once, 30 MB)"
+)
 parser.add_argument("--data", metavar="FOLDER", help="with --full: the four .gz files are here")
-parser.add_argument("--epochs", type=int, help="passes over the training images")
-parser.add_argument("--lr", type=float, default=0.05, help="largest learning rate")
+parser.add_argument("--epochs", type=positive, help="passes over the data (default 6; --quick 2)")
+parser.add_argument("--lr", type=float, default=0.05, help="first learning rate (default 0.05)")
 args = parser.parse_args()
+if args.data and not args.full:
+    parser.error("--data is where the complete data set is: use it together with --full")
 epochs = args.epochs or (2 if args.quick else 6)
 mg.manual_seed(args.seed)
 

@@ -10,7 +10,7 @@ import gzip
 import textwrap
 
 import numpy as np
-from common import argument_parser, data_file, plt, save_picture
+from common import argument_parser, data_file, plt, positive, save_picture
 from tqdm import tqdm
 
 import minigrad as mg
@@ -74,11 +74,11 @@ def write(model, prompt, length, temperature, rng):
 
 
 parser = argument_parser(__file__, "A character RNN learns from Moby Dick, then writes.")
-parser.add_argument("--steps", type=int, help="training steps (4000; with --quick 60)")
-parser.add_argument("--hidden", type=int, default=256, help="numbers in the network's memory")
-parser.add_argument("--prompt", default="The whale ", help="what the written text starts with")
-parser.add_argument("--length", type=int, default=600, help="characters to write")
-parser.add_argument("--temperature", type=float, default=0.7, help="0.2 careful ... 1.2 wild")
+parser.add_argument("--steps", type=positive, help="training steps (default 4000; --quick 60)")
+parser.add_argument("--hidden", type=positive, default=256, help="size of its memory (default 256)")
+parser.add_argument("--prompt", default="The whale ", help="start of the text to write")
+parser.add_argument("--length", type=positive, default=800, help="how much to write (default 800)")
+parser.add_argument("--temperature", type=float, default=0.7, help="0.2 careful, 0.7, 1.2 wild")
 args = parser.parse_args()
 mg.manual_seed(args.seed)
 
@@ -86,13 +86,13 @@ mg.manual_seed(args.seed)
 with gzip.open(data_file("moby_dick.txt.gz"), "rt", encoding="utf-8") as file:
     book = file.read()
 characters = sorted(set(book))
-unknown = sorted(set(args.prompt) - set(characters))
-if unknown or not args.prompt or args.temperature <= 0:
-    parser.error(
-        f"--prompt has characters that the book never uses: {unknown}"
-        if unknown
-        else "--prompt must not be empty and --temperature must be above 0"
-    )
+unknown = "".join(sorted(set(args.prompt) - set(characters)))
+if not args.prompt:
+    parser.error("--prompt is empty: the network needs at least one character to start from")
+if unknown:
+    parser.error(f"--prompt has characters that are not in the book: {unknown!r}")
+if args.temperature <= 0:
+    parser.error(f"--temperature must be above 0, got {args.temperature}")
 number = {character: i for i, character in enumerate(characters)}
 ids = np.array([number[character] for character in book], dtype=np.int64)
 split = len(ids) * 9 // 10
@@ -154,9 +154,7 @@ with tqdm(range(steps), desc="training", unit="step") as bar:
 bits = bits_per_character(model, held_out)
 print(f"held-out text of {len(held_out):,} characters: {bits:.3f} bits a character")
 print("without a network: " + ", ".join(f"{name} {b:.2f}" for name, b in baselines.items()))
-written = write(
-    model, args.prompt, args.length, args.temperature, np.random.default_rng(args.seed)
-)
+written = write(model, args.prompt, args.length, args.temperature, np.random.default_rng(args.seed))
 print(f"\n--- written at temperature {args.temperature} ---\n{written}\n---")
 
 # --- The picture --------------------------------------------------------------------------------
@@ -164,19 +162,21 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(14, 5.2), width_ratios=[1.15
 window = max(1, min(100, steps // 20))
 smooth = np.convolve(train_bits, np.ones(window) / window, mode="valid")
 left.plot(np.arange(window, steps + 1), smooth, label=f"training (mean of {window} steps)")
-left.plot(*zip(*watched, strict=True), "o-", markersize=4, label="held out, its beginning")
+when, seen = np.array(watched).reshape(-1, 2).T
+left.plot(when, seen, "o-", markersize=4, label="held out, its beginning")
 left.plot(steps, bits, "k*", markersize=11, label=f"held out, whole: {bits:.2f} bits")
 for name, b in baselines.items():
     left.axhline(b, color="grey", linestyle=":", linewidth=1)
     left.text(steps, b + 0.04, f"{name} {b:.2f}", ha="right", color="dimgrey", fontsize=9)
 left.set(xlabel="step (32 × 64 characters)", ylabel="bits a character", ylim=(1.5, 7))
 left.set_title("How surprising is the next character?")
-left.legend(loc="upper center", bbox_to_anchor=(0.5, 0.86))
+left.legend(loc="upper center", bbox_to_anchor=(0.5, 0.88))
 
 right.axis("off")
 right.set_title(f"What it writes (temperature {args.temperature})")
-lines = [part for line in written.splitlines() for part in textwrap.wrap(line, 72) or [""]]
-page = right.text(0, 0.97, "\n".join(lines[:18]), va="top", family="serif", linespacing=1.5)
+lines = [part for line in written.splitlines() for part in textwrap.wrap(line, 60) or [""]]
+page = right.text(0, 0.97, "\n".join(lines[:21]), va="top", family="serif", fontsize=11.5)
+page.set_linespacing(1.6)
 page.set_in_layout(False)  # the words shall not squeeze the curve
 page.set_parse_math(False)  # a dollar sign is a dollar sign
 save_picture(figure, args.out)

@@ -27,7 +27,7 @@ class RNN(nn.Module):
 
     def forward(self, x):  # (N, PAST, 1)
         h0 = mg.zeros(1, x.size(0), self.hidden_dim)
-        out, hn = self.rnn(x, h0)
+        out, _ = self.rnn(x, h0)
         return self.fc(out[:, -1, :])  # the state after the last month -> (N, FUTURE)
 
 
@@ -77,7 +77,7 @@ optimizer = optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=1e
 data = TensorDataset(mg.from_numpy(x_train), mg.from_numpy(y_train))
 shuffle = mg.Generator().manual_seed(args.seed)
 loader = DataLoader(data, batch_size=32, shuffle=True, drop_last=True, generator=shuffle)
-epochs = 20 if args.quick else 200
+epochs = 60 if args.quick else 200
 schedule = optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
 
 losses = []

