@@ -144,6 +144,16 @@ def test_an_edited_helper_in_another_file_is_never_stale(copy):
     assert copy.run() == WARM
 
 
+def test_what_was_imported_before_an_edit_is_not_stored(copy):
+    edit = f"""if True:
+        import minigrad.kernels.helper as module, time
+        time.sleep(0.1)
+        open(module.__file__, "w").write({HELPER.replace("2 * x", "3 * x")!r})
+    """
+    assert copy.run(edit + "\n") == UNCACHED
+    assert copy.run() == COLD.replace("2.0, 4.0", "3.0, 6.0")
+
+
 def test_numbas_settings_are_part_of_the_key(filled):
     assert filled.run(NUMBA_BOUNDSCHECK="1") == COLD
     assert filled.run() == WARM

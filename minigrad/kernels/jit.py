@@ -27,6 +27,7 @@ import stat
 import sys
 import tempfile
 import threading
+import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -40,6 +41,7 @@ events: Counter[str] = Counter()
 
 _lock = threading.RLock()
 _FOLDER = Path(__file__).resolve().parent
+_IMPORTED = time.time()
 
 
 @functools.cache
@@ -77,7 +79,7 @@ class Kernel:
 
     def resolve(self) -> Callable[..., Any]:
         """The callable to use from now on: Numba's dispatcher, or the plain function."""
-        if _jit_disabled():
+        if _jit_disabled() or _numba().config.DISABLE_JIT:  # a .numba_config.yaml may say so too
             self.run = self.plain
         else:
             self.run = self.dispatcher()
@@ -91,8 +93,7 @@ class Kernel:
                 source = self.plain if self._build is None else self._build()
                 flags = set(self.fastmath) or False
                 made = numba.njit(nogil=True, fastmath=flags)(source)
-                if made is not source:  # it is, when a config file switched the JIT off
-                    _attach_cache(made, self)
+                _attach_cache(made, self)
                 self._dispatcher = made
             return self._dispatcher
 
@@ -241,6 +242,14 @@ def _version_key() -> str:
     return h.hexdigest()[:32]
 
 
+def _edited_since_import() -> bool:
+    """Whether the files say something else than the code in memory, as in a long notebook session.
+
+    Then the hash of the files is not the name of what would be stored.
+    """
+    return any(path.stat().st_mtime > _IMPORTED for path in _FOLDER.glob("*.py"))
+
+
 def _private_folder(path: Path) -> None:
     """Make `path`, private to this user. Raises OSError if it cannot be, or is not."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -313,7 +322,7 @@ class _DiskCache:
 
     def _path(self, sig: Any, codegen: Any) -> Path | None:
         folder = _cache_folder()
-        if folder is None:
+        if folder is None or _edited_since_import():
             return None
         key = hashlib.sha256(repr((self._name, sig, codegen.magic_tuple())).encode())
         return folder / f"{self._name}-{key.hexdigest()[:24]}.bin"
