@@ -267,7 +267,7 @@ def linear_grad_x(g: np.ndarray, w: np.ndarray) -> np.ndarray:
 def linear_grad_w(g: np.ndarray, x: np.ndarray) -> np.ndarray:
     """gw = g.T @ x. g (M, F), x (M, K) -> gw (F, K)."""
     m, f = g.shape
-    if m == 1:  # no sum: 208 us as a matrix product of 128 x 1568, a tenth of that as this
+    if m == 1:  # no sum: 208 us as a matrix product of 128 x 1568, 71 as this
         return np.multiply(g.T, x, order="C")
     if _numpy_is_better(f, m, x.shape[1]):
         return np.matmul(g.T, x)
