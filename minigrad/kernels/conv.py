@@ -19,6 +19,8 @@ Not here: checking shapes, choosing output sizes, derivatives as rules (`ops/con
 
 from __future__ import annotations
 
+import functools
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -48,7 +50,11 @@ Pair = tuple[int, int]
 
 # Bytes of one flat row: long enough that the last, partly wasted tile of each row does not matter,
 # short enough that the rows of an item stay in a second-level cache.
-ROW_BYTES = 8192
+ROW_BYTES = 4096
+# Bytes of the sums of an item: together with the image, inside a second-level cache.
+SUMS_BYTES = 1 << 20
+# Taps in one go: so many rows of a tile (and the weights of a panel) fit a first-level cache.
+DEPTH = 192
 # Work too small to share: 3 MFLOP are 20 to 30 us on one core.
 GRAIN_FLOPS = 3_000_000
 # Least number of pieces we like to cut a pass into. A constant, not the number of threads: the
@@ -79,6 +85,7 @@ class _Axis(NamedTuple):
         return max(self.shifts, default=0)
 
 
+@functools.lru_cache(maxsize=256)
 def _forward_axis(taps: int, stride: int, pad: int, dilation: int, count: int) -> _Axis:
     """The axis of y: output u, tap i reads x[u * stride + i * dilation - pad]."""
     phases = sorted({i * dilation % stride for i in range(taps)})
@@ -87,9 +94,10 @@ def _forward_axis(taps: int, stride: int, pad: int, dilation: int, count: int) -
     return _Axis(which, shifts, tuple(phases), stride, pad, count, 0, 1)
 
 
+@functools.lru_cache(maxsize=256)
 def _backward_axes(
     taps: int, stride: int, pad: int, dilation: int, size: int
-) -> list[tuple[list[int], _Axis]]:
+) -> list[tuple[slice, _Axis]]:
     """The axes of gx, one for each remainder modulo the stride, and the taps that reach it.
 
     Element e of x sits at e + pad = q * stride + a of the padded image; tap i meets it only if
@@ -99,17 +107,19 @@ def _backward_axes(
     """
     axes = []
     for a in range(stride):
-        used = [i for i in range(taps) if i * dilation % stride == a]
+        # Evenly spaced, so a slice: the weights need not be copied to choose them.
+        met = [i for i in range(taps) if i * dilation % stride == a]
+        used = slice(met[0], None, stride // math.gcd(stride, dilation)) if met else slice(0)
         first = -((a - pad) // stride)  # the least q with q * stride + a - pad >= 0
         start = first * stride + a - pad
         count = len(range(start, size, stride))
         if count == 0:
             continue
-        steps = [i * dilation // stride for i in used]
+        steps = [i * dilation // stride for i in met]
         largest = max(steps, default=0)
         shifts = tuple(largest - d for d in steps)
         pad_g = largest - first
-        axis = _Axis((0,) * len(used), shifts, (0,), 1, pad_g, count, start, stride)
+        axis = _Axis((0,) * len(met), shifts, (0,), 1, pad_g, count, start, stride)
         axes.append((used, axis))
     return axes
 
@@ -150,7 +160,8 @@ def pack_rows(x, n, c, first, row, phases_h, phases_w, lay_h, lay_w):
     """Copy rows of x[n, c] into `row` (phases_h, phases_w, cells_h, cells_w), zeros outside.
 
     lay_h = (stride, pad, cells), lay_w likewise; cell q of phase a is the element
-    (first + q) * stride + a - pad. Limit: bytes; a copy, read once and written once.
+    (first + q) * stride + a - pad. The cells left and right of the image are zeros from the
+    beginning, and nobody writes there. Limit: bytes; a copy, read once and written once.
     """
     stride_h, pad_h, cells_h = lay_h
     stride_w, pad_w, cells_w = lay_w
@@ -167,8 +178,6 @@ def pack_rows(x, n, c, first, row, phases_h, phases_w, lay_h, lay_w):
                 if h < 0 or h >= height or begin >= end:
                     cells[:] = 0
                     continue
-                cells[:begin] = 0
-                cells[end:] = 0
                 inside = cells[begin:end]
                 if stride_w == 1:
                     source = x[n, c, h, begin + shift :]
@@ -211,7 +220,7 @@ def correlate_range(
         (channels, phases_h.size, phases_w.size, block_n, cells_h, cells_w)
     )
     pitch = (plane + cols - 1) // cols * cols
-    sums = np.zeros(width * pitch, x.dtype)
+    sums = np.zeros(block_f * width * pitch, x.dtype)
     w = w.reshape(w.size)
     in_packed = -1
     for item in range(start, stop):
@@ -231,29 +240,39 @@ def correlate_range(
                         (stride_w, pad_w, cells_w),
                     )
         length = ((images - 1) * cells_h + rows - 1) * cells_w + count_w
-        for panel in range(piece_f * block_f, min((piece_f + 1) * block_f, panels)):
-            first_f = group * features + panel * width
-            wide = min(width, features - panel * width)
-            for m in range(wide):
-                sums[m * pitch : m * pitch + length] = bias[first_f + m]
-            w0 = (group * panels + panel) * taps * width
-            if width == 1:
-                accumulate_1(sums, length, flat, w, w0, offsets)
-            else:
+        first_panel = piece_f * block_f
+        some = min(block_f, panels - first_panel)
+        first_f = group * features + first_panel * width
+        wide = min(some * width, features - first_panel * width)
+        w0 = (group * panels + first_panel) * taps * width
+        for m in range(wide):
+            sums[m * pitch : m * pitch + length] = bias[first_f + m]
+        if width == 1:
+            for q in range(some):
+                accumulate_1(sums[q * pitch :], length, flat, w, w0 + q * taps, offsets)
+        else:
+            # The panels inside of the positions inside of the taps: what the tile reads of the
+            # image then comes from the first-level cache for all panels but the first.
+            for k in range(0, taps, DEPTH):
+                depth = min(DEPTH, taps - k)
                 for p in range(0, length, cols):
-                    tile(w, w0, flat, p, offsets, taps, sums, p, pitch)
-            for m in range(wide):
-                for i in range(images):
-                    for u in range(rows):
-                        source = sums[m * pitch + (i * cells_h + u) * cells_w :]
-                        target = out[first_n + i, first_f + m, start_h + (first_h + u) * step_h]
-                        target = target[start_w:]
-                        if step_w == 1:
-                            for v in range(count_w):
-                                target[v] = source[v]
-                        else:
-                            for v in range(count_w):
-                                target[v * step_w] = source[v]
+                    for q in range(some):
+                        tile(
+                            w, w0 + (q * taps + k) * width, flat, p, offsets[k:], depth,
+                            sums, q * width * pitch + p, pitch,
+                        )
+        for m in range(wide):
+            for i in range(images):
+                for u in range(rows):
+                    source = sums[m * pitch + (i * cells_h + u) * cells_w :]
+                    target = out[first_n + i, first_f + m, start_h + (first_h + u) * step_h]
+                    target = target[start_w:]
+                    if step_w == 1:
+                        for v in range(count_w):
+                            target[v] = source[v]
+                    else:
+                        for v in range(count_w):
+                            target[v * step_w] = source[v]
 
 
 def _panels(w: np.ndarray, groups: int, width: int) -> np.ndarray:
@@ -270,6 +289,55 @@ def _panels(w: np.ndarray, groups: int, width: int) -> np.ndarray:
     return packed
 
 
+class _Plan(NamedTuple):
+    """How a correlation is cut up; it depends on sizes alone."""
+
+    items: int
+    flops: int  # of one item
+    width: int  # of a panel of weights
+    geometry: tuple  # the arguments of correlate_range after `out`
+
+
+@functools.lru_cache(maxsize=128)
+def _plan(
+    batch: int, channels: int, features: int, groups: int, dtype: np.dtype, ah: _Axis, aw: _Axis
+) -> _Plan:
+    """The plan for `channels` in and `features` out a group. Remembered: it costs 20 us to make."""
+    cells_w = aw.outputs + aw.reach
+    target = ROW_BYTES // dtype.itemsize
+    block_h = blocks_of(ah.outputs, target // cells_w)
+    cells_h = block_h + ah.reach
+    # Small images share a row, so that few positions of the last tile are wasted.
+    block_n = 1
+    if block_h == ah.outputs:
+        block_n = blocks_of(batch, min(target // (cells_h * cells_w), -(-batch // PIECES)))
+    items = -(-batch // block_n) * -(-ah.outputs // block_h) * groups
+    rows, cols, _ = tile_shape(dtype)
+    width = rows if features > 2 else 1
+    panels = -(-features // width)
+    plane = block_n * cells_h * cells_w
+    block_f = blocks_of(panels, SUMS_BYTES // (plane * width * dtype.itemsize))
+    if items < PIECES:
+        block_f = min(block_f, blocks_of(panels, panels * items // PIECES))
+    items *= -(-panels // block_f)
+
+    # offset[c, i, j]: into packed (C, phases_h, phases_w, block_n, cells_h, cells_w).
+    c, i, j = np.ix_(range(channels), range(len(ah.which)), range(len(aw.which)))
+    phase = (c * len(ah.phases) + np.array(ah.which)[i]) * len(aw.phases) + np.array(aw.which)[j]
+    shift = np.array(ah.shifts)[i] * cells_w + np.array(aw.shifts)[j]
+    offsets = (phase * plane + shift).ravel().astype(np.int64, copy=False)
+    geometry = (
+        offsets,
+        np.array(ah.phases, np.int64),
+        np.array(aw.phases, np.int64),
+        (block_n, block_h, block_f, groups, cols),
+        (ah.stride, ah.pad, ah.outputs, ah.reach, ah.out_start, ah.out_step),
+        (aw.stride, aw.pad, aw.outputs, aw.reach, aw.out_start, aw.out_step),
+    )
+    flops = 2 * block_n * block_h * aw.outputs * block_f * width * offsets.size
+    return _Plan(items, flops, width, geometry)
+
+
 def _correlate(
     x: np.ndarray,
     w: np.ndarray,
@@ -280,56 +348,18 @@ def _correlate(
     groups: int,
 ) -> None:
     """Cut a correlation into items and run them. w (F, C // groups, taps_h, taps_w)."""
-    batch, channels = x.shape[0], x.shape[1] // groups
-    features = w.shape[0] // groups
+    batch, channels, features = x.shape[0], x.shape[1] // groups, w.shape[0] // groups
     if batch * features * axis_h.outputs * axis_w.outputs == 0:
         return
-    taps = channels * len(axis_h.which) * len(axis_w.which)
+    taps = w[0].size
     if taps == 0:  # with a stride, rows or columns that no tap reaches
         empty_rows = slice(axis_h.out_start, None, axis_h.out_step)
         out[:, :, empty_rows, axis_w.out_start :: axis_w.out_step] = bias[:, None, None]
         return
-    reach_h, reach_w = axis_h.reach, axis_w.reach
-    cells_w = axis_w.outputs + reach_w
-    target = ROW_BYTES // x.itemsize
-    block_h = blocks_of(axis_h.outputs, target // cells_w)
-    cells_h = block_h + reach_h
-    # Small images share a row, so that few positions of the last tile are wasted.
-    block_n = 1
-    if block_h == axis_h.outputs:
-        block_n = blocks_of(batch, min(target // (cells_h * cells_w), -(-batch // PIECES)))
-    items = -(-batch // block_n) * -(-axis_h.outputs // block_h) * groups
-    rows, cols, _ = tile_shape(x.dtype)
-    width = rows if features > 2 else 1
-    packed_w = _panels(ready(w).reshape(w.shape[0], taps), groups, width)
-    panels = packed_w.shape[0] // groups
-    block_f = panels if items >= PIECES else blocks_of(panels, panels * items // PIECES)
-    items *= -(-panels // block_f)
-
-    # offset[c, i, j]: into packed (C, phases_h, phases_w, block_n, cells_h, cells_w).
-    plane = block_n * cells_h * cells_w
-    c, i, j = np.ix_(range(channels), range(len(axis_h.which)), range(len(axis_w.which)))
-    phase = (c * len(axis_h.phases) + np.array(axis_h.which)[i]) * len(axis_w.phases)
-    phase = phase + np.array(axis_w.which)[j]
-    shift = np.array(axis_h.shifts)[i] * cells_w + np.array(axis_w.shifts)[j]
-    offsets = (phase * plane + shift).ravel().astype(np.int64, copy=False)
-
-    flops = 2 * block_n * block_h * axis_w.outputs * block_f * width * taps
-    parallel(
-        correlate_range,
-        items,
-        x,
-        packed_w,
-        bias,
-        out,
-        offsets,
-        np.array(axis_h.phases, np.int64),
-        np.array(axis_w.phases, np.int64),
-        (block_n, block_h, block_f, groups, cols),
-        (axis_h.stride, axis_h.pad, axis_h.outputs, reach_h, axis_h.out_start, axis_h.out_step),
-        (axis_w.stride, axis_w.pad, axis_w.outputs, reach_w, axis_w.out_start, axis_w.out_step),
-        grain=max(1, GRAIN_FLOPS // flops),
-    )
+    plan = _plan(batch, channels, features, groups, x.dtype, axis_h, axis_w)
+    panels = _panels(ready(w).reshape(w.shape[0], taps), groups, plan.width)
+    grain = max(1, GRAIN_FLOPS // plan.flops)
+    parallel(correlate_range, plan.items, x, panels, bias, out, *plan.geometry, grain=grain)
 
 
 def conv2d(
@@ -347,12 +377,11 @@ def conv2d(
     x (N, C, H, W), w (F, C // groups, KH, KW), bias (F,) or None, padding (top, left) -> y
     (N, F, OH, OW). The padding is a real zero: a weight of inf or NaN makes NaN there, as in torch.
 
-    Limit: multiply-adds. In float32 on one core (AVX-512), in one run with torch: 1.2 to 1.6
-    times torch's time on the 3x3 layers of 14x14 to 56x56 images (100 of the 192 GFLOP/s), 0.9
-    times with one channel in, 2.3 times on 7x7 images with 512 channels. It stops there because
-    the sums make an extra trip through memory before they reach y, because the positions between
-    two rows are computed in vain (a quarter of them in a 7x7 image), and because with hundreds of
-    channels the weights of a panel outgrow the first-level cache.
+    Limit: multiply-adds. In float32 on one core (AVX-512), in one run with torch: 1.1 to 1.6
+    times torch's time on the 3x3 layers of 56x56 to 14x14 images (170 to 100 of the 192 GFLOP/s),
+    0.9 times with one channel in, 2.2 times on 7x7 images. It stops there because the positions
+    between two rows are computed in vain (a fifth of them in 14x14 images, four tenths in 7x7),
+    and because the sums make an extra trip through memory before they reach y.
     """
     x = ready(x)
     if bias is None:
@@ -390,7 +419,7 @@ def conv2d_grad_x(
     turned = turned.reshape(gx.shape[1], features // groups, kh, kw)
     for taps_h, axis_h in _backward_axes(kh, stride[0], padding[0], dilation[0], hw[0]):
         for taps_w, axis_w in _backward_axes(kw, stride[1], padding[1], dilation[1], hw[1]):
-            part = turned[:, :, taps_h][:, :, :, taps_w]
+            part = turned[:, :, taps_h, taps_w]
             _correlate(g, part, zero, axis_h, axis_w, gx, groups)
     return gx
 
