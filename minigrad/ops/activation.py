@@ -1,0 +1,308 @@
+"""The bends between linear layers (relu, tanh, sigmoid, gelu, ...) and the softmax family.
+
+Not here: the loops of softmax and erf (`kernels/`), losses that contain a softmax (`loss.py`).
+"""
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..engine import Tensor
+from ..kernels import erf as erf_kernel
+from ..kernels import softmax as kernel
+from ..op import composite, op
+from .elementwise import exp, where
+from .reduce import sum
+from .shape import many_dims
+
+_BOTH_SIDES = np.array([-30.0, -2.0, -0.7, -0.3, 0.2, 0.6, 3.0, 25.0])
+
+
+def _kinked(r):
+    return [(r.apart(3, 4),)]
+
+
+# --- piecewise linear ----------------------------------------------------------------------------
+
+@op(samples=_kinked, ref=lambda x: np.where(x > 0, x, 0.0))
+def relu(input: Tensor) -> Tensor:
+    """max(input, 0), elementwise. The gradient at 0 is 0; NaN stays NaN."""
+    return np.maximum(input, 0)
+relu.vjp(input=lambda g, out: where(out > 0, g, 0.0))
+
+
+@op(samples=lambda r: [(r.apart(3, 4),), (r.apart(3, 4), 0.3), (r.apart(5), -0.5)],
+    ref=lambda x, slope=0.01: np.where(x > 0, x, slope * x))
+def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
+    """input where it is positive, else negative_slope * input. At 0 the slope is negative_slope."""
+    return np.where(input > 0, input, input * negative_slope)
+leaky_relu.vjp(input=lambda g, input, negative_slope: where(input > 0, g, g * negative_slope))
+
+
+@op(samples=lambda r: [(r.apart(3, 4, gap=0.4),), (r.apart(3, 4), -0.25, 0.35)],
+    ref=lambda x, low=-1.0, high=1.0: np.clip(x, low, high))
+def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+    """input cut off below min_val and above max_val. At and beyond these the gradient is 0."""
+    return np.clip(input, min_val, max_val)
+hardtanh.vjp(input=lambda g, input, min_val, max_val:
+             where((input > min_val) & (input < max_val), g, 0.0))
+
+
+@composite(samples=lambda r: [(r.apart(3, 4, gap=1.5),)], ref=lambda x: np.clip(x, 0, 6))
+def relu6(input: Tensor) -> Tensor:
+    """min(max(input, 0), 6), elementwise. The gradient at 0 and at 6 is 0."""
+    return hardtanh(input, 0.0, 6.0)
+
+
+# --- smooth --------------------------------------------------------------------------------------
+
+@op(samples=lambda r: [(r(3, 4),)], ref=np.tanh)
+def tanh(input: Tensor) -> Tensor:
+    """(e^x - e^-x) / (e^x + e^-x), elementwise, between -1 and 1. The derivative is 1 - tanh^2."""
+    return np.tanh(input)
+tanh.vjp(input=lambda g, out: g * (1.0 - out * out))
+
+
+@op(samples=lambda r: [(r(3, 4),), (_BOTH_SIDES,)], ref=lambda x: 0.5 * (1.0 + np.tanh(0.5 * x)))
+def sigmoid(input: Tensor) -> Tensor:
+    """1 / (1 + e^-x), elementwise, between 0 and 1. The derivative is s (1 - s)."""
+    # exp of -|x| never overflows, and 1 / (1 + e) and e / (1 + e) lose no digit on either side.
+    e = np.exp(-np.abs(input))
+    return np.where(input >= 0, 1.0, e) / (1.0 + e)
+sigmoid.vjp(input=lambda g, out: g * (out * (1.0 - out)))
+
+
+@op(samples=lambda r: [(r(3, 4),), (_BOTH_SIDES,)],
+    ref=lambda x: -np.logaddexp(0.0, -x))
+def logsigmoid(input: Tensor) -> Tensor:
+    """log(1 / (1 + e^-x)) = min(x, 0) - log(1 + e^-|x|), elementwise; never overflows."""
+    return np.minimum(input, 0) - np.log1p(np.exp(-np.abs(input)))
+logsigmoid.vjp(input=lambda g, input: g * sigmoid(-input))
+
+
+@op(samples=lambda r: [(r(3, 4),), (r(3, 4), 2.0), (_BOTH_SIDES, 0.5), (r.apart(6), 3.0, 0.7)],
+    ref=lambda x, beta=1.0, threshold=20.0:
+        np.where(beta * x > threshold, x, np.log1p(np.exp(np.minimum(beta * x, 700))) / beta))
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """log(1 + e^(beta x)) / beta, elementwise: a smooth relu; x itself where beta x > threshold."""
+    z = input * beta
+    return np.where(z > threshold, input, (np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))) / beta)
+softplus.vjp(input=lambda g, input, beta, threshold:
+             where(input * beta > threshold, g, g * sigmoid(input * beta)))
+
+
+@op(samples=lambda r: [(r.apart(3, 4),), (r.apart(3, 4), 0.5), (r.apart(5), -1.5)],
+    ref=lambda x, alpha=1.0: np.where(x > 0, x, alpha * (np.exp(x) - 1.0)))
+def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """x where it is positive, else alpha (e^x - 1). At 0 the slope is alpha."""
+    return np.where(input > 0, input, np.expm1(np.minimum(input, 0)) * alpha)
+elu.vjp(input=lambda g, input, out, alpha: where(input > 0, g, g * (out + alpha)))
+
+
+@op(samples=lambda r: [(r(3, 4),), (_BOTH_SIDES,)], ref=lambda x: x / (1.0 + np.exp(-x)))
+def silu(input: Tensor) -> Tensor:
+    """x / (1 + e^-x) = x sigmoid(x), elementwise (also called swish)."""
+    return input * sigmoid(input)
+silu.vjp(input=lambda g, input: g * _silu_slope(input, sigmoid(input)))
+
+
+def _silu_slope(x, s):
+    return s * (x * (1.0 - s) + 1.0)
+
+
+@op(samples=lambda r: [(r(3, 4),), (_BOTH_SIDES,)], ref=np.vectorize(math.erf, otypes=[float]))
+def erf(input: Tensor) -> Tensor:
+    """The error function, 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x, elementwise."""
+    x = np.asarray(input)
+    if x.dtype not in (np.float32, np.float64):
+        x = x.astype(np.float32 if x.dtype == np.float16 else np.float64)
+    y = erf_kernel.erf(x.reshape(-1))
+    y.resize(x.shape, refcheck=False)              # its own memory, not a view: see _by_rows
+    return y
+erf.vjp(input=lambda g, input: g * (exp(-(input * input)) * (2.0 / math.sqrt(math.pi))))
+
+
+def _gelu_door(input, approximate):
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
+    return input, approximate
+
+
+_CUBE = 0.044715
+_SQRT_2_PI = math.sqrt(2.0 / math.pi)
+
+
+@op(samples=lambda r: [(r(3, 4),), (r(3, 4), {"approximate": "tanh"}), (_BOTH_SIDES / 4,)],
+    ref=lambda x, approximate="none": 0.5 * x * (1.0 + (
+        np.tanh(_SQRT_2_PI * (x + _CUBE * x ** 3)) if approximate == "tanh" else
+        np.vectorize(math.erf, otypes=[float])(x / math.sqrt(2.0)))), door=_gelu_door)
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """x Phi(x), elementwise, Phi the normal distribution function: (1 + erf(x / sqrt 2)) / 2.
+
+    approximate="tanh": Phi by (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2. Source:
+    Hendrycks and Gimpel 2016, arXiv:1606.08415.
+
+    Raises: ValueError for another `approximate`.
+    """
+    return input * _gelu_phi(input, approximate)
+gelu.vjp(input=lambda g, input, approximate: g * _gelu_slope(input, approximate))
+
+
+def _gelu_phi(x, approximate):
+    if approximate == "tanh":
+        return (tanh(_gelu_inner(x)) + 1.0) * 0.5
+    return (erf(x * math.sqrt(0.5)) + 1.0) * 0.5
+
+
+def _gelu_inner(x):
+    return (x * x * _CUBE + 1.0) * x * _SQRT_2_PI
+
+
+def _gelu_slope(x, approximate):
+    """d/dx (x Phi(x)) = Phi(x) + x Phi'(x)."""
+    if approximate == "tanh":
+        t = tanh(_gelu_inner(x))
+        slope = (1.0 - t * t) * (x * x * (3.0 * _CUBE) + 1.0) * (0.5 * _SQRT_2_PI)
+        return (t + 1.0) * 0.5 + x * slope
+    density = exp(x * x * -0.5) * (0.5 * _SQRT_2_PI)
+    return _gelu_phi(x, approximate) + x * density
+
+
+# --- softmax over one dimension, or several together ---------------------------------------------
+
+def _softmax_door(name):
+    def door(input, dim):
+        if dim is None:
+            fix = "dim=0" if np.ndim(input) == 1 else \
+                "dim=-1 for each row, dim=1 for the classes of (N, C)"
+            raise ValueError(f"{name}: dim is required, along which the {np.shape(input)} numbers "
+                             f"are to sum to 1; say {fix}")
+        _refuse_integers(name, input)
+        return input, dim if type(dim) is int and -input.ndim <= dim < input.ndim else \
+            many_dims(name, dim, input.ndim)
+    return door
+
+
+def _refuse_integers(name, x):
+    if getattr(x, "dtype", None) not in (np.float32, np.float64):
+        given = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
+        raise TypeError(f"{name}: want a tensor of float32 or float64, got {given}; convert it "
+                        "with x.float()")
+
+
+def _by_rows(function, dim, *arrays):
+    """function((R, K), ...) applied along dim: K runs over dim (or several), R over all the others.
+
+    The result has memory of its own (resize, not reshape, which makes a view): the engine refuses
+    to change views in place, and nobody else holds this memory.
+    """
+    x = arrays[0]
+    if dim == -1 or dim == x.ndim - 1:                     # the usual case: rows as they lie
+        k = x.shape[-1]
+        y = function(*(a.reshape((math.prod(a.shape[:-1]), k)) for a in arrays))
+        y.resize(x.shape, refcheck=False)
+        return y
+    if x.ndim == 0:
+        y = function(*(a.reshape((1, 1)) for a in arrays))
+        y.resize((), refcheck=False)
+        return y
+    dims = (dim,) if isinstance(dim, int) else dim
+    ends = tuple(range(-len(dims), 0))
+    moved = [np.moveaxis(a, dims, ends) for a in arrays]
+    shape = moved[0].shape
+    k = math.prod(shape[-len(dims):])
+    y = function(*(a.reshape((math.prod(shape[:-len(dims)]), k)) for a in moved))
+    return np.array(np.moveaxis(y.reshape(shape), ends, dims), order="C")
+
+
+def _dims_samples(r):
+    return [(r(3, 4), 1), (r(2, 3, 2), 0), (r(2, 3, 2), 1), (r(2, 3, 2), -1), (r(5), 0),
+            (r(2, 3, 2), (0, 2)), (np.array([[1e4, -1e4, 0.0], [-1e4, -1e4 + 1, -1e4]]), 1)]
+
+
+def _softmax_ref(x, dim):
+    e = np.exp(x - x.max(dim, keepdims=True, initial=-np.inf))
+    return e / e.sum(dim, keepdims=True)
+
+
+def _logsumexp_ref(x, dim, keepdim=False):
+    dims = dim if isinstance(dim, tuple) else (dim,)
+    for d in dims:
+        x = np.logaddexp.reduce(x, d, keepdims=True)       # log(e^a + e^b), folded
+    return x if keepdim else x.squeeze(dims)
+
+
+@op(samples=_dims_samples, ref=_softmax_ref, door=_softmax_door("softmax"))
+def softmax(input: Tensor, dim: int) -> Tensor:
+    """e^x_k / sum_j e^x_j along `dim`: positive numbers that sum to 1. Safe for logits of any size.
+
+    dim: the dimension of the classes; -1 or 1 for (N, C). A tuple: all of these together. It has
+    no default, since a wrong guess gives a plausible result.
+
+    Raises: ValueError without `dim` or if there is no such dimension; TypeError for integers.
+    """
+    return _by_rows(kernel.softmax, dim, input)
+softmax.vjp(input=lambda g, out, dim: softmax_grad(g, out, dim))
+
+
+@op(samples=lambda r: [(r(3, 4), r.probabilities(3, 4), 1), (r(2, 3, 2), r(2, 3, 2), 1)],
+    ref=lambda g, y, dim: y * (g - (g * y).sum(dim, keepdims=True)))
+def softmax_grad(g: Tensor, y: Tensor, dim: int) -> Tensor:
+    """The gradient of x from g, the gradient of y = softmax(x, dim): y (g - sum_j g_j y_j)."""
+    return _by_rows(kernel.softmax_grad, dim, g, y)
+softmax_grad.vjp(g=lambda u, y, dim: softmax_grad(u, y, dim),
+                 y=lambda u, g, y, dim: u * (g - sum(g * y, dim, True)) - g * sum(u * y, dim, True))
+
+
+@op(samples=_dims_samples, ref=lambda x, dim: x - _logsumexp_ref(x, dim, True),
+    door=_softmax_door("log_softmax"))
+def log_softmax(input: Tensor, dim: int) -> Tensor:
+    """x_k - log sum_j e^x_j along `dim`: the logarithm of softmax, without its overflow to log 0.
+
+    dim: as for softmax.
+
+    Raises: ValueError without `dim` or if there is no such dimension; TypeError for integers.
+    """
+    return _by_rows(kernel.log_softmax, dim, input)
+log_softmax.vjp(input=lambda g, out, dim: log_softmax_grad(g, out, dim))
+
+
+@op(samples=lambda r: [(r(3, 4), np.log(r.probabilities(3, 4)), 1), (r(2, 3, 2), r(2, 3, 2), 1)],
+    ref=lambda g, y, dim: g - np.exp(y) * g.sum(dim, keepdims=True))
+def log_softmax_grad(g: Tensor, y: Tensor, dim: int) -> Tensor:
+    """The gradient of x from g, the gradient of y = log_softmax(x, dim): g - e^y sum_j g_j."""
+    return _by_rows(kernel.log_softmax_grad, dim, g, y)
+log_softmax_grad.vjp(g=lambda u, y, dim: u - sum(u * exp(y), dim, True),
+                     y=lambda u, g, y, dim: -(u * exp(y) * sum(g, dim, True)))
+
+
+def _logsumexp_door(input, dim, keepdim):
+    _refuse_integers("logsumexp", input)
+    dims = many_dims("logsumexp", dim, input.ndim)
+    return input, tuple(range(input.ndim)) if dims is None else dims, bool(keepdim)
+
+
+@op(samples=lambda r: [(r(3, 4), 1), (r(2, 3, 2), 0), (r(2, 3, 2), (0, 2)), (r(5), 0),
+                       (r(2, 3, 2), 1, True), (r(2, 3, 2), (0, -1), True),
+                       (np.array([[1e4, 1e4 - 2, 0.0], [-1e4, -1e4 + 1, -1e4]]), 1)],
+    ref=_logsumexp_ref, door=_logsumexp_door)
+def logsumexp(input: Tensor, dim: int | tuple[int, ...] | None, keepdim: bool = False) -> Tensor:
+    """log sum_j e^x_j along `dim` (one, several, or None: all), a smooth maximum. Never overflows.
+
+    keepdim: keep the reduced dimensions, with size 1.
+
+    Raises: ValueError if there is no such dimension; TypeError for integers.
+    """
+    if input.ndim == 0:
+        return input.copy()
+    moved = np.moveaxis(input, dim, range(-len(dim), 0))
+    kept = moved.shape[:-len(dim)]
+    y = kernel.logsumexp(moved.reshape((math.prod(kept), math.prod(moved.shape[-len(dim):]))))
+    y.resize(_kept(input.shape, dim) if keepdim else kept, refcheck=False)
+    return y
+logsumexp.vjp(input=lambda g, input, dim: g.reshape(_kept(input.shape, dim)) * softmax(input, dim))
+
+
+def _kept(shape, dims):
+    return tuple(1 if i in dims else n for i, n in enumerate(shape))

@@ -1,0 +1,203 @@
+"""Products of vectors and matrices: matmul in all ranks, and the linear layer y = x W^T + b.
+
+One rule is behind all of them: if y = a b then ga = g b^T and gb = a^T g; the rest is about ranks.
+Not here: how a product is computed (`kernels/linear.py`), convolution (`conv.py`).
+"""
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from ..engine import Tensor
+from ..op import Op, composite, op
+
+
+def _column(x):
+    """(..., N) -> (..., N, 1)."""
+    return x.reshape((*x.shape, 1))
+
+
+def _rows(x):
+    """(..., N) -> (R, N): all leading dimensions as one (1 if there are none)."""
+    return x if x.ndim == 2 else x.reshape((prod(x.shape[:-1]), x.shape[-1]))
+
+
+def _matmul_error(op: Op, error: Exception, input, other) -> Exception:
+    """NumPy's error, with the two sizes that should be equal and the likely fix."""
+    for name, x in (("input", input), ("other", other)):
+        if np.ndim(x) == 0:
+            return ValueError(f"{op.name}: {name} is a single number, want at least one dimension; "
+                              "for a product with a number write x * y")
+    a, b = input.shape, other.shape
+    inner = b[0] if len(b) == 1 else b[-2]
+    if a[-1] == inner:
+        return ValueError(f"{op.name}: the batch dimensions {a[:-2]} of {a} and {b[:-2]} of {b} do "
+                          "not broadcast, want equal sizes or 1")
+    fix = ""
+    if len(b) > 1 and a[-1] == b[-1]:
+        fix = f"; other.mT, of shape {(*b[:-2], b[-1], b[-2])}, would fit"
+    elif len(a) > 1 and a[-2] == inner:
+        fix = f"; input.mT, of shape {(*a[:-2], a[-1], a[-2])}, would fit"
+    which = "only" if len(b) == 1 else "second-last"
+    return ValueError(f"{op.name}: {a} @ {b}: the last dimension of input ({a[-1]}) and the "
+                      f"{which} dimension of other ({inner}) must be equal{fix}")
+
+
+@op(samples=lambda r: [(r(3, 4), r(4, 2)), (r(3), r(3)), (r(3), r(3, 2)), (r(2, 3), r(3)),
+                       (r(2, 2, 3), r(3, 2)), (r(2, 3), r(2, 3, 2)), (r(2, 2, 3), r(2, 3, 1)),
+                       (r(2, 1, 2, 3), r(2, 3, 2)), (r(3), r(2, 3, 2)), (r(2, 2, 3), r(3)),
+                       (r(1, 2, 3), r(2, 3, 2)), (r(2, 0), r(0, 3))],
+    ref=np.matmul, explain=_matmul_error)
+def matmul(input: Tensor, other: Tensor) -> Tensor:
+    """The matrix product, input @ other: y[..., n, m] = sum_k input[..., n, k] * other[..., k, m].
+
+    input (..., N, K), other (..., K, M) -> (..., N, M); the leading (batch) dimensions broadcast.
+    A 1-dimensional input is a row (K,), a 1-dimensional other a column (K,); their dimension is
+    then missing from the result: (K,) @ (K,) is a single number.
+
+    Raises: ValueError if the inner sizes differ or the batches do not broadcast.
+    """
+    if input.ndim > 2 and other.ndim == 2:
+        # One large product: NumPy would run one small product for each matrix of the batch.
+        out = np.empty((*input.shape[:-1], other.shape[1]), np.result_type(input, other))
+        np.matmul(_rows(input), other, out=_rows(out))
+        return out
+    return np.matmul(input, other)
+matmul.vjp(input=lambda g, other, input_shape: _matmul_input(g, other, input_shape),
+           other=lambda g, input, other_shape: _matmul_other(g, input, other_shape))
+
+
+def _matmul_input(g, other, input_shape):
+    if other.ndim == 1:                                    # (..., N, 1) * (K,) -> (..., N, K)
+        return g * other if len(input_shape) == 1 else _column(g) * other
+    if len(input_shape) == 1:                            # (..., K, M) @ (..., M, 1) -> (..., K)
+        return (other @ _column(g)).reshape((*other.shape[:-2], *input_shape))
+    return g @ other.mT                                  # (..., N, M) @ (..., M, K) -> (..., N, K)
+
+
+def _matmul_other(g, input, other_shape):
+    if input.ndim == 1:                                    # (K, 1) * (..., 1, M) -> (..., K, M)
+        return g * input if len(other_shape) == 1 else \
+            _column(input) * g.reshape((*g.shape[:-1], 1, g.shape[-1]))
+    if len(other_shape) == 1:                              # (K, R) @ (R,) -> (K,)
+        return _rows(input).mT @ g.reshape((prod(g.shape),))
+    if len(other_shape) == 2:                              # (K, R) @ (R, M) -> (K, M)
+        return _rows(input).mT @ _rows(g)
+    return input.mT @ g                                  # (..., K, N) @ (..., N, M) -> (..., K, M)
+
+
+def _ranks(name: str, want: int, **given) -> None:
+    for argument, x in given.items():
+        if np.ndim(x) != want:
+            raise ValueError(f"{name}: {argument} must have {want} dimension{'s' * (want > 1)}, "
+                             f"got shape {np.shape(x)}; matmul takes any ranks")
+
+
+@composite(samples=lambda r: [(r(2, 3), r(3, 2))], ref=np.matmul)
+def mm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The product of two matrices: (N, K) @ (K, M) -> (N, M).
+
+    Raises: ValueError for other ranks or sizes.
+    """
+    _ranks("mm", 2, input=input, mat2=mat2)
+    return matmul(input, mat2)
+
+
+@composite(samples=lambda r: [(r(2, 2, 3), r(2, 3, 2))], ref=np.matmul)
+def bmm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The products of two batches of matrices: (B, N, K) @ (B, K, M) -> (B, N, M); no broadcasting.
+
+    Raises: ValueError for other ranks or sizes.
+    """
+    _ranks("bmm", 3, input=input, mat2=mat2)
+    if input.shape[0] != mat2.shape[0]:
+        raise ValueError(f"bmm: input has {input.shape[0]} matrices, mat2 {mat2.shape[0]}; want "
+                         "equally many (matmul broadcasts)")
+    return matmul(input, mat2)
+
+
+@composite(samples=lambda r: [(r(3), r(3))], ref=np.dot)
+def dot(input: Tensor, tensor: Tensor) -> Tensor:
+    """The inner product of two vectors: (K,), (K,) -> ().
+
+    Raises: ValueError for other ranks or sizes.
+    """
+    _ranks("dot", 1, input=input, tensor=tensor)
+    return matmul(input, tensor)
+
+
+@composite(samples=lambda r: [(r(3), r(2))], ref=np.outer)
+def outer(input: Tensor, vec2: Tensor) -> Tensor:
+    """The outer product of two vectors, y[n, m] = input[n] * vec2[m]: (N,), (M,) -> (N, M).
+
+    Raises: ValueError for other ranks.
+    """
+    _ranks("outer", 1, input=input, vec2=vec2)
+    return _column(input) * vec2
+
+
+# --- the linear layer ----------------------------------------------------------------------------
+
+def _linear_error(input, weight, bias) -> Exception:
+    """What is wrong with the arguments of linear, and the likely fix."""
+    if weight.ndim != 2:
+        return ValueError(f"linear: weight must have 2 dimensions (out_features, in_features), got "
+                          f"shape {weight.shape}")
+    if input.ndim == 0:
+        return ValueError("linear: input is a single number, want (..., in_features); "
+                          "x.reshape(1, 1) is a batch of one with one feature")
+    features, given = weight.shape[1], input.shape[-1]
+    if given != features:
+        # What people mean is often a forgotten flatten, or sizes of a convolution that came out
+        # differently: do the arithmetic for them.
+        fix = f"set in_features={given}, or change what comes before"
+        for start in range(input.ndim - 1):
+            if prod(input.shape[start:]) == features:
+                sizes = " x ".join(map(str, input.shape[start:]))
+                fix = f"{sizes} = {features}: flatten first, x.flatten({start})"
+        if weight.shape == (given, features) and given != features:
+            fix = "the weight seems to be transposed, it is (out_features, in_features): weight.T"
+        return ValueError(f"linear: expects in_features={features} features in the last dimension, "
+                          f"got {given} (input {input.shape}, weight {weight.shape}): {fix}")
+    if bias is not None and bias.shape != weight.shape[:1]:
+        return ValueError(f"linear: bias must have shape {weight.shape[:1]}, one number for each "
+                          f"of the out_features, got {bias.shape}")
+    dtypes = {"input": input.dtype, "weight": weight.dtype}
+    if bias is not None:
+        dtypes["bias"] = bias.dtype
+    given = ", ".join(f"{name} {dtype}" for name, dtype in dtypes.items())
+    return TypeError(f"linear: all arguments must be of one floating dtype, got {given}; convert "
+                     f"the input with x.to(minigrad.{weight.dtype})")
+
+
+def _linear_samples(r):
+    return [(r(3, 4), r(2, 4), r(2)), (r(4), r(2, 4), r(2)), (r(2, 2, 3), r(2, 3), r(2)),
+            (r(3, 4), r(2, 4)), (r(0, 4), r(2, 4), r(2)), (r(4, 1), r(1, 1), r(1))]
+
+
+@op(samples=_linear_samples, ref=lambda x, w, b=0.0: np.einsum("...i,oi->...o", x, w) + b)
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """y = input @ weight.T + bias, for each vector in the last dimension of the input.
+
+    input (..., in_features), weight (out_features, in_features), bias (out_features,) or None
+    -> (..., out_features). All of one floating dtype.
+
+    Raises: ValueError where the sizes do not fit; TypeError for different or integer dtypes.
+    """
+    dtype = weight.dtype
+    if (weight.ndim != 2 or input.ndim == 0 or input.shape[-1] != weight.shape[1]
+            or input.dtype != dtype or dtype.kind != "f"
+            or (bias is not None and (bias.shape != weight.shape[:1] or bias.dtype != dtype))):
+        raise _linear_error(input, weight, bias)
+    if input.ndim <= 2:
+        y = input @ weight.T                               # (N, I) @ (I, O) -> (N, O)
+    else:
+        y = np.empty((*input.shape[:-1], weight.shape[0]), dtype)
+        np.matmul(_rows(input), weight.T, out=_rows(y))    # one product, not one for each matrix
+    if bias is not None:
+        y += bias
+    return y
+linear.vjp(input=lambda g, weight: g @ weight,                             # (..., O) @ (O, I)
+           weight=lambda g, input: _rows(g).mT @ _rows(input),             # (O, R) @ (R, I)
+           bias=lambda g: g)
