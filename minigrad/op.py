@@ -69,6 +69,9 @@ class Op:
         self.tensors = [name for name, hint in hints.items() if "Tensor" in hint]
         self.sequence = next((n for n, hint in hints.items() if "Sequence[Tensor" in hint), None)
         self.many = "tuple[" in str(inspect.signature(forward).return_annotation)
+        reserved = sorted({"wrapped", "out", "aux", "t", "links", *_WRAPPER_NAMES} & {*self.parameters})
+        if reserved:
+            raise TypeError(f"op {self.name}: the public function needs the names {reserved} itself")
         self.linked: list[str] = []
         self.rules: list[tuple[int, Callable, Callable]] = []
         self.joint: tuple[tuple[int, ...] | None, Callable, Callable] | None = None
@@ -233,7 +236,7 @@ class Op:
             if name.endswith("_shape") and name not in self.parameters:
                 owner = name.removesuffix("_shape")
                 each = owner == self.sequence
-                return f"tuple(map(shape, {owner}))" if each else f"shape({owner})"
+                return f"tuple(map(shape_of, {owner}))" if each else f"shape_of({owner})"
             return name
         return "(" + "".join(f"{value(n)}, " for n in self.requests) + ")"
 
@@ -354,7 +357,7 @@ def demote(out: ndarray, inputs: tuple) -> ndarray:
     return out if wanted == FLOAT64 else out.astype(wanted)
 
 
-def shape(x: Any) -> tuple[int, ...]:
+def shape_of(x: Any) -> tuple[int, ...]:
     """The shape of an array; () for a number."""
     return x.shape if x.__class__ is ndarray else np.shape(x) if x is not None else ()
 
@@ -370,5 +373,5 @@ def many(op: Op, links: tuple, saved: tuple, outs: tuple, where: Where | None
 
 _WRAPPER_NAMES = dict(Tensor=Tensor, Node=Node, leaf=leaf, wrap=wrap, ndarray=ndarray, PLAIN=PLAIN,
                       asarray=np.asarray, settings=settings, operand=operand, demote=demote,
-                      unwrap_sequence=unwrap_sequence, shape=shape, many=many, new=Tensor.__new__,
+                      unwrap_sequence=unwrap_sequence, shape_of=shape_of, many=many, new=Tensor.__new__,
                       FLOAT64=FLOAT64, user_line=user_line, any=any)

@@ -359,7 +359,7 @@ def _correlate(
         return
     plan = _plan(batch, channels, features, groups, x.dtype, axis_h, axis_w)
     panels = _panels(ready(w).reshape(w.shape[0], taps), groups, plan.width)
-    grain = max(1, GRAIN_FLOPS // plan.flops)
+    grain = max(1, GRAIN_FLOPS // max(1, plan.flops))
     parallel(correlate_range, plan.items, x, panels, bias, out, *plan.geometry, grain=grain)
 
 

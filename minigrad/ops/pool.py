@@ -1,0 +1,256 @@
+"""Pooling: the maximum or the average of each window of an image.
+
+The maximum is differentiated by where it was found: the forward keeps the index of each maximum, the
+gradient is scattered there, and the gradient of that is gathered from there. Not here: the loops
+(`kernels/pool.py`), layers (`nn/conv.py`).
+"""
+from __future__ import annotations
+
+import numpy as np
+
+from ..engine import Tensor
+from ..kernels import pool as kernel
+from ..op import composite, op
+from .conv import Pair, pair
+
+
+def _axis_out(name: str, axis: str, n: int, k: int, s: int, p: int, d: int, ceil: bool) -> int:
+    """The number of windows along an axis, torch's rule."""
+    reach = d * (k - 1) + 1
+    room = n + 2 * p - reach
+    if room < 0:
+        raise ValueError(f"{name}: the window is larger than the image: {axis} {n} + 2*{p} padding = "
+                         f"{n + 2 * p}, but a window of {k} with dilation {d} covers {reach}")
+    out = (room + (s - 1 if ceil else 0)) // s + 1
+    # A window that hangs over the end must at least begin on the image or the padding before it.
+    return out - 1 if ceil and (out - 1) * s >= n + p else out
+
+
+def _geometry(name, input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
+    """The options as pairs, and (OH, OW)."""
+    shape = np.shape(input)
+    if len(shape) not in (3, 4):
+        raise ValueError(f"{name}: want input (N, C, H, W) or (C, H, W), got {shape}")
+    if input.dtype.kind != "f":
+        raise TypeError(f"{name}: want a floating input, got {input.dtype}; convert it: input.float()")
+    kernel_size = pair(name, "kernel_size", kernel_size, 1)
+    empty = stride is None or (isinstance(stride, (tuple, list)) and not stride)
+    stride = kernel_size if empty else pair(name, "stride", stride, 1)
+    padding = pair(name, "padding", padding, 0)
+    dilation = pair(name, "dilation", dilation, 1)
+    if padding[0] > kernel_size[0] // 2 or padding[1] > kernel_size[1] // 2:
+        raise ValueError(f"{name}: padding {padding} must be at most half of kernel_size {kernel_size}:"
+                         f" {(kernel_size[0] // 2, kernel_size[1] // 2)}; more would make windows that "
+                         "see no image")
+    out_hw = (_axis_out(name, "height", shape[-2], kernel_size[0], stride[0], padding[0], dilation[0],
+                        ceil_mode),
+              _axis_out(name, "width", shape[-1], kernel_size[1], stride[1], padding[1], dilation[1],
+                        ceil_mode))
+    return kernel_size, stride, padding, dilation, out_hw
+
+
+def _as_batch(x):
+    return x if x.ndim == 4 else x[None]
+
+
+# --- maximum -------------------------------------------------------------------------------------
+
+def _max_ref(x, *options):
+    return _max_windows(x, *_geometry("", x, *options))
+
+
+def _max_windows(x, k, s, p, d, out_hw):
+    """Each window cut out of an image with -inf around it."""
+    oh, ow = out_hw
+    big = np.pad(x, [(0, 0)] * (x.ndim - 2) + [(p[0], p[0] + k[0] * d[0] + s[0]),
+                                               (p[1], p[1] + k[1] * d[1] + s[1])],
+                 constant_values=-np.inf)
+    y, at = np.empty((*x.shape[:-2], oh, ow)), np.empty((*x.shape[:-2], oh, ow), np.int64)
+    places = np.full(big.shape[-2:], -1)
+    places[p[0]:p[0] + x.shape[-2], p[1]:p[1] + x.shape[-1]] = np.arange(
+        x.shape[-2] * x.shape[-1]).reshape(x.shape[-2:])
+    for u, v in np.ndindex(oh, ow):
+        cut = (..., slice(u * s[0], u * s[0] + d[0] * k[0], d[0]),
+               slice(v * s[1], v * s[1] + d[1] * k[1], d[1]))
+        window = big[cut].reshape(*x.shape[:-2], k[0] * k[1])
+        y[..., u, v] = window.max(-1)
+        at[..., u, v] = places[cut].ravel()[window.argmax(-1)]
+    return y, at
+
+
+def _max_samples(r):
+    return [(r.apart(2, 2, 4, 6), 2), (r.apart(1, 2, 7, 6), 3, 2, 1),
+            (r.apart(1, 2, 7, 8), (2, 3), (2, 1), (1, 0), (2, 1)),
+            (r.apart(2, 5, 6), 2, None, 0, 1, True)]
+
+
+@composite(samples=_max_samples, ref=lambda *args: _max_ref(*args)[0])
+def max_pool2d(input: Tensor, kernel_size: int | Pair, stride: int | Pair | None = None,
+               padding: int | Pair = 0, dilation: int | Pair = 1, ceil_mode: bool = False,
+               return_indices: bool = False) -> Tensor:
+    """The maximum of each window:
+
+        y[n, c, u, v] = max_ij x[n, c, u*sh - ph + i*dh, v*sw - pw + j*dw],  i < KH, j < KW
+
+    input (N, C, H, W) or (C, H, W) -> (N, C, OH, OW) or (C, OH, OW) with
+    OH = (H + 2*ph - dh*(KH - 1) - 1) // sh + 1 (rounded up with ceil_mode), OW likewise.
+
+    stride: default kernel_size, so that windows touch and do not overlap.
+    padding: at most half of the window; it never wins. NaN always wins.
+    return_indices: also the index h*W + w of each maximum. Of equal elements the first wins and
+        gets the gradient.
+
+    Raises: ValueError for a window larger than the image or padding over half of it; TypeError for
+        an input that is not floating.
+    """
+    options = _geometry("max_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode)
+    y, indices = max_pool2d_with_indices(input, *options)
+    return (y, indices) if return_indices else y
+
+
+@op(samples=lambda r: [(x, *_geometry("", x, *options)) for x, *options in _max_samples(r)],
+    ref=lambda *args: _max_windows(*args))
+def max_pool2d_with_indices(input: Tensor, kernel_size: Pair, stride: Pair, padding: Pair,
+                            dilation: Pair, out_hw: Pair) -> tuple[Tensor, Tensor]:
+    """max_pool2d behind its door: (the maxima, their indices), all options given as pairs."""
+    y, indices = kernel.max_pool2d(_as_batch(input), kernel_size, stride, padding, dilation, out_hw)
+    if input.ndim == 3:
+        y, indices = y[0], indices[0]
+    return (y, indices), indices
+max_pool2d_with_indices.vjp(
+    input=lambda g, aux, input_shape: max_pool2d_scatter(g[0], aux, input_shape[-2:]))
+
+
+def _index_samples(r):
+    indices = np.array([[[0, 5], [11, 5]], [[3, 2], [1, 7]]])[None]
+    return [(r(1, 2, 2, 2), indices, (3, 4)), (r(2, 2, 2), indices[0], (3, 4))]
+
+
+def _scatter_ref(g, indices, hw):
+    out = np.zeros((*g.shape[:-2], hw[0] * hw[1]))
+    for at in np.ndindex(g.shape):
+        out[(*at[:-2], indices[at])] += g[at]
+    return out.reshape(*g.shape[:-2], *hw)
+
+
+@op(samples=_index_samples, ref=_scatter_ref)
+def max_pool2d_scatter(g: Tensor, indices: np.ndarray, hw: Pair) -> Tensor:
+    """The gradient of max_pool2d: each number of g added where its maximum was found.
+
+    g, indices (N, C, OH, OW), hw (H, W) -> (N, C, H, W); also without N.
+    """
+    gx = kernel.max_pool2d_scatter(_as_batch(g), _as_batch(indices), hw)
+    return gx if g.ndim == 4 else gx[0]
+max_pool2d_scatter.vjp(g=lambda u, indices: max_pool2d_gather(u, indices))
+
+
+@op(samples=lambda r: [(r(1, 2, 3, 4), i) for _, i, _ in _index_samples(r)[:1]],
+    ref=lambda x, i: np.take_along_axis(x.reshape(1, 2, -1), i.reshape(len(x), 2, -1), 2
+                                        ).reshape(len(x), *i.shape[1:])
+    if len(x) else np.empty((0, *i.shape[1:])))
+def max_pool2d_gather(input: Tensor, indices: np.ndarray) -> Tensor:
+    """The elements of each image at the given indices: the transpose of max_pool2d_scatter.
+
+    input (N, C, H, W), indices (N, C, OH, OW) -> (N, C, OH, OW); also without N.
+    """
+    y = kernel.max_pool2d_gather(_as_batch(input), _as_batch(indices))
+    return y if input.ndim == 4 else y[0]
+max_pool2d_gather.vjp(
+    input=lambda g, input_shape, indices: max_pool2d_scatter(g, indices, input_shape[-2:]))
+
+
+# --- average -------------------------------------------------------------------------------------
+
+def _avg_ref(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
+             divisor_override=None):
+    k, s, p, _, out_hw = _geometry("", x, kernel_size, stride, padding, 1, ceil_mode)
+    return _avg_windows(x, k, s, p, out_hw, count_include_pad, divisor_override)
+
+
+def _avg_windows(x, k, s, p, out_hw, include, divisor):
+    """Each window cut at the padded image, summed, divided."""
+    y = np.zeros((*x.shape[:-2], *out_hw))
+    for u, v in np.ndindex(*out_hw):
+        rows, columns, count = _window(u, v, x.shape[-2:], k, s, p, include, divisor)
+        y[..., u, v] = x[..., rows, columns].sum((-1, -2)) / count
+    return y
+
+
+def _avg_windows_grad(g, hw, k, s, p, include, divisor):
+    """Each number of g shared out to its window."""
+    out = np.zeros((*g.shape[:-2], *hw))
+    for u, v in np.ndindex(g.shape[-2:]):
+        rows, columns, count = _window(u, v, hw, k, s, p, include, divisor)
+        out[..., rows, columns] += (g[..., u, v] / count)[..., None, None]
+    return out
+
+
+def _window(u, v, hw, k, s, p, include, divisor):
+    """Rows and columns of window (u, v) on the image, and what its sum is divided by."""
+    (top, left), (bottom, right) = zip(*(
+        (i * step - before, min(i * step - before + size, n + before))
+        for i, n, size, step, before in zip((u, v), hw, k, s, p)))
+    padded = (bottom - top) * (right - left)
+    rows, columns = slice(max(top, 0), min(bottom, hw[0])), slice(max(left, 0), min(right, hw[1]))
+    cells = (rows.stop - rows.start) * (columns.stop - columns.start)
+    return rows, columns, divisor or (padded if include else cells)
+
+
+@composite(samples=lambda r: [(r(2, 2, 4, 6), 2), (r(1, 2, 7, 6), 3, 2, 1),
+                              (r(1, 2, 7, 6), (3, 2), (2, 1), (1, 1), True, False),
+                              (r(2, 5, 5), 2, 2, 0, True, True, 3)], ref=_avg_ref)
+def avg_pool2d(input: Tensor, kernel_size: int | Pair, stride: int | Pair | None = None,
+               padding: int | Pair = 0, ceil_mode: bool = False, count_include_pad: bool = True,
+               divisor_override: int | None = None) -> Tensor:
+    """The average of each window:
+
+        y[n, c, u, v] = 1 / (KH * KW) sum_ij x[n, c, u*sh - ph + i, v*sw - pw + j]
+
+    input (N, C, H, W) or (C, H, W) -> (N, C, OH, OW) or (C, OH, OW), sizes as for max_pool2d.
+
+    stride: default kernel_size. count_include_pad: divide by the window's size with its padding,
+    else by the number of its elements on the image. divisor_override: divide by this instead.
+
+    Raises: ValueError as max_pool2d, and for a divisor of 0; TypeError for an integer input.
+    """
+    if divisor_override is not None and divisor_override == 0:
+        raise ValueError("avg_pool2d: divisor_override must not be 0")
+    kernel_size, stride, padding, _, out_hw = _geometry(
+        "avg_pool2d", input, kernel_size, stride, padding, 1, ceil_mode)
+    return avg_pool2d_windows(input, kernel_size, stride, padding, out_hw, bool(count_include_pad),
+                              divisor_override or 0)
+
+
+_AVG_OPTIONS = [((3, 2), (2, 1), (1, 1), (4, 7), False, 0), ((2, 2), (2, 2), (0, 0), (3, 3), True, 0),
+                ((3, 3), (2, 2), (1, 1), (4, 3), True, 5)]
+
+
+@op(samples=lambda r: [(r(1, 2, 7, 6), *options) for options in _AVG_OPTIONS], ref=_avg_windows)
+def avg_pool2d_windows(input: Tensor, kernel_size: Pair, stride: Pair, padding: Pair, out_hw: Pair,
+                       count_include_pad: bool, divisor_override: int) -> Tensor:
+    """avg_pool2d behind its door: all options as pairs, divisor_override 0 for none."""
+    y = kernel.avg_pool2d(_as_batch(input), kernel_size, stride, padding, out_hw, count_include_pad,
+                          divisor_override)
+    return y if input.ndim == 4 else y[0]
+avg_pool2d_windows.vjp(
+    input=lambda g, input_shape, kernel_size, stride, padding, count_include_pad, divisor_override:
+        avg_pool2d_grad(g, input_shape[-2:], kernel_size, stride, padding, count_include_pad,
+                        divisor_override))
+
+
+@op(samples=lambda r: [(r(1, 2, *out_hw), (7, 6), k, s, p, include, divisor)
+                       for k, s, p, out_hw, include, divisor in _AVG_OPTIONS],
+    ref=_avg_windows_grad)
+def avg_pool2d_grad(g: Tensor, hw: Pair, kernel_size: Pair, stride: Pair, padding: Pair,
+                    count_include_pad: bool, divisor_override: int) -> Tensor:
+    """The gradient of avg_pool2d: each number of g shared out to its window.
+
+    g (N, C, OH, OW), hw (H, W) -> (N, C, H, W); also without N. divisor_override 0: none.
+    """
+    gx = kernel.avg_pool2d_grad(_as_batch(g), hw, kernel_size, stride, padding, count_include_pad,
+                                divisor_override)
+    return gx if g.ndim == 4 else gx[0]
+avg_pool2d_grad.vjp(
+    g=lambda u, g_shape, kernel_size, stride, padding, count_include_pad, divisor_override:
+        avg_pool2d_windows(u, kernel_size, stride, padding, g_shape[-2:], count_include_pad,
+                           divisor_override))
