@@ -1,0 +1,200 @@
+"""Functions that make Tensors from numbers: tensor, zeros, arange and their like.
+
+They record nothing: what they make is a leaf. Python floats become the default dtype (float32),
+integers int64, as in torch. Not here: random numbers (`random.py`).
+"""
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from ..engine import Tensor, to_array, wrap
+from ..modes import settings
+from .shape import _check_device, _sizes, as_dtype, to
+
+
+def _leaf(name: str, array: ndarray, device: Any, requires_grad: bool) -> Tensor:
+    if device is not None:
+        _check_device(name, device)
+    t = wrap(array)
+    if requires_grad:
+        t.requires_grad = True
+    return t
+
+
+def shape_of(name: str, size: tuple) -> tuple[int, ...]:
+    """The shape that a user gave as numbers, or as one tuple or list: zeros(2, 3), zeros((2, 3)).
+
+    Raises: TypeError unless integers; ValueError for a negative one.
+    """
+    given = size[0] if len(size) == 1 and not isinstance(size[0], (int, np.integer)) else size
+    shape = _sizes(name, list(given) if isinstance(given, (tuple, list)) else given)
+    if min(shape, default=0) < 0:
+        raise ValueError(f"{name}: sizes must be 0 or more, got {shape}")
+    return shape
+
+
+def _dtype(name: str, dtype: Any) -> np.dtype:
+    return settings.default_dtype if dtype is None else as_dtype(name, dtype)
+
+
+# --- from data -----------------------------------------------------------------------------------
+
+def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A new Tensor with a copy of `data`: a number, nested lists, an array or a Tensor.
+
+    Python floats become the default dtype, integers int64, booleans bool; arrays keep their dtype.
+
+    Raises: ValueError for ragged lists or a device other than "cpu"; TypeError for what is no number,
+    or requires_grad with an integer dtype.
+    """
+    if dtype is not None:
+        dtype = as_dtype("tensor", dtype)
+    array = to_array(data, dtype, copy=True)
+    return _leaf("tensor", array, device, requires_grad)
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """A Tensor that shares the memory of `data` where it can: a Tensor is returned itself, and an
+    array of the dtype wanted is not copied.
+
+    Raises: as tensor.
+    """
+    if device is not None:
+        _check_device("as_tensor", device)
+    if isinstance(data, Tensor):
+        return data if dtype is None else to(data, as_dtype("as_tensor", dtype))
+    return wrap(to_array(data, None if dtype is None else as_dtype("as_tensor", dtype)))
+
+
+def from_numpy(array: ndarray) -> Tensor:
+    """A Tensor with the memory of a NumPy array: a change of one is seen in the other.
+
+    Raises: TypeError for anything but an array of real numbers or booleans.
+    """
+    if not isinstance(array, ndarray):
+        raise TypeError(f"from_numpy: want a NumPy array, got {type(array).__name__}; use "
+                        "minigrad.tensor(data), which also takes lists and numbers")
+    return wrap(to_array(array))
+
+
+# --- of one value --------------------------------------------------------------------------------
+
+def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Zeros: zeros(2, 3) or zeros((2, 3)). dtype: the default dtype unless given.
+
+    Raises: ValueError for a negative size or a device other than "cpu"; TypeError for a wrong dtype.
+    """
+    return _leaf("zeros", np.zeros(shape_of("zeros", size), _dtype("zeros", dtype)), device,
+                 requires_grad)
+
+
+def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones: ones(2, 3) or ones((2, 3)). Arguments and errors as zeros."""
+    return _leaf("ones", np.ones(shape_of("ones", size), _dtype("ones", dtype)), device, requires_grad)
+
+
+def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Memory as it comes: any numbers, to be overwritten. Arguments and errors as zeros."""
+    return _leaf("empty", np.empty(shape_of("empty", size), _dtype("empty", dtype)), device,
+                 requires_grad)
+
+
+def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None,
+         requires_grad: bool = False) -> Tensor:
+    """fill_value everywhere. dtype: from the value unless given (1.0 default dtype, 1 int64, True bool).
+
+    Raises: as zeros; TypeError if fill_value is not one number.
+    """
+    value = fill_value.item() if isinstance(fill_value, (Tensor, ndarray)) else fill_value
+    if not isinstance(value, (bool, int, float, np.number, np.bool_)):
+        raise TypeError(f"full: fill_value must be a number, got {type(fill_value).__name__}")
+    if dtype is None:
+        dtype = (np.bool_ if isinstance(value, (bool, np.bool_)) else
+                 np.int64 if isinstance(value, (int, np.integer)) else settings.default_dtype)
+    return _leaf("full", np.full(shape_of("full", (size,)), value, as_dtype("full", dtype)), device,
+                 requires_grad)
+
+
+def _like(name: str, input: Tensor, dtype: Any) -> np.dtype:
+    return input.dtype if dtype is None else as_dtype(name, dtype)
+
+
+def zeros_like(input: Tensor, *, dtype: Any = None, device: Any = None,
+               requires_grad: bool = False) -> Tensor:
+    """Zeros of the shape and, unless given, the dtype of input. Errors as zeros."""
+    return _leaf("zeros_like", np.zeros(np.shape(input), _like("zeros_like", input, dtype)), device,
+                 requires_grad)
+
+
+def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None,
+              requires_grad: bool = False) -> Tensor:
+    """Ones of the shape and, unless given, the dtype of input. Errors as zeros."""
+    return _leaf("ones_like", np.ones(np.shape(input), _like("ones_like", input, dtype)), device,
+                 requires_grad)
+
+
+def empty_like(input: Tensor, *, dtype: Any = None, device: Any = None,
+               requires_grad: bool = False) -> Tensor:
+    """Memory as it comes, of the shape and, unless given, the dtype of input. Errors as zeros."""
+    return _leaf("empty_like", np.empty(np.shape(input), _like("empty_like", input, dtype)), device,
+                 requires_grad)
+
+
+def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None,
+              requires_grad: bool = False) -> Tensor:
+    """fill_value everywhere, in the shape and, unless given, the dtype of input. Errors as full."""
+    return full(np.shape(input), fill_value, dtype=_like("full_like", input, dtype), device=device,
+                requires_grad=requires_grad)
+
+
+# --- of a rule -----------------------------------------------------------------------------------
+
+def arange(start: float, end: float | None = None, step: float = 1, *, dtype: Any = None,
+           device: Any = None, requires_grad: bool = False) -> Tensor:
+    """start, start + step, ... before end; arange(end) starts at 0.
+
+    dtype: int64 if all three are integers, else the default dtype, unless given.
+
+    Raises: ValueError if step is 0 or leads away from end.
+    """
+    if end is None:
+        start, end = 0, start
+    start, end, step = (v.item() if isinstance(v, (Tensor, ndarray, np.generic)) else v
+                        for v in (start, end, step))
+    if step == 0:
+        raise ValueError("arange: step must not be 0")
+    if (end - start) / step < 0:
+        raise ValueError(f"arange: from {start} to {end} a step of {step} leads away; use step={-step}")
+    if not math.isfinite(start) or not math.isfinite(end) or step != step:
+        raise ValueError(f"arange: want finite bounds, got {start}, {end}, {step}")
+    whole = all(isinstance(v, int) for v in (start, end, step))
+    dtype = (np.dtype(np.int64) if whole else settings.default_dtype) if dtype is None \
+        else as_dtype("arange", dtype)
+    if whole:
+        array = np.arange(start, end, step, np.int64)
+    else:                                          # in float64: steps must not drift
+        array = start + step * np.arange(math.ceil((end - start) / step))
+    return _leaf("arange", array.astype(dtype, copy=False), device, requires_grad)
+
+
+def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None,
+             requires_grad: bool = False) -> Tensor:
+    """`steps` numbers at equal distances from start to end, both included.
+
+    Raises: ValueError if steps is negative; as zeros.
+    """
+    if steps < 0:
+        raise ValueError(f"linspace: steps must be 0 or more, got {steps}")
+    array = np.linspace(float(start), float(end), steps)
+    return _leaf("linspace", np.array(array, _dtype("linspace", dtype)), device, requires_grad)
+
+
+def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None,
+        requires_grad: bool = False) -> Tensor:
+    """The (n, m) matrix with ones on its diagonal; m: n unless given. Errors as zeros."""
+    shape = shape_of("eye", (n, n if m is None else m))
+    return _leaf("eye", np.array(np.eye(*shape, dtype=_dtype("eye", dtype))), device, requires_grad)

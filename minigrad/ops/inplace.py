@@ -1,0 +1,149 @@
+"""Operations in place: x.add_(y) computes x + y and x becomes the result.
+
+One mechanism for all of them, Tensor.become (engine.py): without a gradient the numbers are written
+into x's memory; with one, x takes the result's place in the graph. So no derivative is stated here.
+Not here: x[index] = value (`indexing.py`), drawing numbers in place (`random.py`).
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..engine import Tensor, to_array, wrap
+from ..modes import settings
+from ..writes import record_write
+from . import elementwise, indexing, shape
+from .shape import clone, expand, to
+
+
+def in_place(function: Callable) -> Callable[..., Tensor]:
+    """The method that replaces a tensor by function(tensor, ...)."""
+    def method(self: Tensor, *args: Any, **options: Any) -> Tensor:
+        return self.become(function(self, *args, **options))
+    name = function.__name__
+    method.__name__ = method.__qualname__ = f"{name}_"
+    method.__doc__ = (f"{name} in place: the tensor becomes {name}(x, ...) and is returned.\n\n"
+                      "    Raises: ValueError for a leaf that requires grad (outside no_grad), for a "
+                      "view\n    where a gradient is involved, or if the shape would change.\n    ")
+    return method
+
+
+def _scaled(function: Callable) -> Callable[..., Tensor]:
+    """add_ and sub_ with torch's alpha: x.add_(g, alpha=-lr) is x += -lr * g, as optimisers write it."""
+    def method(self: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
+        return self.become(function(self, other if alpha == 1 else other * alpha))
+    method.__name__ = method.__qualname__ = f"{function.__name__}_"
+    method.__doc__ = f"The tensor becomes {function.__name__}(x, alpha * other); see in_place."
+    return method
+
+
+def _product(sign: float) -> Callable[..., Tensor]:
+    def method(self: Tensor, tensor1: Any, tensor2: Any, *, value: float = 1) -> Tensor:
+        other = tensor1 * tensor2 if sign > 0 else tensor1 / tensor2
+        return self.become(self + (other if value == 1 else other * value))
+    method.__name__ = method.__qualname__ = "addcmul_" if sign > 0 else "addcdiv_"
+    method.__doc__ = f"x += value * tensor1 {'*' if sign > 0 else '/'} tensor2, in place."
+    return method
+
+
+def _write(self: Tensor, value: Any) -> Tensor:
+    """Every element becomes `value`, a number or an array that broadcasts."""
+    if settings.grad_enabled and self._requires_grad:
+        return self.become(wrap(np.full(self.shape, value, self.dtype)))
+    self.array[...] = value
+    record_write(self.array)
+    return self
+
+
+def zero_(self: Tensor) -> Tensor:
+    """Fills the tensor with zeros and returns it.
+
+    Raises: ValueError for a leaf that requires grad (outside no_grad), or a view with a gradient.
+    """
+    return _write(self, 0)
+
+
+def fill_(self: Tensor, value: Any) -> Tensor:
+    """Fills the tensor with one value, a number or a 0-dimensional tensor, and returns it.
+
+    Raises: ValueError as zero_, or if value has dimensions.
+    """
+    if isinstance(value, Tensor):
+        if value.ndim:
+            raise ValueError(f"fill_: want one number, got a tensor of shape {value.shape}; use copy_")
+        return copy_(self, value)
+    return _write(self, value)
+
+
+def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
+    """Takes the values of src, which broadcasts and is converted to this dtype; returns the tensor.
+
+    Raises: ValueError as zero_, or if src does not broadcast to this shape.
+    """
+    source = src if isinstance(src, Tensor) else wrap(to_array(src))
+    if source.shape != self.shape:
+        source = expand(source, self.shape)
+    if settings.grad_enabled and (self._requires_grad or source._requires_grad):
+        return self.become(clone(to(source, self.dtype)))
+    return _write(self, source.array)
+
+
+class InPlaceMethods:
+    """The table of Tensor's methods that end in an underscore, and of the operators x += y."""
+    __slots__ = ()
+    __iadd__ = in_place(elementwise.add)
+    __isub__ = in_place(elementwise.sub)
+    __imul__ = in_place(elementwise.mul)
+    __itruediv__ = in_place(elementwise.div)
+    __ipow__ = in_place(elementwise.pow)
+    __imod__ = in_place(elementwise.remainder)
+    __ifloordiv__ = in_place(elementwise.floor_divide)
+    __iand__ = in_place(elementwise.bitwise_and)
+    __ior__ = in_place(elementwise.bitwise_or)
+    zero_, fill_, copy_ = zero_, fill_, copy_
+    add_, sub_ = _scaled(elementwise.add), _scaled(elementwise.sub)
+    mul_, div_, pow_ = __imul__, __itruediv__, __ipow__
+    addcmul_, addcdiv_ = _product(1.0), _product(-1.0)
+    neg_ = in_place(elementwise.neg)
+    abs_ = in_place(elementwise.abs)
+    exp_ = in_place(elementwise.exp)
+    exp2_ = in_place(elementwise.exp2)
+    expm1_ = in_place(elementwise.expm1)
+    log_ = in_place(elementwise.log)
+    log2_ = in_place(elementwise.log2)
+    log10_ = in_place(elementwise.log10)
+    log1p_ = in_place(elementwise.log1p)
+    sqrt_ = in_place(elementwise.sqrt)
+    rsqrt_ = in_place(elementwise.rsqrt)
+    square_ = in_place(elementwise.square)
+    reciprocal_ = in_place(elementwise.reciprocal)
+    sin_ = in_place(elementwise.sin)
+    cos_ = in_place(elementwise.cos)
+    tan_ = in_place(elementwise.tan)
+    atan_ = in_place(elementwise.atan)
+    sinh_ = in_place(elementwise.sinh)
+    cosh_ = in_place(elementwise.cosh)
+    clamp_ = in_place(elementwise.clamp)
+    sign_ = in_place(elementwise.sign)
+    floor_ = in_place(elementwise.floor)
+    ceil_ = in_place(elementwise.ceil)
+    trunc_ = in_place(elementwise.trunc)
+    round_ = in_place(elementwise.round)
+    frac_ = in_place(elementwise.frac)
+    remainder_ = in_place(elementwise.remainder)
+    floor_divide_ = in_place(elementwise.floor_divide)
+    logical_and_ = in_place(elementwise.logical_and)
+    logical_or_ = in_place(elementwise.logical_or)
+    logical_xor_ = in_place(elementwise.logical_xor)
+    logical_not_ = in_place(elementwise.logical_not)
+    bitwise_not_ = in_place(elementwise.bitwise_not)
+    bitwise_and_ = in_place(elementwise.bitwise_and)
+    bitwise_or_ = in_place(elementwise.bitwise_or)
+    tril_ = in_place(shape.tril)
+    triu_ = in_place(shape.triu)
+    masked_fill_ = in_place(indexing.masked_fill)
+    scatter_ = in_place(indexing.scatter)
+    scatter_add_ = in_place(indexing.scatter_add)
+    index_add_ = in_place(indexing.index_add)
