@@ -43,13 +43,14 @@ def _dtype(name: str, dtype: Any) -> np.dtype:
 
 # --- from data -----------------------------------------------------------------------------------
 
-def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def tensor(data: Any, *, dtype: Any = None, device: Any = None,
+           requires_grad: bool = False) -> Tensor:
     """A new Tensor with a copy of `data`: a number, nested lists, an array or a Tensor.
 
     Python floats become the default dtype, integers int64, booleans bool; arrays keep their dtype.
 
-    Raises: ValueError for ragged lists or a device other than "cpu"; TypeError for what is no number,
-    or requires_grad with an integer dtype.
+    Raises: ValueError for ragged lists or a device other than "cpu"; TypeError for what is no
+    number, or requires_grad with an integer dtype.
     """
     if dtype is not None:
         dtype = as_dtype("tensor", dtype)
@@ -86,7 +87,8 @@ def from_numpy(array: ndarray) -> Tensor:
 def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros: zeros(2, 3) or zeros((2, 3)). dtype: the default dtype unless given.
 
-    Raises: ValueError for a negative size or a device other than "cpu"; TypeError for a wrong dtype.
+    Raises: ValueError for a negative size or a device other than "cpu"; TypeError for a wrong
+    dtype.
     """
     return _leaf("zeros", np.zeros(shape_of("zeros", size), _dtype("zeros", dtype)), device,
                  requires_grad)
@@ -94,7 +96,8 @@ def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
 
 def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones: ones(2, 3) or ones((2, 3)). Arguments and errors as zeros."""
-    return _leaf("ones", np.ones(shape_of("ones", size), _dtype("ones", dtype)), device, requires_grad)
+    return _leaf("ones", np.ones(shape_of("ones", size), _dtype("ones", dtype)), device,
+                 requires_grad)
 
 
 def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -105,7 +108,8 @@ def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
 
 def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None,
          requires_grad: bool = False) -> Tensor:
-    """fill_value everywhere. dtype: from the value unless given (1.0 default dtype, 1 int64, True bool).
+    """fill_value everywhere. dtype: from the value unless given (1.0 default dtype, 1 int64, True
+    bool).
 
     Raises: as zeros; TypeError if fill_value is not one number.
     """
@@ -168,7 +172,8 @@ def arange(start: float, end: float | None = None, step: float = 1, *, dtype: An
     if step == 0:
         raise ValueError("arange: step must not be 0")
     if (end - start) / step < 0:
-        raise ValueError(f"arange: from {start} to {end} a step of {step} leads away; use step={-step}")
+        raise ValueError(f"arange: from {start} to {end} a step of {step} leads away; use "
+                         f"step={-step}")
     if not math.isfinite(start) or not math.isfinite(end) or step != step:
         raise ValueError(f"arange: want finite bounds, got {start}, {end}, {step}")
     whole = all(isinstance(v, int) for v in (start, end, step))

@@ -1,8 +1,10 @@
-"""Functions that choose elements by index, and their derivatives, which put gradients back in place.
+"""Functions that choose elements by index, and their derivatives, which put gradients back in
+place.
 
-getitem and getitem_grad are each other's derivative, as are gather and gather_grad: reading x[i] sends
-the gradient back by adding into zeros at i, where a repeated index gets several. Indices themselves
-have no gradient. Not here: views along whole dimensions, such as split and unbind (`shape.py`).
+getitem and getitem_grad are each other's derivative, as are gather and gather_grad: reading x[i]
+sends the gradient back by adding into zeros at i, where a repeated index gets several. Indices
+themselves have no gradient. Not here: views along whole dimensions, such as split and unbind
+(`shape.py`).
 """
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ BASIC = frozenset((int, slice, type(None), type(Ellipsis)))
 # --- x[index] ------------------------------------------------------------------------------------
 
 def normal_index(index: Any) -> Any:
-    """An index with every Tensor, list or range in it as an array. A tuple if any array is in it."""
+    """An index with every Tensor, list or range in it as an array. A tuple if any array is in
+    it."""
     if index.__class__ in BASIC:
         return index
     if index.__class__ is tuple:
@@ -56,22 +59,25 @@ def _index_part(part):
         if part.dtype.kind not in "iub":
             raise TypeError(f"getitem: indices must be integers or booleans, got a tensor of "
                             f"{part.dtype}; convert it first: index.long()")
-        return int(part) if not part.ndim and part.dtype.kind != "b" else part
+        if not part.ndim and part.dtype.kind != "b":
+            return int(part)
+        return np.asarray(part, order="C")
     try:
         return operator.index(part)
     except TypeError:
-        raise TypeError(f"getitem: an index must be an integer, a slice, None, ..., or a tensor or list "
-                        f"of integers or booleans, got {type(part).__name__} {part!r}") from None
+        raise TypeError(f"getitem: an index must be an integer, a slice, None, ..., or a tensor or "
+                        f"list of integers or booleans, got {type(part).__name__} "
+                        f"{part!r}") from None
 
 
-def _index_error(error, shape, index):
+def _index_error(name, error, shape, index):
     """The IndexError that says which index does not fit which dimension."""
     parts = index if isinstance(index, tuple) else (index,)
     is_mask = lambda p: isinstance(p, ndarray) and p.dtype.kind == "b"
     takes = [p.ndim if is_mask(p) else 0 if p is None or p is Ellipsis else 1 for p in parts]
     used = math.fsum(takes)
     if used > len(shape):
-        return IndexError(f"getitem: {int(used)} indices for a tensor of {len(shape)} dimensions "
+        return IndexError(f"{name}: {int(used)} indices for a tensor of {len(shape)} dimensions "
                           f"(shape {shape})")
     dim = 0
     for part, n in zip(parts, takes):
@@ -80,19 +86,21 @@ def _index_error(error, shape, index):
                 if not any(isinstance(p, ndarray) for p in parts[:1]) else dim
         elif is_mask(part):
             if part.shape != shape[dim:dim + n]:
-                return IndexError(f"getitem: a mask of shape {part.shape} does not fit dimensions {dim} "
-                                  f"to {dim + n - 1} of the tensor, of shape {shape[dim:dim + n]}")
+                return IndexError(f"{name}: a mask of shape {part.shape} does not fit dimensions "
+                                  f"{dim} to {dim + n - 1} of the tensor, of shape "
+                                  f"{shape[dim:dim + n]}")
         elif part is not None and not isinstance(part, slice):
             low, high = (part, part) if isinstance(part, int) else \
                 (int(part.min(initial=0)), int(part.max(initial=0)))
             wrong = low if low < -shape[dim] else high
             if not -shape[dim] <= wrong < shape[dim]:
                 valid = f"valid: {-shape[dim]} to {shape[dim] - 1}" if shape[dim] else "it is empty"
-                return IndexError(f"getitem: index {wrong} is out of range for dimension {dim} of size "
-                                  f"{shape[dim]} ({valid})")
+                return IndexError(f"{name}: index {wrong} is out of range for dimension {dim} of "
+                                  f"size {shape[dim]} ({valid})")
         dim += n
     arrays = [p.shape for p in parts if isinstance(p, ndarray)]
-    return IndexError(f"getitem: {error} (tensor of shape {shape}, index tensors of shapes {arrays})")
+    return IndexError(f"{name}: {error} (tensor of shape {shape}, index tensors of "
+                      f"shapes {arrays})")
 
 
 def _getitem_samples(r):
@@ -110,7 +118,8 @@ def _getitem_samples(r):
 @op(samples=_getitem_samples, ref=lambda x, index: x[index],
     door=lambda input, index: (input, normal_index(index)))
 def getitem(input: Tensor, index: Any) -> Tensor:
-    """input[index], with all that NumPy knows: integers, slices (also with negative steps), None, ...,
+    """input[index], with all that NumPy knows: integers, slices (also with negative steps), None,
+    ...,
     and integer or boolean tensors, arrays or lists, in any mixture.
 
     Integers and slices give a view, tensors and lists a copy.
@@ -124,7 +133,7 @@ def getitem(input: Tensor, index: Any) -> Tensor:
             return input[index, ...]               # a view of one element, not a copy of its value
         return out if out.__class__ is ndarray else input[(*index, ...)]
     except IndexError as error:
-        raise _index_error(error, input.shape, index) from None
+        raise _index_error("getitem", error, input.shape, index) from None
 getitem.vjp(input=lambda g, index, input_shape: getitem_grad(g, index, input_shape))
 
 
@@ -147,10 +156,15 @@ def getitem_grad(g: Tensor, index: Any, shape: tuple[int, ...]) -> Tensor:
     g = np.asarray(g)
     out = np.zeros(shape, g.dtype)
     arrays = [p for p in index if p.__class__ is ndarray] if index.__class__ is tuple else ()
-    if all(p.dtype.kind == "b" for p in arrays):
-        out[index] = g                             # no element is named twice
-    else:
-        _add_at(out, index, arrays, g)
+    try:
+        if all(p.dtype.kind == "b" for p in arrays):
+            out[index] = g                         # no element is named twice
+        else:
+            _add_at(out, index, arrays, g)
+    except (ValueError, IndexError) as error:
+        raise ValueError(f"getitem_grad: g of shape {g.shape} is not as zeros({shape})[index]: "
+                         f"{error}"
+                         ) from None
     return out
 getitem_grad.vjp(g=lambda g, index: getitem(g, index))
 
@@ -182,7 +196,8 @@ def _add_at(out, index, arrays, g):
 def _setitem_samples(r):
     i = np.array([2, 0, 2])
     return [(r(3, 4), 1, r(4)), (r(3, 4), (slice(None), slice(1, 3)), r(3, 1)),
-            (r(3, 4), (1, 2), r()), (r(3, 4), (i,), r(3, 4)), (r(3, 4), (i, np.array([1, 1, 1])), r(3)),
+            (r(3, 4), (1, 2), r()), (r(3, 4), (i,), r(3, 4)),
+            (r(3, 4), (i, np.array([1, 1, 1])), r(3)),
             (r(3, 4), (r.mask(3, 4),), 2.5), (r(3, 4), slice(0, 2), r(1, 1, 4))]
 
 
@@ -195,10 +210,12 @@ def _setitem_ref(x, index, value):
 @op(samples=_setitem_samples, ref=_setitem_ref,
     door=lambda input, index, value, overwrite: (input, normal_index(index), value, overwrite))
 def setitem(input: Tensor, index: Any, value: Tensor | float, overwrite: bool = False) -> Tensor:
-    """A copy of input in which [index] is `value`, broadcast to it: x[index] = value, as a function.
+    """A copy of input in which [index] is `value`, broadcast to it: x[index] = value, as a
+    function.
 
     Where an index repeats, the last value stays, and it alone gets a gradient.
-    overwrite: write into input itself; only for Tensor.__setitem__, which knows when nobody sees it.
+    overwrite: write into input itself; only for Tensor.__setitem__, which knows when nobody sees
+    it.
 
     Raises: IndexError as getitem; ValueError if value does not broadcast to input[index].
     """
@@ -212,17 +229,24 @@ setitem.vjp(input=lambda g, index: setitem(g, index, 0.0),
 
 def write_at(array: ndarray, index: Any, value: Any) -> None:
     """array[index] = value, with errors that say what does not fit."""
+    if isinstance(value, ndarray) and index.__class__ is tuple:
+        # NumPy writes in the order of memory, and where an index repeats the last must stay.
+        value = np.asarray(value, order="C")
     try:
         array[index] = value
     except IndexError as error:
-        raise _index_error(error, array.shape, index) from None
+        raise _index_error("setitem", error, array.shape, index) from None
     except ValueError as error:
         if not array.flags.writeable:
-            raise ValueError("setitem: this tensor is read-only memory (an expanded view, or made from a "
-                             "read-only array); write into x.clone()") from None
-        place = array[index].shape
+            raise ValueError("setitem: this tensor is read-only memory (an expanded view, or made "
+                             "from a read-only array); write into x.clone()") from None
+        try:
+            place = array[index].shape
+        except IndexError as wrong:
+            raise _index_error("setitem", wrong, array.shape, index) from None
         raise ValueError(f"setitem: a value of shape {np.shape(value)} does not broadcast to "
-                         f"{place}, the shape of x[index] (x has shape {array.shape}): {error}") from None
+                         f"{place}, the shape of x[index] (x has shape {array.shape}): "
+                         f"{error}") from None
 
 
 def _setitem_value(g, index, shape, value_shape):
@@ -235,7 +259,8 @@ def _setitem_value(g, index, shape, value_shape):
 
 
 def _last_writers(shape, index):
-    """For each element of x[index], whether it is the last that an assignment writes to its place."""
+    """For each element of x[index], whether it is the last that an assignment writes to its
+    place."""
     places = np.zeros(shape, np.intp)
     numbers = np.arange(places[index].size).reshape(places[index].shape)
     places[index] = numbers
@@ -249,18 +274,19 @@ class _Probe:
         self.array = np.zeros(2)
 
 
-# What sys.getrefcount(x.array) says if nobody else holds the array: asked, as it depends on the version
-# of Python. Who saved it, or views it, or shares it (detach), holds it.
+# What sys.getrefcount(x.array) says if nobody else holds the array: asked, as it depends on the
+# version of Python. Who saved it, or views it, or shares it (detach), holds it.
 _ALONE = sys.getrefcount(_Probe().array)
 
 
 def tensor_setitem(self: Tensor, index: Any, value: Any) -> None:
     """x[index] = value.
 
-    If no gradient is involved, the numbers are written into x's memory (and seen by its views). Else
-    x becomes the result of `setitem`: its gradient is 0 where it was overwritten, and value gets the
-    gradient of its place. Nothing is copied while nobody else holds x's memory, so that filling
-    out[t] = h_t in a loop is linear in time; stack(list_of_h) is faster still, backward too.
+    If no gradient is involved, the numbers are written into x's memory (and seen by its views).
+    Else x becomes the result of `setitem`: its gradient is 0 where it was overwritten, and value
+    gets the gradient of its place. Nothing is copied while nobody else holds x's memory, so that
+    filling out[t] = h_t in a loop is linear in time; stack(list_of_h) is faster still, backward
+    too.
 
     Raises: ValueError where a gradient would be lost: x is a leaf that requires grad, or a view;
     IndexError, TypeError and ValueError as setitem.
@@ -284,15 +310,17 @@ def tensor_setitem(self: Tensor, index: Any, value: Any) -> None:
 # --- along one dimension: an index for every place -----------------------------------------------
 
 def _check_along(name, shape, dim, index, index_shape, size):
-    """Raises unless index is an integer array that fits `shape` beside dim, within 0 .. size - 1."""
+    """Raises unless index is an integer array that fits `shape` beside dim, within 0 .. size -
+    1."""
     if not isinstance(index, ndarray) or index.dtype.kind not in "iu":
         kind = index.dtype if isinstance(index, ndarray) else type(index).__name__
         raise TypeError(f"{name}: index must be an integer tensor, got {kind}"
                         + ("; convert it first: index.long()" if kind != "bool" else ""))
     if len(index_shape) != len(shape):
-        raise ValueError(f"{name}: index has {len(index_shape)} dimensions (shape {index_shape}), the "
-                         f"tensor {len(shape)} (shape {shape}); they must be equally many"
-                         + (f": index.unsqueeze({dim})" if len(index_shape) == len(shape) - 1 else ""))
+        raise ValueError(f"{name}: index has {len(index_shape)} dimensions (shape {index_shape}), "
+                         f"the tensor {len(shape)} (shape {shape}); they must be equally many"
+                         + (f": index.unsqueeze({dim})" if len(index_shape) == len(shape) - 1
+                            else ""))
     for d, (n, m) in enumerate(zip(index_shape, shape)):
         if n > m and d != dim:
             raise ValueError(f"{name}: index has size {n} in dimension {d}, the tensor only {m} "
@@ -300,8 +328,8 @@ def _check_along(name, shape, dim, index, index_shape, size):
     if index.size:
         low, high = int(index.min()), int(index.max())
         if low < 0 or high >= size:
-            raise IndexError(f"{name}: index {low if low < 0 else high} is out of range for dimension "
-                             f"{dim} of size {size} (valid: 0 to {size - 1})")
+            raise IndexError(f"{name}: index {low if low < 0 else high} is out of range for "
+                             f"dimension {dim} of size {size} (valid: 0 to {size - 1})")
 
 
 def _along(shape, dim, index):
@@ -337,8 +365,8 @@ def _gather_ref(x, dim, index):
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """result[i][j] = input[i][index[i][j]] for dim 1, and so on: an index for every place.
 
-    index: integers, as many dimensions as input, not larger than it except along dim; the result has
-    its shape.
+    index: integers, as many dimensions as input, not larger than it except along dim; the result
+    has its shape.
 
     Raises: IndexError for an index outside 0 .. size - 1; TypeError if index is not of integers;
     ValueError if the shapes do not fit or dim does not exist.
@@ -390,24 +418,26 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     shape, other = np.shape(input), np.shape(indices)
     d = one_dim("take_along_dim", dim, len(shape))
     if len(other) == len(shape):
-        common = np.broadcast_shapes(shape[:d] + (1,) + shape[d + 1:], other[:d] + (1,) + other[d + 1:])
-        input = expand(input, common[:d] + (shape[d],) + common[d + 1:])
-        indices = expand(indices, common[:d] + (other[d],) + common[d + 1:])
+        common = np.broadcast_shapes((*shape[:d], 1, *shape[d + 1:]),
+                                     (*other[:d], 1, *other[d + 1:]))
+        input = expand(input, (*common[:d], shape[d], *common[d + 1:]))
+        indices = expand(indices, (*common[:d], other[d], *common[d + 1:]))
     return gather(input, d, indices)
 
 
 @composite(samples=lambda r: [(r(3, 4), 0, r.integers(3, 5)), (r(3, 4), -1, np.array([2, 0]))],
            ref=lambda x, dim, index: np.take(x, index, dim))
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """The slices of a dimension at the given indices (a vector of integers), in their order. A copy.
+    """The slices of a dimension at the given indices (a vector of integers), in their order. A
+    copy.
 
     Raises: IndexError for an index out of range; TypeError for a non-integer index; ValueError if
     dim does not exist or index is no vector.
     """
     d = one_dim("index_select", dim, np.ndim(input))
     if np.ndim(index) > 1:
-        raise ValueError(f"index_select: index must be a vector, got shape {np.shape(index)}; write "
-                         "x[index] for an index of any shape")
+        raise ValueError(f"index_select: index must be a vector, got shape {np.shape(index)}; "
+                         "write x[index] for an index of any shape")
     if index.dtype.kind not in "iu":
         raise TypeError(f"index_select: index must be an integer tensor, got {index.dtype}")
     return getitem(input, (*(slice(None),) * d, reshape(index, (-1,))))
@@ -419,8 +449,8 @@ def _scatter_door(input, dim, index, src):
     # Beside dim the index must not exceed the input, as for gather: both name places of the input.
     _check_along("scatter", shape, d, index, np.shape(index), shape[d] if shape else 1)
     if isinstance(src, ndarray) and src.ndim and src.shape != index.shape:
-        raise ValueError(f"scatter: src has shape {src.shape}, index {index.shape}; they must be equal "
-                         "(or src a number)")
+        raise ValueError(f"scatter: src has shape {src.shape}, index {index.shape}; they must be "
+                         "equal (or src a number)")
     return input, d, index, src
 
 
@@ -430,18 +460,20 @@ def _scatter_rule(g, dim, index, input_shape):
 
 
 @op(samples=lambda r: [(r(3, 4), 1, np.array([[0, 2], [1, 1], [3, 0]]), r(3, 2)),
-                       (r(3, 4), 0, r.integers(3, 5, 4), r(5, 4)), (r(3, 4), 0, r.integers(3, 1, 4), 1.5)],
+                       (r(3, 4), 0, r.integers(3, 5, 4), r(5, 4)),
+                       (r(3, 4), 0, r.integers(3, 1, 4), 1.5)],
     ref=lambda *args: _scatter_ref(*args, add=False), door=_scatter_door)
 def scatter(input: Tensor, dim: int, index: Tensor, src: Tensor | float) -> Tensor:
     """A copy of input with result[i][index[i][j]] = src[i][j] for dim 1, and so on.
 
-    Where an index repeats, the last stays, and it alone gets a gradient. src: as index, or a number.
+    Where an index repeats, the last stays, and it alone gets a gradient. src: as index, or a
+    number.
 
     Raises: IndexError for an index outside 0 .. size - 1; TypeError if index is not of integers;
     ValueError if the shapes do not fit or dim does not exist.
     """
     out = np.array(input)
-    out[_along(input.shape, dim, index)] = src
+    out[_along(input.shape, dim, index)] = np.asarray(src, order="C")
     return out
 scatter.vjp(input=lambda g, dim, index: scatter(g, dim, index, 0.0), src=_scatter_rule)
 
@@ -458,8 +490,8 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     d = one_dim("scatter_add", dim, len(shape))
     _check_along("scatter_add", shape, d, at, np.shape(at), shape[d] if shape else 1)
     if np.shape(src) != np.shape(at):
-        raise ValueError(f"scatter_add: src has shape {np.shape(src)}, index {np.shape(at)}; they must "
-                         "be equal")
+        raise ValueError(f"scatter_add: src has shape {np.shape(src)}, index {np.shape(at)}; they "
+                         "must be equal")
     return input + gather_grad(src, d, at, shape)
 
 
@@ -467,18 +499,20 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
                               (r(3, 4), 1, np.array([3, 0]), r(3, 2), {"alpha": 2.0})],
            ref=lambda x, dim, i, s, alpha=1.0: x + alpha * _put_back_ref(
                s, (slice(None),) * dim + (i,), x.shape))
-def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1.0) -> Tensor:
+def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *,
+              alpha: float = 1.0) -> Tensor:
     """input with alpha times the slices of source added at the given indices of a dimension.
 
-    Raises: ValueError if source is not as input with as many slices as indices; as getitem otherwise.
+    Raises: ValueError if source is not as input with as many slices as indices; as getitem
+    otherwise.
     """
     shape = np.shape(input)
     d = one_dim("index_add", dim, len(shape))
     at = normal_index((*(slice(None),) * d, index))
     want = (*shape[:d], np.size(at[d]), *shape[d + 1:])
     if np.shape(source) != want:
-        raise ValueError(f"index_add: source has shape {np.shape(source)}, want {want}: as the input, with "
-                         f"one slice of dim {dim} for each of {want[d]} indices")
+        raise ValueError(f"index_add: source has shape {np.shape(source)}, want {want}: as the "
+                         f"input, with one slice of dim {dim} for each of {want[d]} indices")
     getitem(input.array if isinstance(input, Tensor) else input, at)          # refuses a bad index
     added = getitem_grad(source, at, shape)
     return input + (added if alpha == 1.0 else added * alpha)
@@ -488,8 +522,8 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
 
 def _check_mask(name, mask):
     if mask.dtype.kind != "b":
-        raise TypeError(f"{name}: mask must be of booleans, got {mask.dtype}; write mask.bool() or a "
-                        "comparison such as mask != 0")
+        raise TypeError(f"{name}: mask must be of booleans, got {mask.dtype}; write mask.bool() or "
+                        "a comparison such as mask != 0")
 
 
 @composite(samples=lambda r: [(r(3, 4), r.mask(3, 4), 1.5), (r(3, 4), r.mask(4), -2.0),
@@ -529,7 +563,8 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
 def nonzero(input: Tensor, as_tuple: bool = False) -> Any:
     """The indices of the elements that are not zero: (how many, ndim) integers, in row-major order.
 
-    as_tuple: a vector for each dimension instead, so that x[nonzero(x, as_tuple=True)] selects them.
+    as_tuple: a vector for each dimension instead, so that x[nonzero(x, as_tuple=True)] selects
+    them.
     """
     array = input.array if isinstance(input, Tensor) else input
     dress: Callable[[ndarray], Any] = wrap if isinstance(input, Tensor) else np.asarray
@@ -541,24 +576,26 @@ def nonzero(input: Tensor, as_tuple: bool = False) -> Any:
 def _one_hot_door(tensor, num_classes):
     if not isinstance(tensor, ndarray) or tensor.dtype.kind not in "iu":
         raise TypeError(f"one_hot: want integer class indices, got "
-                        f"{getattr(tensor, 'dtype', type(tensor).__name__)}; convert them: x.long()")
+                        f"{getattr(tensor, 'dtype', type(tensor).__name__)}; convert them: "
+                        "x.long()")
     if num_classes == -1:
         if not tensor.size:
-            raise ValueError("one_hot: an empty tensor does not show how many classes there are; pass "
-                             "num_classes")
+            raise ValueError("one_hot: an empty tensor does not show how many classes there are; "
+                             "pass num_classes")
         num_classes = int(tensor.max()) + 1
     if num_classes < 1:
         raise ValueError(f"one_hot: num_classes must be positive (or -1: as many as occur), got "
                          f"{num_classes}")
     if tensor.size and not 0 <= tensor.min() <= tensor.max() < num_classes:
         wrong = int(tensor.min()) if tensor.min() < 0 else int(tensor.max())
-        raise ValueError(f"one_hot: class {wrong} is out of range for num_classes={num_classes} (valid: "
-                         f"0 to {num_classes - 1})")
+        raise ValueError(f"one_hot: class {wrong} is out of range for num_classes={num_classes} "
+                         f"(valid: 0 to {num_classes - 1})")
     return tensor, num_classes
 
 
 @op(samples=lambda r: [(r.integers(4, 5),), (r.integers(4, 2, 3), 5)],
-    ref=lambda x, n=-1: np.eye(x.max() + 1 if n == -1 else n, dtype=np.int64)[x], door=_one_hot_door)
+    ref=lambda x, n=-1: np.eye(x.max() + 1 if n == -1 else n, dtype=np.int64)[x],
+    door=_one_hot_door)
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """(...) class indices -> (..., num_classes) integers: 1 at the class, 0 elsewhere.
 
@@ -581,7 +618,8 @@ def _argsort_ref(x, dim=-1, descending=False):
     return np.argsort(-x if descending else x, dim)
 
 
-@op(samples=lambda r: [(r.apart(3, 4),), (r.apart(3, 4), 0, True)], ref=_argsort_ref, door=_argsort_door)
+@op(samples=lambda r: [(r.apart(3, 4),), (r.apart(3, 4), 0, True)], ref=_argsort_ref,
+    door=_argsort_door)
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
     """The indices that sort the input along dim. Equal elements keep their order (always stable);
     what is not a number counts as the largest.
@@ -592,7 +630,8 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool
         return np.zeros((), np.int64)
     if not descending:
         return np.argsort(input, axis=dim, kind="stable")
-    last = input.shape[dim] - 1                    # sorted from behind, so that equal ones keep order
+    # Sorted from behind, so that equal ones keep their order.
+    last = input.shape[dim] - 1
     return last - np.flip(np.argsort(np.flip(input, dim), axis=dim, kind="stable"), dim)
 
 
@@ -615,9 +654,11 @@ def _topk_ref(x, k, dim=-1, largest=True):
     return np.take_along_axis(x, i, dim), i
 
 
-@composite(samples=lambda r: [(r.apart(3, 5), 2), (r.apart(5, 3), 3, 0, False), (r.apart(2, 40), 3)],
+@composite(samples=lambda r: [(r.apart(3, 5), 2), (r.apart(5, 3), 3, 0, False),
+                              (r.apart(2, 40), 3)],
            ref=_topk_ref)
-def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Extremes:
+def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True,
+         sorted: bool = True) -> Extremes:
     """(values, indices) of the k largest (or smallest) elements along dim, best first.
 
     Raises: ValueError if there are fewer than k elements, or dim does not exist.
@@ -626,8 +667,8 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     d = one_dim("topk", dim, array.ndim)
     n = array.shape[d] if array.ndim else 1
     if not 0 <= k <= n:
-        raise ValueError(f"topk: k={k} of {n} elements along dim {dim} (shape {array.shape}); want 0 <= k "
-                         f"<= {n}")
+        raise ValueError(f"topk: k={k} of {n} elements along dim {dim} (shape {array.shape}); want "
+                         f"0 <= k <= {n}")
     if not array.ndim:
         return Extremes(reshape(input, (1,))[:k], argsort(input))
     lead = (slice(None),) * d
@@ -654,7 +695,8 @@ def _diagonal_places(rows, columns, offset):
 
 @composite(samples=lambda r: [(r(3, 4),), (r(3, 4), 1), (r(2, 3, 4), -1, 0, 2)], ref=np.diagonal)
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """The diagonal of the matrices in two dimensions, as a new last dimension. A copy (torch: a view).
+    """The diagonal of the matrices in two dimensions, as a new last dimension. A copy (torch: a
+    view).
 
     offset: > 0 above the main diagonal, < 0 below.
 

@@ -25,13 +25,15 @@ def in_place(function: Callable) -> Callable[..., Tensor]:
     name = function.__name__
     method.__name__ = method.__qualname__ = f"{name}_"
     method.__doc__ = (f"{name} in place: the tensor becomes {name}(x, ...) and is returned.\n\n"
-                      "    Raises: ValueError for a leaf that requires grad (outside no_grad), for a "
-                      "view\n    where a gradient is involved, or if the shape would change.\n    ")
+                      "    Raises: ValueError for a leaf that requires grad (outside no_grad), for "
+                      "a view\n    where a gradient is involved, or if the shape would "
+                      "change.\n    ")
     return method
 
 
 def _scaled(function: Callable) -> Callable[..., Tensor]:
-    """add_ and sub_ with torch's alpha: x.add_(g, alpha=-lr) is x += -lr * g, as optimisers write it."""
+    """add_ and sub_ with torch's alpha: x.add_(g, alpha=-lr) is x += -lr * g, as optimisers write
+    it."""
     def method(self: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
         return self.become(function(self, other if alpha == 1 else other * alpha))
     method.__name__ = method.__qualname__ = f"{function.__name__}_"
@@ -72,7 +74,8 @@ def fill_(self: Tensor, value: Any) -> Tensor:
     """
     if isinstance(value, Tensor):
         if value.ndim:
-            raise ValueError(f"fill_: want one number, got a tensor of shape {value.shape}; use copy_")
+            raise ValueError(f"fill_: want one number, got a tensor of shape {value.shape}; "
+                             "use copy_")
         return copy_(self, value)
     return _write(self, value)
 
@@ -102,6 +105,7 @@ class InPlaceMethods:
     __ifloordiv__ = in_place(elementwise.floor_divide)
     __iand__ = in_place(elementwise.bitwise_and)
     __ior__ = in_place(elementwise.bitwise_or)
+    __ixor__ = in_place(elementwise.bitwise_xor)
     zero_, fill_, copy_ = zero_, fill_, copy_
     add_, sub_ = _scaled(elementwise.add), _scaled(elementwise.sub)
     mul_, div_, pow_ = __imul__, __itruediv__, __ipow__
@@ -141,6 +145,7 @@ class InPlaceMethods:
     bitwise_not_ = in_place(elementwise.bitwise_not)
     bitwise_and_ = in_place(elementwise.bitwise_and)
     bitwise_or_ = in_place(elementwise.bitwise_or)
+    bitwise_xor_ = in_place(elementwise.bitwise_xor)
     tril_ = in_place(shape.tril)
     triu_ = in_place(shape.triu)
     masked_fill_ = in_place(indexing.masked_fill)

@@ -178,24 +178,26 @@ def randn(*size: Any, generator: Generator | None = None, dtype: Any = None, dev
 
 def randint(low: int, high: Any = None, size: Any = None, *, generator: Generator | None = None,
             dtype: Any = np.int64, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Integers, low <= x < high, all equally likely: randint(high, size) or randint(low, high, size).
+    """Integers, low <= x < high, all equally likely: randint(high, size) or randint(low, high,
+    size).
 
     Raises: ValueError if there is no integer from low to high - 1; TypeError if size is missing.
     """
     if size is None:
         low, high, size = 0, low, high
     if size is None or isinstance(size, int):
-        raise TypeError(f"randint: size must be a tuple of integers, got {size!r}: write randint(low, "
-                        "high, (n,))")
+        raise TypeError(f"randint: size must be a tuple of integers, got {size!r}: write "
+                        "randint(low, high, (n,))")
     if not low < high:
-        raise ValueError(f"randint: want low < high, got {low} and {high}: there is no integer between")
+        raise ValueError(f"randint: want low < high, got {low} and {high}: there is no integer "
+                         "between")
     array = _source("randint", generator).integers(low, high, shape_of("randint", (size,)))
-    return _leaf("randint", np.asarray(array).astype(as_dtype("randint", dtype), copy=False), device,
-                 requires_grad)
+    array = np.asarray(array).astype(as_dtype("randint", dtype), copy=False)
+    return _leaf("randint", array, device, requires_grad)
 
 
-def randperm(n: int, *, generator: Generator | None = None, dtype: Any = np.int64, device: Any = None
-             ) -> Tensor:
+def randperm(n: int, *, generator: Generator | None = None, dtype: Any = np.int64,
+             device: Any = None) -> Tensor:
     """The integers 0 .. n - 1 in random order.
 
     Raises: ValueError if n is negative.
@@ -216,13 +218,14 @@ def rand_like(input: Tensor, *, generator: Generator | None = None, dtype: Any =
 def randn_like(input: Tensor, *, generator: Generator | None = None, dtype: Any = None,
                requires_grad: bool = False) -> Tensor:
     """randn with the shape and, unless given, the dtype of input."""
-    return randn(np.shape(input), generator=generator, dtype=input.dtype if dtype is None else dtype,
-                 requires_grad=requires_grad)
+    return randn(np.shape(input), generator=generator,
+                 dtype=input.dtype if dtype is None else dtype, requires_grad=requires_grad)
 
 
 def randint_like(input: Tensor, low: int, high: int | None = None, *,
                  generator: Generator | None = None, dtype: Any = None) -> Tensor:
-    """randint(low, high), or randint(high), with the shape and, unless given, the dtype of input."""
+    """randint(low, high), or randint(high), with the shape and, unless given, the dtype of
+    input."""
     low, high = (0, low) if high is None else (low, high)
     return randint(low, high, np.shape(input), generator=generator,
                    dtype=input.dtype if dtype is None else dtype)
@@ -240,11 +243,13 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Gene
     if np.size(s) and np.min(s) < 0:
         raise ValueError(f"normal: std must be 0 or more, got {np.min(s)}")
     if size is None and not isinstance(m, ndarray) and not isinstance(s, ndarray):
-        raise ValueError("normal: mean and std are numbers, so size is needed: normal(0.0, 1.0, (n,))")
+        raise ValueError("normal: mean and std are numbers, so size is needed: normal(0.0, 1.0, "
+                         "(n,))")
     shape = np.broadcast_shapes(np.shape(m), np.shape(s)) if size is None \
         else shape_of("normal", (size,))
     if dtype is None:
-        dtype = next((v.dtype for v in (m, s) if isinstance(v, ndarray) and v.dtype.kind == "f"), None)
+        dtype = next((v.dtype for v in (m, s) if isinstance(v, ndarray) and v.dtype.kind == "f"),
+                     None)
     dtype = _float_dtype("normal", dtype)
     array = _floats(_source("normal", generator).standard_normal, shape, dtype)
     return _leaf("normal", (array * s + m).astype(dtype, copy=False), None, requires_grad)
@@ -259,11 +264,11 @@ def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
     """
     p = input.array if isinstance(input, Tensor) else np.asarray(input)
     if p.dtype.kind != "f":
-        raise TypeError(f"bernoulli: want floating probabilities, got {p.dtype}; to draw with one p use "
-                        "x.bernoulli_(p)")
+        raise TypeError(f"bernoulli: want floating probabilities, got {p.dtype}; to draw with one "
+                        "p use x.bernoulli_(p)")
     if p.size and not (p.min() >= 0 and p.max() <= 1):
-        raise ValueError(f"bernoulli: probabilities must be from 0 to 1, got values from {p.min()} to "
-                         f"{p.max()}; for logits use x.sigmoid()")
+        raise ValueError(f"bernoulli: probabilities must be from 0 to 1, got values from {p.min()} "
+                         f"to {p.max()}; for logits use x.sigmoid()")
     drawn = _floats(_source("bernoulli", generator).random, p.shape, p.dtype) < p
     return wrap(drawn.astype(p.dtype))
 
@@ -275,8 +280,8 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *,
     input: weights >= 0, (n,) or (rows, n) -> (num_samples,) or (rows, num_samples) integers.
     replacement: whether an index may be drawn again.
 
-    Raises: ValueError for negative or infinite weights, a row of zeros, or (without replacement) fewer
-    weights > 0 than num_samples.
+    Raises: ValueError for negative or infinite weights, a row of zeros, or (without replacement)
+    fewer weights > 0 than num_samples.
     """
     w = (input.array if isinstance(input, Tensor) else np.asarray(input)).astype(np.float64)
     if w.ndim not in (1, 2):
@@ -288,7 +293,8 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *,
         raise ValueError(f"multinomial: num_samples must be positive, got {num_samples}")
     possible = int(np.count_nonzero(w, axis=-1).min(initial=w.shape[-1])) if w.size else 0
     if not possible or (not replacement and num_samples > possible):
-        raise ValueError(f"multinomial: {num_samples} samples from {possible} weights that are not 0"
+        raise ValueError(f"multinomial: {num_samples} samples from {possible} weights that are not "
+                         "0"
                          + ("" if replacement or not possible else "; pass replacement=True"))
     rng, rows = _source("multinomial", generator), w.reshape(-1, w.shape[-1])
     if replacement:
@@ -315,14 +321,14 @@ def _fill(name: str, self: Tensor, draw: Callable) -> Tensor:
     return self.become(wrap(_floats(draw, self.shape, self.dtype)))
 
 
-def uniform_(self: Tensor, from_: float = 0.0, to: float = 1.0, *, generator: Generator | None = None,
-             **bounds: float) -> Tensor:
+def uniform_(self: Tensor, from_: float = 0.0, to: float = 1.0, *,
+             generator: Generator | None = None, **bounds: float) -> Tensor:
     """Fills the tensor with uniform numbers, from <= x < to, and returns it.
 
     Raises: ValueError if from > to, or for a leaf that requires grad (use it under no_grad);
     TypeError for an integer tensor.
     """
-    low = bounds.pop("from", from_)                # torch's name is a word of Python: **{"from": -1}
+    low = bounds.pop("from", from_)                # torch's name is a keyword: **{"from": -1}
     if bounds:
         raise TypeError(f"uniform_: unknown arguments {sorted(bounds)}")
     if low > to:
@@ -374,7 +380,8 @@ scale_by.vjp(input=lambda g, factor: scale_by(g, factor))
            ref=lambda x, p=0.5, training=True: x * 0 if training and p == 1 else x)
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, *,
             generator: Generator | None = None) -> Tensor:
-    """In training, zero with probability p, else input / (1 - p), so that the mean stays; else input.
+    """In training, zero with probability p, else input / (1 - p), so that the mean stays; else
+    input.
 
     p: 0 to 1; p = 1 gives zeros with zero gradient. inplace: as input.become(result), for torch's
     sake; it saves no memory here.
@@ -405,7 +412,8 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 def _dropped(name, input, p, training, inplace, generator, shape):
     _check_p(name, p)
     if input.dtype.kind != "f":
-        raise TypeError(f"{name}: want a floating tensor, got {input.dtype}; convert it first: x.float()")
+        raise TypeError(f"{name}: want a floating tensor, got {input.dtype}; convert it first: "
+                        "x.float()")
     if not training or p == 0:
         return input
     # One pass makes the mask and another scales it to 0 or 1 / (1 - p): one multiplication remains.

@@ -1,8 +1,9 @@
 """Functions that make one number of many along dimensions: sums, means, extremes, products, norms.
 
-`dim` is one dimension, several, or None for all; negative ones count from the end; keepdim keeps them
-with size 1. The gradient of a result belongs to every element that went into it, so that most rules
-begin with `_spread`: repeat g to the shape of the input. Not here: logsumexp (`activation.py`).
+`dim` is one dimension, several, or None for all; negative ones count from the end; keepdim keeps
+them with size 1. The gradient of a result belongs to every element that went into it, so that most
+rules begin with `_spread`: repeat g to the shape of the input. Not here: logsumexp
+(`activation.py`).
 """
 from __future__ import annotations
 
@@ -88,7 +89,12 @@ def _mean_rule(g, input_shape, dim, keepdim):
     return _spread(g / float(n or 1), input_shape, dim, keepdim)
 
 
-@op(samples=_dims, ref=_axis(np.mean), door=_mean_door, promote=False)
+def _mean_ref(x, dim=None, keepdim=False):
+    total = np.sum(x, axis=dim, keepdims=keepdim)
+    return total * (total.size / x.size if x.size else np.nan)
+
+
+@op(samples=_dims, ref=_mean_ref, door=_mean_door, promote=False)
 def mean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The sum along dim divided by the number of elements; not a number if there are none.
 
@@ -171,7 +177,8 @@ def _cumsum_door(input, dim, dtype):
     return input, one_dim("cumsum", dim, np.ndim(input)), dtype and as_dtype("cumsum", dtype)
 
 
-@op(samples=lambda r: [(r(3, 4), 0), (r(2, 3, 4), -2)], ref=np.cumsum, door=_cumsum_door, promote=False)
+@op(samples=lambda r: [(r(3, 4), 0), (r(2, 3, 4), -2)], ref=np.cumsum, door=_cumsum_door,
+    promote=False)
 def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """Running sums along dim: y[i] = x[0] + ... + x[i].
 
@@ -278,7 +285,7 @@ def _at_extreme(input, dim, keepdim, arg):
 
 
 def _at_extreme_rule(g, input_shape, dim, keepdim, aux):
-    from .indexing import gather_grad              # indexing builds on this file
+    from .indexing import gather_grad  # indexing builds on this file
     if not input_shape:
         return g[0]
     return gather_grad(g[0] if keepdim else reshape(g[0], aux.shape), dim, aux, input_shape)
@@ -292,14 +299,16 @@ def _at_extreme_ref(ref):
 _one_dim_samples = lambda r: [(r.apart(3, 4), 0), (r.apart(2, 3, 4), -2), (r.apart(2, 3), 1, True)]
 
 
-@op(samples=_one_dim_samples, ref=_at_extreme_ref((np.max, np.argmax)), door=_chosen_door("max_dim"))
+@op(samples=_one_dim_samples, ref=_at_extreme_ref((np.max, np.argmax)),
+    door=_chosen_door("max_dim"))
 def max_dim(input: Tensor, dim: int, keepdim: bool = False) -> tuple[Tensor, Tensor]:
     """max(input, dim): the largest elements along dim and their indices."""
     return _at_extreme(input, dim, keepdim, np.argmax)
 max_dim.vjp(input=_at_extreme_rule)
 
 
-@op(samples=_one_dim_samples, ref=_at_extreme_ref((np.min, np.argmin)), door=_chosen_door("min_dim"))
+@op(samples=_one_dim_samples, ref=_at_extreme_ref((np.min, np.argmin)),
+    door=_chosen_door("min_dim"))
 def min_dim(input: Tensor, dim: int, keepdim: bool = False) -> tuple[Tensor, Tensor]:
     """min(input, dim): the smallest elements along dim and their indices."""
     return _at_extreme(input, dim, keepdim, np.argmin)
@@ -330,8 +339,8 @@ def _extreme(name, input, dim, keepdim, other, overall, along, elementwise):
                              f"a{name}(x, keepdim=True)")
         return overall(input)
     if isinstance(dim, (tuple, list)):
-        raise ValueError(f"{name}: want one dim, got {dim}: there is no single index in several; use "
-                         f"a{name} for the values")
+        raise ValueError(f"{name}: want one dim, got {dim}: there is no single index in several; "
+                         f"use a{name} for the values")
     return Extremes(*along(input, dim, keepdim))
 
 
@@ -340,7 +349,8 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = N
     """The largest element. Three forms, as in torch:
 
     max(input): of all elements; equal ones share the gradient evenly.
-    max(input, dim, keepdim=False): (values, indices) along one dimension, the first of equal ones; the
+    max(input, dim, keepdim=False): (values, indices) along one dimension, the first of equal ones;
+    the
         gradient goes to the element at the index.
     max(input, other): maximum(input, other), elementwise.
 
@@ -382,7 +392,8 @@ def _before(x, dim):
     """
     n = x.shape[dim]
     lead = (slice(None),) * dim
-    shifted = lambda y, k: cat([_ones_like(y[(*lead, slice(0, k))]), y[(*lead, slice(0, n - k))]], dim)
+    shifted = lambda y, k: cat([_ones_like(y[(*lead, slice(0, k))]),
+                                y[(*lead, slice(0, n - k))]], dim)
     y, k = shifted(x, 1), 1
     while k < n:
         y = y * shifted(y, k)
@@ -404,7 +415,8 @@ def _prod_rule(g, input, input_shape, dim, keepdim):
         return expand(g, input_shape) if g.ndim == 0 else input * 0.0
     x, d = (reshape(input, (-1,)), 0) if dim is None else (input, dim)
     others = _before(x, d) * flip(_before(flip(x, d), d), d)
-    return reshape(others, input_shape) * _spread(g, input_shape, None if dim is None else (d,), keepdim)
+    dims = None if dim is None else (d,)
+    return reshape(others, input_shape) * _spread(g, input_shape, dims, keepdim)
 
 
 def _prod_samples(r):
@@ -414,7 +426,8 @@ def _prod_samples(r):
 
 
 @op(samples=_prod_samples, ref=_axis(np.prod), door=_prod_door, promote=False)
-def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *,
+         dtype: Any = None) -> Tensor:
     """The product of the elements along dim, or of all. The gradient is right at zeros too.
 
     dtype: multiply in this dtype instead (and return it).

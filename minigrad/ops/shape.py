@@ -83,18 +83,18 @@ def _reshape_error(op: Op, error: Exception, input: Any, shape: Any) -> Exceptio
     new = [int(s) for s in shape]
     holes = new.count(-1)
     if holes > 1:
-        return ValueError(f"reshape: {tuple(new)} has {holes} sizes of -1, only one can be inferred "
-                          f"from the {n} elements of {old}")
+        return ValueError(f"reshape: {tuple(new)} has {holes} sizes of -1, only one can be "
+                          f"inferred from the {n} elements of {old}")
     if any(s < -1 for s in new):
         return ValueError(f"reshape: sizes must be -1 or more, got {tuple(new)}")
     known = [s for s in new if s != -1]
     have = f"the tensor {old} has {_product(old)} elements"
     if holes:
         if not math.prod(known):
-            return ValueError(f"reshape: {have}; the -1 in {tuple(new)} cannot be inferred beside a "
-                              "size of 0: write it as a number")
-        return ValueError(f"reshape: {have}, which is not divisible by {_product(known)} for the -1 in "
-                          f"{tuple(new)}")
+            return ValueError(f"reshape: {have}; the -1 in {tuple(new)} cannot be inferred beside "
+                              "a size of 0: write it as a number")
+        return ValueError(f"reshape: {have}, which is not divisible by {_product(known)} for the "
+                          f"-1 in {tuple(new)}")
     fix = ""
     if new and new[0] > 0 and n % new[0] == 0:
         fix = (f"; with {new[0]} rows it fits ({new[0]}, -1), that is ({new[0]}, {n // new[0]})")
@@ -113,19 +113,21 @@ def reshape(input: Tensor, shape: tuple[int, ...]) -> Tensor:
     """
     if input.__class__ is not ndarray:
         input = np.asarray(input)
-    return input.reshape(shape), input.shape
-reshape.vjp(input=lambda g, aux: reshape(g, aux))
+    return input.reshape(shape)
+reshape.vjp(input=lambda g, input_shape: reshape(g, input_shape))
 
 
 @composite(samples=lambda r: [(r(2, 3, 4), (4, 6)), (r(2, 3), -1)], ref=np.reshape)
 def view(input: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """The same as reshape. (torch's view refuses some non-contiguous tensors; this one copies them.)"""
+    """The same as reshape. (torch's view refuses some non-contiguous tensors; this one copies
+    them.)"""
     return reshape(input, shape)
 
 
 @composite(samples=lambda r: [(r(2, 3, 4),), (r(2, 3, 4), 1), (r(2, 3, 4), {"end_dim": -2})],
            ref=lambda x, start_dim=0, end_dim=-1: x.reshape(
-               *x.shape[:start_dim], -1, *x.shape[x.ndim + end_dim + 1:]))
+               *x.shape[:start_dim], math.prod(x.shape[start_dim:x.ndim + end_dim + 1]),
+               *x.shape[x.ndim + end_dim + 1:]))
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """The dimensions from start_dim to end_dim (included) as one.
 
@@ -137,8 +139,8 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     first = one_dim("flatten", start_dim, len(shape), "start_dim")
     last = one_dim("flatten", end_dim, len(shape), "end_dim")
     if first > last:
-        raise ValueError(f"flatten: start_dim={start_dim} comes after end_dim={end_dim} in a tensor "
-                         f"of shape {shape}")
+        raise ValueError(f"flatten: start_dim={start_dim} comes after end_dim={end_dim} in a "
+                         f"tensor of shape {shape}")
     return reshape(input, (*shape[:first], math.prod(shape[first:last + 1]), *shape[last + 1:]))
 
 
@@ -199,12 +201,12 @@ def _expand_door(input, shape):
     old, new = np.shape(input), _sizes("expand", shape)
     lead = len(new) - len(old)
     if lead < 0:
-        raise ValueError(f"expand: the tensor {old} has {len(old)} dimensions, the shape {new} only "
-                         f"{len(new)}: it can add dimensions in front, not remove any")
+        raise ValueError(f"expand: the tensor {old} has {len(old)} dimensions, the shape {new} "
+                         f"only {len(new)}: it can add dimensions in front, not remove any")
     if -1 in new:
         if -1 in new[:lead]:
-            raise ValueError(f"expand: -1 in {new} stands for a dimension that the tensor {old} does "
-                             "not have; write its size as a number")
+            raise ValueError(f"expand: -1 in {new} stands for a dimension that the tensor {old} "
+                             "does not have; write its size as a number")
         new = tuple([old[i - lead] if n == -1 else n for i, n in enumerate(new)])
     return input, new
 
@@ -215,8 +217,9 @@ def _expand_error(op: Op, error: Exception, input: Any, shape: Any) -> Exception
     wrong = next((i for i, n in enumerate(old) if n not in (1, shape[lead + i])), None)
     if wrong is None:
         return ValueError(f"expand: {shape} is not a shape: {error}")
-    return ValueError(f"expand: dimension {wrong} of the tensor {old} has size {old[wrong]}, it cannot "
-                      f"become {shape[lead + wrong]} of {shape}: only a size of 1 can be repeated")
+    return ValueError(f"expand: dimension {wrong} of the tensor {old} has size {old[wrong]}, it "
+                      f"cannot become {shape[lead + wrong]} of {shape}: only a size of 1 can "
+                      "be repeated")
 
 
 @op(samples=lambda r: [(r(3, 1), (3, 4)), (r(1, 4), (2, 3, 4)), (r(3, 1), (2, -1, 5))],
@@ -240,7 +243,8 @@ def broadcast_to(input: Tensor, shape: tuple[int, ...]) -> Tensor:
     return expand(input, shape)
 
 
-@composite(samples=lambda r: [(r(3, 1), r(2, 3, 4))], ref=lambda x, o: np.broadcast_to(x, o.shape) + 0 * o)
+@composite(samples=lambda r: [(r(3, 1), r(2, 3, 4))],
+           ref=lambda x, o: np.broadcast_to(x, o.shape) + 0 * o)
 def expand_as(input: Tensor, other: Tensor) -> Tensor:
     """input expanded to the shape of other."""
     return expand(input, np.shape(other))
@@ -303,8 +307,8 @@ def movedim(input: Tensor, source: int | tuple[int, ...], destination: int | tup
     old = many_dims("movedim", source, n, "source") or ()
     new = many_dims("movedim", destination, n, "destination") or ()
     if len(old) != len(new):
-        raise ValueError(f"movedim: source {source} and destination {destination} must name equally "
-                         "many dimensions")
+        raise ValueError(f"movedim: source {source} and destination {destination} must name "
+                         "equally many dimensions")
     order = [d for d in range(n) if d not in old]
     for to_dim, from_dim in sorted(zip(new, old)):
         order.insert(to_dim, from_dim)
@@ -357,7 +361,8 @@ def _roll_door(input, shifts, dims):
     shifts = (int(shifts),) if single else tuple(shifts)
     if dims is None:
         if len(shifts) != 1:
-            raise ValueError(f"roll: {len(shifts)} shifts {shifts} need equally many dims, got none")
+            raise ValueError(f"roll: {len(shifts)} shifts {shifts} need equally many dims, got "
+                             "none")
         return input, shifts[0], None
     given = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
     if len(shifts) != len(given):
@@ -399,8 +404,8 @@ def _cat_door(tensors, dim):
         s = np.shape(a)
         if s != shape and s != (0,) and (len(s) != len(shape) or s[:d] != shape[:d]
                                          or s[d + 1:] != shape[d + 1:]):
-            raise ValueError(f"cat: tensor {i} has shape {s}, an earlier one {shape}; they must agree "
-                             f"in all dimensions but dim {d}"
+            raise ValueError(f"cat: tensor {i} has shape {s}, an earlier one {shape}; they must "
+                             f"agree in all dimensions but dim {d}"
                              + ("; use stack to join along a new dimension" if not s else ""))
     return tensors, d
 
@@ -441,8 +446,8 @@ def _stack_door(tensors, dim):
     shape = np.shape(tensors[0])
     for i, a in enumerate(tensors):
         if np.shape(a) != shape:
-            raise ValueError(f"stack: tensor {i} has shape {np.shape(a)}, tensor 0 {shape}; they must "
-                             "be equal" + ("; use cat to join along a dimension that they have"
+            raise ValueError(f"stack: tensor {i} has shape {np.shape(a)}, tensor 0 {shape}; they "
+                             "must be equal" + ("; use cat to join along a dimension that they have"
                                            if np.ndim(a) == len(shape) else ""))
     return tensors, one_dim("stack", dim, len(shape) + 1)
 
@@ -498,7 +503,8 @@ def _split_ref(x, size, dim=0):
     door=_split_door)
 def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0
           ) -> tuple[Tensor, ...]:
-    """Parts along a dimension: of one size (the last may be smaller), or of the sizes listed. Views.
+    """Parts along a dimension: of one size (the last may be smaller), or of the sizes listed.
+    Views.
 
     Raises: ValueError if the sizes do not add up to the dimension's, or dim does not exist.
     """
@@ -541,8 +547,8 @@ def _unbind_rule(g, dim):
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """All slices along a dimension, which disappears. Views.
 
-    To walk through a sequence, this is faster than x[0], x[1], ...: the derivative of each x[t] is as
-    large as x, that of unbind is x once.
+    To walk through a sequence, this is faster than x[0], x[1], ...: the derivative of each x[t] is
+    as large as x, that of unbind is x once.
 
     Raises: ValueError if dim does not exist.
     """
@@ -564,8 +570,8 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     n = shape[d] if shape else 0
     first = start + n if start < 0 else start
     if length < 0 or not 0 <= first <= n - length:
-        raise ValueError(f"narrow: dimension {dim} has size {n}, it does not hold {length} entries from "
-                         f"{start} on")
+        raise ValueError(f"narrow: dimension {dim} has size {n}, it does not hold {length} entries "
+                         f"from {start} on")
     return input[(*(slice(None),) * d, slice(first, first + length))]
 
 
@@ -592,8 +598,8 @@ def repeat(input: Tensor, repeats: tuple[int, ...]) -> Tensor:
     """
     shape, counts = np.shape(input), _sizes("repeat", repeats)
     if len(counts) < len(shape) or min(counts, default=0) < 0:
-        raise ValueError(f"repeat: a tensor of shape {shape} needs {len(shape)} counts of 0 or more, "
-                         f"got {counts}")
+        raise ValueError(f"repeat: a tensor of shape {shape} needs {len(shape)} counts of 0 or "
+                         f"more, got {counts}")
     shape = (1,) * (len(counts) - len(shape)) + shape
     spread = expand(reshape(input, tuple(m for n in shape for m in (1, n))),
                     tuple(m for c, n in zip(counts, shape) for m in (c, n)))
@@ -627,15 +633,25 @@ def repeat_interleave(input: Tensor, repeats: int | Any, dim: int | None = None)
         return reshape(spread, (*shape[:d], shape[d] * repeats, *shape[d + 1:]))
     counts = repeats.array if isinstance(repeats, Tensor) else np.asarray(repeats)
     if counts.dtype.kind not in "iu" or counts.shape not in ((shape[d],), (1,)):
-        raise ValueError(f"repeat_interleave: dimension {dim} has size {shape[d]}, want as many integer "
-                         f"repeats, got {counts.dtype} of shape {counts.shape}")
+        raise ValueError(f"repeat_interleave: dimension {dim} has size {shape[d]}, want as many "
+                         f"integer repeats, got {counts.dtype} of shape {counts.shape}")
     return input[(*(slice(None),) * d, np.repeat(np.arange(shape[d]), counts))]
 
 
-@op(samples=lambda r: [(r(2, 3), (1, 2, 0, 1)), (r(2, 3), (1, 0, -1, 2), 1.5), (r(3, 4), (-1, -1, 0, 0))],
-    ref=lambda x, pad, value=0.0: _constant_pad_ref(x, pad, value))
+def _constant_pad_door(input, pad, value):
+    for d, (n, a, b) in enumerate(zip(input.shape, pad[::2], pad[1::2])):
+        if n + a + b < 0 or n + min(a, 0) < 0 or n + min(b, 0) < 0:
+            raise ValueError(f"pad: dimension {d} has size {n}, padding it by {(a, b)} cuts more "
+                             "than there is")
+    return input, pad, value
+
+
+@op(samples=lambda r: [(r(2, 3), (1, 2, 0, 1)), (r(2, 3), (1, 0, -1, 2), 1.5),
+                       (r(3, 4), (-1, -1, 0, 0))],
+    ref=lambda x, pad, value=0.0: _constant_pad_ref(x, pad, value), door=_constant_pad_door)
 def constant_pad(input: Tensor, pad: tuple[int, ...], value: float = 0.0) -> Tensor:
-    """`value` around the input: pad = (left, right) of each dimension, the first first; negative cuts.
+    """`value` around the input: pad = (left, right) of each dimension, the first first; negative
+    cuts.
 
     What `pad` does in its mode "constant". (The derivative of padding by p is padding by -p.)
     """
@@ -683,14 +699,10 @@ def pad(input: Tensor, pad: tuple[int, ...], mode: str = "constant", value: floa
     shape = np.shape(input)
     given = _sizes("pad", pad)
     if len(given) % 2 or len(given) > 2 * len(shape):
-        raise ValueError(f"pad: want (left, right) of the last dimension, then of the one before, at "
-                         f"most {len(shape)} pairs for a tensor of shape {shape}; got {given}")
+        raise ValueError(f"pad: want (left, right) of the last dimension, then of the one before, "
+                         f"at most {len(shape)} pairs for a tensor of shape {shape}; got {given}")
     pairs = [(0, 0)] * (len(shape) - len(given) // 2) + list(zip(given[::2], given[1::2]))[::-1]
     if mode == "constant":
-        for d, (n, (a, b)) in enumerate(zip(shape, pairs)):
-            if n + min(a, 0) + min(b, 0) < 0:
-                raise ValueError(f"pad: dimension {d} has size {n}, it cannot be cut by {-min(a, 0)} and "
-                                 f"{-min(b, 0)}")
         return constant_pad(input, tuple(p for pair in pairs for p in pair),
                             0.0 if value is None else value)
     if mode not in _PAD_MODES:
@@ -703,8 +715,8 @@ def pad(input: Tensor, pad: tuple[int, ...], mode: str = "constant", value: floa
             continue
         most = {"reflect": n - 1, "circular": n, "replicate": max(a, b) if n else 0}[mode]
         if min(a, b) < 0 or max(a, b) > most:
-            raise ValueError(f"pad: mode '{mode}' can add 0 to {max(most, 0)} elements to dimension {d} "
-                             f"of size {n}, got {(a, b)}")
+            raise ValueError(f"pad: mode '{mode}' can add 0 to {max(most, 0)} elements to "
+                             f"dimension {d} of size {n}, got {(a, b)}")
         at = np.pad(np.arange(n), (a, b), mode=_PAD_MODES[mode])     # type: ignore[call-overload]
         input = input[(*(slice(None),) * d, at)]
     return input
@@ -776,7 +788,8 @@ def as_dtype(name: str, dtype: Any) -> np.dtype:
     try:
         found = np.dtype(dtype)
     except TypeError:
-        raise TypeError(f"{name}: want a dtype such as 'float32' or np.int64, got {dtype!r}") from None
+        raise TypeError(f"{name}: want a dtype such as 'float32' or np.int64, got "
+                        f"{dtype!r}") from None
     if found.kind not in "fiub":
         raise TypeError(f"{name}: want a dtype of real numbers or bool, got {found}")
     return found
@@ -793,7 +806,8 @@ cast_float.vjp(input=lambda g: g)                  # the engine brings it to the
 @op(samples=lambda r: [(r(3, 4) * 3, np.dtype(np.int64)), (r.integers(2, 3), np.dtype(np.bool_))],
     ref=lambda x, dtype: x.astype(dtype), promote=False)
 def cast_discrete(input: Tensor, dtype: np.dtype) -> Tensor:
-    """The elements as integers (towards zero) or booleans; `to` calls it. The gradient ends here."""
+    """The elements as integers (towards zero) or booleans; `to` calls it. The gradient ends
+    here."""
     return np.array(input).astype(dtype)
 
 
@@ -804,9 +818,9 @@ def _check_device(name: str, device: Any) -> None:
                          f"{device!r}")
 
 
-@composite(samples=lambda r: [(r(3, 4), "float64"), (r(3, 4) * 3, np.int64), (r(3), "cpu"),
+@composite(samples=lambda r: [(r(3, 4), np.float64), (r(3, 4) * 3, np.int64), (r(3), "cpu"),
                               (r(3), {"dtype": np.float64, "copy": True})],
-           ref=lambda x, dtype=None, copy=False: x.astype(dtype) if dtype not in (None, "cpu") else x)
+           ref=lambda x, dtype=None, copy=False: x if dtype in (None, "cpu") else x.astype(dtype))
 def to(input: Tensor, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False,
        non_blocking: bool = False) -> Tensor:
     """The tensor in another dtype; itself if it has that dtype already (unless copy).
