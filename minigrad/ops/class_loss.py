@@ -1,0 +1,436 @@
+"""Losses of predictions among C classes: cross-entropy from logits, and negative log-likelihood.
+
+Logits are (N, C), (C,) or (N, C, d1, ...): the classes are dimension 1, as in torch. Every label is
+checked: one that does not exist is an error, whatever it would have read.
+Not here: the loops over classes (`kernels/softmax.py`), softmax (`activation.py`), two classes with
+one logit (binary cross-entropy, `loss.py`).
+"""
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from ..engine import Tensor
+from ..kernels import softmax as kernel
+from ..op import composite, op
+from .activation import log_softmax, softmax, softmax_grad
+from .elementwise import where
+from .reduce import mean, sum
+
+_REDUCTIONS = ("mean", "sum", "none")
+
+
+def raw(x):
+    """The array of a Tensor, or the array itself."""
+    return x.array if isinstance(x, Tensor) else np.asarray(x)
+
+
+def check_reduction(name, reduction):
+    """Raises ValueError for an unknown reduction."""
+    if reduction not in _REDUCTIONS:
+        raise ValueError(f"{name}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+
+
+def reduced(loss, reduction):
+    """The losses of the elements, their sum or their mean."""
+    return loss if reduction == "none" else sum(loss) if reduction == "sum" else mean(loss)
+
+
+# --- classes: which dimension, which label -------------------------------------------------------
+
+def _class_dim(x) -> int:
+    return 1 if x.ndim > 1 else 0
+
+
+def _label_shape(shape):
+    """(N, C, d1, ...) -> (N, d1, ...); (C,) -> ()."""
+    return shape[:1] + shape[2:] if len(shape) > 1 else ()
+
+
+def _refuse_no_classes(name, x):
+    if x.ndim and x.shape[_class_dim(x)] == 0:
+        raise ValueError(f"{name}: input {x.shape} has no classes: dimension {_class_dim(x)} is 0")
+
+
+def _check_labels(name, input, target, ignore_index):
+    """The labels as int64, each in 0 .. C - 1 or ignore_index; raises ValueError or TypeError."""
+    if input.ndim == 0:
+        raise ValueError(f"{name}: input is a single number, want (N, C) or (C,), C classes")
+    if target.dtype.kind not in "iu":
+        raise TypeError(f"{name}: target must hold class numbers (integers), got {target.dtype}; "
+                        "convert it with target.long()")
+    shape, want = input.shape, _label_shape(input.shape)
+    _refuse_no_classes(name, input)
+    if target.shape != want:
+        if target.shape == shape:
+            fix = ("it has the shape of the input, so it seems to be one-hot: target.argmax("
+                   f"{_class_dim(input)}) gives class numbers")
+        elif target.size == prod(want):
+            fix = f"it has the right number of elements: target.reshape({want})"
+        elif input.ndim > 2 and target.shape == shape[:-1]:
+            fix = (f"the classes must be dimension 1, here they seem to be the last: "
+                   f"input.reshape(-1, {shape[-1]}) with target.reshape(-1)")
+        else:
+            fix = f"{prod(want)} labels are wanted, {target.size} were given"
+        axes = "N, C, " + ", ".join(f"d{i}" for i in range(1, len(shape) - 1)) if len(shape) > 2 \
+            else "N, C" if len(shape) == 2 else "C"
+        raise ValueError(f"{name}: input {shape} is ({axes}), so target must have shape {want}, "
+                         f"got {target.shape}: {fix}")
+    classes = shape[_class_dim(input)]
+    if target.size and (target.min() < 0 or target.max() >= classes):
+        bad = ((target < 0) | (target >= classes)) & (target != ignore_index)
+        if bad.any():
+            at = np.unravel_index(int(np.flatnonzero(bad)[0]), target.shape)
+            place = f"target[{', '.join(map(str, at))}]" if at else "target"
+            counted = target[target != ignore_index]
+            hint = "; they seem to count from 1: target - 1" \
+                if counted.min() == 1 and counted.max() == classes else \
+                f"; to leave elements out, give them the label ignore_index={ignore_index}"
+            raise ValueError(f"{name}: label {target[at]} at {place} does not exist: input {shape} "
+                             f"has {classes} classes, so labels are 0 to {classes - 1}{hint}")
+    return target.astype(np.int64, copy=False)
+
+
+def _check_weight(name, input, weight):
+    """One weight for each class, as an array of the input's dtype, or None."""
+    if weight is None:
+        return None
+    if isinstance(weight, Tensor) and weight.requires_grad:
+        raise ValueError(f"{name}: weight requires grad, but no gradient of class weights is "
+                         "computed; pass weight.detach()")
+    weight, classes = raw(weight), input.shape[_class_dim(input)]
+    if weight.shape != (classes,):
+        raise ValueError(f"{name}: weight must have shape {(classes,)}, one number for each class, "
+                         f"got {weight.shape}")
+    return weight.astype(input.dtype, copy=False)
+
+
+def _per_class(weight, ndim):
+    """(C,) -> (C, 1, ...), which broadcasts along the dimension of the classes."""
+    return weight.reshape((-1, *[1] * (ndim - 2)))
+
+
+# --- cross-entropy -------------------------------------------------------------------------------
+
+def _ce_samples(r):
+    w = r.between(0.3, 2, 4)
+    ignored = np.array([1, -100, 3])
+    return [
+        (r(3, 4), r.integers(4, 3)), (r(4), np.array(2)), (r(2, 3, 2), r.integers(3, 2, 2)),
+        (r(3, 4), r.integers(4, 3), {"reduction": "sum", "label_smoothing": 0.2}),
+        (r(3, 4), ignored, {"reduction": "none", "weight": w}),
+        (r(3, 4), ignored, {"weight": w, "label_smoothing": 0.3}),
+        (r(3, 4), np.array([1, 0, 1]), {"ignore_index": 1, "reduction": "mean"}),
+        (r(2, 4, 2), r.integers(4, 2, 2), {"weight": w, "reduction": "none",
+                                           "label_smoothing": 0.1}),
+        (np.array([[1e4, -1e4, 0.0, 5.0], [1e4, 1e4 - 1, -1e4, 0.5]]), np.array([2, 1])),
+    ]
+
+
+def _ce_ref(x, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
+    """Label by label: -sum_k q_k w_k log p_k, q the smoothed one-hot target."""
+    d = 1 if x.ndim > 1 else 0
+    classes = x.shape[d]
+    w = np.ones(classes) if weight is None else weight
+    losses, weights = np.zeros(target.shape), np.zeros(target.shape)
+    for at in np.ndindex(*target.shape):
+        if target[at] != ignore_index:
+            row = x[(*at[:d], slice(None), *at[d:])]
+            log_p = row - row.max() - np.log(np.exp(row - row.max()).sum())
+            q = np.full(classes, label_smoothing / classes)
+            q[target[at]] += 1 - label_smoothing
+            losses[at], weights[at] = -(q * w * log_p).sum(), w[target[at]]
+    return losses if reduction == "none" else losses.sum() if reduction == "sum" else \
+        losses.sum() / weights.sum() if weights.sum() else np.nan
+
+
+def _ce_door(input, target, weight, ignore_index, reduction, label_smoothing):
+    name = "cross_entropy"
+    check_reduction(name, reduction)
+    if input.dtype.kind != "f" or input.dtype.itemsize < 4:
+        raise TypeError(f"{name}: input must be logits of float32 or float64, got {input.dtype}; "
+                        "convert it with x.float()")
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise ValueError(f"{name}: label_smoothing must be between 0 and 1, got {label_smoothing}")
+    target = _check_labels(name, input, target, ignore_index)
+    return (input, target, _check_weight(name, input, weight), ignore_index, reduction,
+            label_smoothing)
+
+
+def _to_rows(x):
+    """(N, C, d1, ...) -> (R, C), one row for each label."""
+    if x.ndim == 2:
+        return x
+    if x.ndim == 1:
+        return x.reshape((1, -1))
+    moved = np.moveaxis(x, 1, -1)
+    return moved.reshape((prod(moved.shape[:-1]), moved.shape[-1]))
+
+
+def _from_rows(rows, shape):
+    """(R, C) -> (N, C, d1, ...), in memory of its own (a view could not be changed in place)."""
+    if len(shape) <= 2:
+        rows.resize(shape, refcheck=False)
+        return rows
+    moved = rows.reshape((shape[0], *shape[2:], shape[1]))
+    return np.array(np.moveaxis(moved, -1, 1), order="C")
+
+
+@op(samples=_ce_samples, ref=_ce_ref, door=_ce_door)
+def cross_entropy_labels(input: Tensor, target: Tensor, weight: np.ndarray | None = None,
+                         ignore_index: int = -100, reduction: str = "mean",
+                         label_smoothing: float = 0.0) -> Tensor:
+    """cross_entropy for a target of class numbers: softmax, logarithm and choice in one pass.
+
+    weight: an array of (C,) or None. The rest as for cross_entropy.
+    """
+    t = target.reshape(-1)
+    loss, log_z = kernel.cross_entropy(_to_rows(input), t, weight, ignore_index, label_smoothing)
+    if reduction == "none":
+        loss.resize(target.shape, refcheck=False)
+        return loss, (log_z, 1.0)
+    if reduction == "sum":
+        return loss.sum(), (log_z, 1.0)
+    counted = t != ignore_index
+    total = float(np.count_nonzero(counted)) if weight is None else float(weight[t[counted]].sum())
+    # With no label left the mean is 0 / 0, as in torch; the gradient is 0.
+    return (loss.sum() / total if total else np.nan), (log_z, 1.0 / total if total else 0.0)
+# aux = (log Z of each row, the share of a row in the mean). log Z is a function of the input, but
+# only a shortcut here: the rules of the gradient are those of a function of the input itself.
+cross_entropy_labels.vjp(
+    input=lambda g, input, target, weight, ignore_index, label_smoothing, aux: cross_entropy_grad(
+        g * aux[1], input, target, weight, ignore_index, label_smoothing, aux[0]))
+
+
+def _ce_grad_ref(g, x, target, weight=None, ignore_index=-100, label_smoothing=0.0, log_z=None):
+    d = 1 if x.ndim > 1 else 0
+    classes = x.shape[d]
+    w = np.ones(classes) if weight is None else weight
+    gx, g = np.zeros_like(x), np.broadcast_to(g, target.shape)
+    for at in np.ndindex(*target.shape):
+        if target[at] != ignore_index:
+            row = (*at[:d], slice(None), *at[d:])
+            p = np.exp(x[row] - x[row].max())
+            q = np.full(classes, label_smoothing / classes)
+            q[target[at]] += 1 - label_smoothing
+            gx[row] = g[at] * ((q * w).sum() * p / p.sum() - q * w)
+    return gx
+
+
+def _ce_grad_door(g, input, target, weight, ignore_index, label_smoothing, log_z):
+    name = "cross_entropy_grad"
+    if log_z is None:                                      # else our own rule calls: all checked
+        target = _check_labels(name, input, target, ignore_index)
+        weight = _check_weight(name, input, weight)
+        if np.ndim(g) and g.shape != target.shape:
+            raise ValueError(f"{name}: g must be one number or have the shape of the target, "
+                             f"{target.shape}, got {g.shape}")
+    return g, input, target, weight, ignore_index, label_smoothing, log_z
+
+
+@op(samples=lambda r: [
+        (r(3), r(3, 4), r.integers(4, 3)), (np.array(0.7), r(3, 4), r.integers(4, 3)),
+        (np.array(0.7), r(4), np.array(1)), (r(2, 2), r(2, 3, 2), r.integers(3, 2, 2)),
+        (r(3), r(3, 4), np.array([2, -100, 0]),
+         {"weight": r.between(0.3, 2, 4), "label_smoothing": 0.2}),
+        (np.array(-1.3), r(3, 4), np.array([2, 1, 0]), {"ignore_index": 1})], ref=_ce_grad_ref,
+    door=_ce_grad_door)
+def cross_entropy_grad(g: Tensor, input: Tensor, target: Tensor, weight: np.ndarray | None = None,
+                       ignore_index: int = -100, label_smoothing: float = 0.0,
+                       log_z: np.ndarray | None = None) -> Tensor:
+    """The gradient of the logits, g ((sum_k q_k w_k) p_j - q_j w_j), p = softmax(input).
+
+    q is the one-hot target, smoothed; 0 where target is ignore_index. g: the gradient of each loss,
+    in the shape of the target, or one number for all. log_z: log sum_k e^x_k of each row in float64
+    if it is known already.
+    """
+    rows, t = _to_rows(input), target.reshape(-1)
+    if log_z is None:
+        log_z = kernel.logsumexp(rows.astype(np.float64, copy=False))
+    g = np.full(len(t), g, rows.dtype) if np.ndim(g) == 0 else \
+        g.reshape(-1).astype(rows.dtype, copy=False)
+    gx = kernel.cross_entropy_grad(g, rows, log_z, t, weight, ignore_index, label_smoothing)
+    return _from_rows(gx, input.shape)
+
+
+@cross_entropy_grad.joint_vjp("g", "input")
+def _cross_entropy_grad_rule(u, g, input, target, weight, ignore_index, label_smoothing, needs):
+    """The result is g (a p - b): a and b are constants, and p has the derivative of softmax."""
+    d = 1 if input.ndim > 1 else 0
+    gg = gx = None
+    if needs[0]:
+        ones = np.ones(raw(target).shape, input.dtype)
+        gg = sum(u * cross_entropy_grad(ones, input, target, weight, ignore_index,
+                                        label_smoothing), d)
+    if needs[1]:
+        a = _class_totals(input.shape[d], raw(target), weight, ignore_index, label_smoothing)
+        ga = g * a.astype(input.dtype)
+        shape = (*ga.shape[:d], 1, *ga.shape[d:])         # (N, 1, d1, ...)
+        gx = softmax_grad(u * ga.reshape(shape), softmax(input, d), d)
+    return gg, gx
+
+
+def _class_totals(classes, target, weight, ignore_index, label_smoothing):
+    """sum_k q_k w_k for each label: (1 - ls) w_t + ls / C sum_k w_k; 0 for ignored ones."""
+    w = np.ones(classes) if weight is None else weight
+    counted = target != ignore_index
+    own = w[np.where(counted, target, 0)]
+    spread = label_smoothing / classes * w.sum()
+    return np.where(counted, (1.0 - label_smoothing) * own + spread, 0.0)
+
+
+def _ce_any_samples(r):
+    w = r.between(0.3, 2, 4)
+    soft = lambda *shape: np.moveaxis(r.probabilities(*shape), -1, 1)
+    return [*_ce_samples(r)[:2], (r(3, 4), r.probabilities(3, 4)),
+            (r(3, 4), r.probabilities(3, 4), {"weight": w, "reduction": "none"}),
+            (r(4), r.probabilities(4), {"label_smoothing": 0.2}),
+            (r(2, 4, 2), soft(2, 2, 4), {"weight": w, "label_smoothing": 0.2}),
+            (r(2, 4, 2), soft(2, 2, 4), {"reduction": "sum"})]
+
+
+def _ce_any_ref(x, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
+    if target.dtype.kind != "f":
+        return _ce_ref(x, target, weight, ignore_index, reduction, label_smoothing)
+    d = 1 if x.ndim > 1 else 0
+    q = (1 - label_smoothing) * target + label_smoothing / x.shape[d]
+    w = 1.0 if weight is None else weight.reshape((-1, *[1] * (x.ndim - 2)))
+    log_p = x - np.logaddexp.reduce(x, d, keepdims=True)
+    loss = -(q * w * log_p).sum(d)
+    return loss if reduction == "none" else loss.sum() if reduction == "sum" else \
+        loss.sum() / loss.size if loss.size else np.nan
+
+
+@composite(samples=_ce_any_samples, ref=_ce_any_ref)
+def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None,
+                  ignore_index: int = -100, reduction: str = "mean",
+                  label_smoothing: float = 0.0) -> Tensor:
+    """-sum_k q_k w_k log p_k with p = softmax(input): how much the target surprises the prediction.
+
+    input: logits (any numbers, no softmax before), (N, C), (C,) or (N, C, d1, ...): C classes.
+    target: class numbers 0 .. C - 1, integers of shape (N,), () or (N, d1, ...); q is then 1 for
+        the class and 0 for the others. Or probabilities q: floats in the shape of the input.
+    weight: (C,), one weight w_k for each class; it gets no gradient.
+    ignore_index: labels with this value count for nothing.
+    label_smoothing: q becomes (1 - ls) q + ls / C, from 0 to 1.
+    reduction: "mean" (for class numbers divided by the sum of the labels' weights, for
+        probabilities by the number of losses, as in torch), "sum", or "none": one loss a label.
+
+    Raises: ValueError for a label that does not exist, shapes that do not fit, an unknown
+    reduction; TypeError for a dtype that is neither labels nor probabilities.
+    """
+    x, t = raw(input), raw(target)
+    if t.dtype.kind != "f":
+        if t.dtype.kind == "b":
+            raise TypeError("cross_entropy: target is bool; for class numbers write target.long(), "
+                            "for one logit and two classes binary_cross_entropy_with_logits")
+        return cross_entropy_labels(input, target, weight, ignore_index, reduction, label_smoothing)
+    check_reduction("cross_entropy", reduction)
+    if t.shape != x.shape or x.ndim == 0:
+        raise ValueError(f"cross_entropy: a target of {t.dtype} means probabilities and needs the "
+                         f"shape of the input, {x.shape}, got {t.shape}; if it holds class numbers "
+                         f"convert it, target.long(), of shape {_label_shape(x.shape)}")
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise ValueError(f"cross_entropy: label_smoothing must be between 0 and 1, got "
+                         f"{label_smoothing}")
+    _refuse_no_classes("cross_entropy", x)
+    d = _class_dim(x)
+    weight = _check_weight("cross_entropy", x, weight)
+    q = target
+    if label_smoothing:
+        q = q * (1.0 - label_smoothing) + label_smoothing / x.shape[d]
+    if weight is not None:
+        q = q * _per_class(weight, x.ndim)
+    return reduced(-sum(q * log_softmax(input, d), d), reduction)
+
+
+# --- negative log-likelihood: a choice by labels -------------------------------------------------
+
+def _choose_door(input, target):
+    return input, _check_labels("choose_class", input, target, None)
+
+
+def _choose_ref(x, target):
+    d = 1 if x.ndim > 1 else 0
+    return np.take_along_axis(x, np.expand_dims(target, d), d).squeeze(d)
+
+
+@op(samples=lambda r: [(r(3, 4), r.integers(4, 3)), (r(4), np.array(2)),
+                       (r(2, 3, 2), r.integers(3, 2, 2))], ref=_choose_ref,
+    door=_choose_door)
+def choose_class(input: Tensor, target: Tensor) -> Tensor:
+    """y[n, ...] = input[n, target[n, ...], ...]: (N, C, d1, ...) and integers (N, d1, ...)."""
+    return _choose_ref(input, target)
+choose_class.vjp(input=lambda g, target, input_shape: spread_class(g, target, input_shape))
+
+
+def _spread_ref(g, target, shape):
+    g = np.asarray(g)                                      # products of 0-d arrays are scalars
+    d = 1 if len(shape) > 1 else 0
+    out = np.zeros(shape, g.dtype)
+    np.put_along_axis(out, np.expand_dims(target, d), np.expand_dims(g, d), d)
+    return out
+
+
+def _spread_door(g, target, shape):
+    target = _check_labels("spread_class", np.broadcast_to(0.0, shape), target, None)
+    if np.shape(g) != target.shape:
+        raise ValueError(f"spread_class: g must have the shape of the target, {target.shape}, got "
+                         f"{np.shape(g)}")
+    return g, target, shape
+
+
+@op(samples=lambda r: [(r(3), r.integers(4, 3), (3, 4)), (np.array(0.4), np.array(2), (4,)),
+                       (r(2, 2), r.integers(3, 2, 2), (2, 3, 2))], ref=_spread_ref,
+    door=_spread_door)
+def spread_class(g: Tensor, target: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Zeros of `shape`, but g[n, ...] at [n, target[n, ...], ...]: the gradient of choose_class."""
+    return _spread_ref(g, target, shape)
+spread_class.vjp(g=lambda u, target: choose_class(u, target))
+
+
+def _nll_ref(x, target, weight=None, ignore_index=-100, reduction="mean"):
+    d = 1 if x.ndim > 1 else 0
+    w = np.ones(x.shape[d]) if weight is None else weight
+    losses, weights = np.zeros(target.shape), np.zeros(target.shape)
+    for at in np.ndindex(*target.shape):
+        if target[at] != ignore_index:
+            losses[at] = -w[target[at]] * x[(*at[:d], target[at], *at[d:])]
+            weights[at] = w[target[at]]
+    return losses if reduction == "none" else losses.sum() if reduction == "sum" else \
+        losses.sum() / weights.sum() if weights.sum() else np.nan
+
+
+def _nll_samples(r):
+    w = r.between(0.3, 2, 4)
+    ignored = np.array([1, -100, 3])
+    return [(r(3, 4), r.integers(4, 3)), (r(4), np.array(2)), (r(3, 4), ignored, {"weight": w}),
+            (r(3, 4), ignored, {"weight": w, "reduction": "none"}),
+            (r(2, 4, 2), r.integers(4, 2, 2), {"ignore_index": 1, "reduction": "sum"})]
+
+
+@composite(samples=_nll_samples, ref=_nll_ref)
+def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None,
+             ignore_index: int = -100, reduction: str = "mean") -> Tensor:
+    """-w_t input[n, t] for the label t = target[n]: cross-entropy of logarithms of probabilities.
+
+    input: the result of log_softmax, (N, C), (C,) or (N, C, d1, ...). The rest as for
+    cross_entropy, with class numbers only.
+
+    Raises: ValueError for a label that does not exist, shapes that do not fit, an unknown
+    reduction; TypeError for a target that does not hold integers.
+    """
+    x = raw(input)
+    check_reduction("nll_loss", reduction)
+    t = _check_labels("nll_loss", x, raw(target), ignore_index)
+    weight = _check_weight("nll_loss", x, weight)
+    counted = t != ignore_index
+    safe = np.where(counted, t, 0)
+    w = counted.astype(x.dtype) if weight is None else np.where(counted, weight[safe], 0)
+    # where, not a product with 0: an ignored row may hold -inf.
+    loss = where(counted, -(choose_class(input, safe) * w), 0.0)
+    if reduction != "mean":
+        return reduced(loss, reduction)
+    total = float(w.sum())
+    return sum(loss) / (total or np.nan)

@@ -1,0 +1,318 @@
+"""How wrong a prediction is, as one number: squared and absolute errors, binary cross-entropy.
+
+All take reduction="mean" (the default), "sum" or "none" (one loss for each element). Shapes are
+never broadcast: (N, 1) against (N,) would silently compare each with each.
+Not here: the losses of C classes; they are in `class_loss.py` and passed on from here.
+"""
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from ..engine import Tensor
+from ..op import composite, op
+from .activation import logsigmoid, sigmoid
+from .class_loss import check_reduction, raw, reduced
+from .class_loss import cross_entropy as cross_entropy
+from .class_loss import nll_loss as nll_loss
+from .elementwise import abs as absolute
+from .elementwise import exp, log, maximum, sign, where
+from .reduce import sum
+
+
+def _check_pair(name, input, target, reduction):
+    """Refuses different shapes, which would broadcast, and unknown reductions."""
+    a, b = np.shape(input), np.shape(target)
+    if a != b:
+        raise ValueError(f"{name}: input {a} and target {b} must have the same shape: "
+                         f"{_shape_fix(a, b)}")
+    check_reduction(name, reduction)
+
+
+def _shape_fix(a, b):
+    if prod(a) == prod(b):
+        return f"both have {prod(a)} elements, so target.reshape{a} lines them up"
+    try:
+        both = np.broadcast_shapes(a, b)
+    except ValueError:
+        return f"input has {prod(a)} elements, target {prod(b)}"
+    longer = "target" if prod(b) < prod(a) else "input"
+    return (f"broadcasting would compare {both} = {prod(both)} pairs; if that is meant, write "
+            f"{longer}.expand{both}")
+
+
+def _reference(elements):
+    """The reference of a loss from the loss of each element, written with NumPy."""
+    def reference(input, target, reduction="mean", **options):
+        loss = elements(input, target, **options)
+        return loss if reduction == "none" else loss.sum() if reduction == "sum" else \
+            loss.sum() / loss.size if loss.size else np.nan
+    return reference
+
+
+def _pairs(r):
+    return [(r(3, 4), r(3, 4)), (r(3, 4), r(3, 4), "sum"), (r(5), r(5), "none"), (r(1), r(1))]
+
+
+def _apart_pairs(r):
+    a, b, c, d = r.apart(4, 3, 2)
+    return [(a, b), (a, c, "sum"), (a, d, "none")]
+
+
+def mean_of(total, n):
+    return total / n if n else np.nan                      # as NumPy, but without its warning
+
+
+# --- errors of numbers ---------------------------------------------------------------------------
+
+@op(samples=_pairs, ref=_reference(lambda x, t: (x - t) ** 2))
+def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """(input - target)^2, and the mean or the sum of all of them.
+
+    input, target: equal shapes. reduction: "mean", "sum" -> (), "none" -> the shape of the input.
+
+    Raises: ValueError for different shapes (they are not broadcast) or an unknown reduction.
+    """
+    _check_pair("mse_loss", input, target, reduction)
+    d = input - target
+    if reduction == "none":
+        return d * d
+    d = d.reshape(-1) if d.size else d
+    # A dot product is the fastest sum of few squares; np.sum adds pairwise, which many need.
+    total = np.dot(d, d) if 0 < d.size < 4096 else (d * d).sum()
+    return total if reduction == "sum" else mean_of(total, input.size)
+
+
+@mse_loss.joint_vjp("input", "target")
+def _mse_rule(g, input, target, reduction, needs):
+    count = prod(input.shape) if reduction == "mean" else 1
+    gx = (input - target) * (g * (2.0 / max(count, 1)))
+    return gx, -gx if needs[1] else None
+
+
+@op(samples=_apart_pairs, ref=_reference(lambda x, t: np.abs(x - t)))
+def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """|input - target|, and the mean or the sum of all of them. The gradient at 0 is 0.
+
+    input, target: equal shapes. reduction: "mean", "sum" -> (), "none" -> the shape of the input.
+
+    Raises: ValueError for different shapes (they are not broadcast) or an unknown reduction.
+    """
+    _check_pair("l1_loss", input, target, reduction)
+    d = np.abs(input - target)
+    if reduction == "none":
+        return d
+    return d.sum() if reduction == "sum" else mean_of(d.sum(), d.size)
+
+
+@l1_loss.joint_vjp("input", "target")
+def _l1_rule(g, input, target, reduction, needs):
+    count = prod(input.shape) if reduction == "mean" else 1
+    gx = sign(input - target) * (g * (1.0 / max(count, 1)))
+    return gx, -gx if needs[1] else None
+
+
+def _huber(d, delta):
+    a = np.abs(d)
+    return np.where(a <= delta, 0.5 * d * d, delta * (a - 0.5 * delta))
+
+
+@composite(samples=lambda r: [*_pairs(r), (r(3, 4), r(3, 4), "mean", 0.5)],
+           ref=lambda x, t, reduction="mean", delta=1.0:
+               _reference(lambda x, t: _huber(x - t, delta))(x, t, reduction))
+def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean",
+               delta: float = 1.0) -> Tensor:
+    """d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), d = input - target; then reduced.
+
+    Raises: ValueError for different shapes, an unknown reduction or delta <= 0.
+    """
+    _check_pair("huber_loss", input, target, reduction)
+    if not delta > 0:
+        raise ValueError(f"huber_loss: delta must be positive, got {delta}")
+    d = input - target
+    a = absolute(d)
+    return reduced(where(a <= delta, d * d * 0.5, (a - 0.5 * delta) * delta), reduction)
+
+
+@composite(samples=lambda r: [*_pairs(r), (r(3, 4), r(3, 4), "mean", 0.5)],
+           ref=lambda x, t, reduction="mean", beta=1.0:
+               _reference(lambda x, t: _huber(x - t, beta) / beta)(x, t, reduction))
+def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean",
+                   beta: float = 1.0) -> Tensor:
+    """d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, d = input - target; then reduced.
+
+    beta=0 is l1_loss.
+
+    Raises: ValueError for different shapes, an unknown reduction or a negative beta.
+    """
+    _check_pair("smooth_l1_loss", input, target, reduction)
+    if beta < 0:
+        raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
+    if beta == 0:
+        return l1_loss(input, target, reduction)
+    d = input - target
+    a = absolute(d)
+    return reduced(where(a < beta, d * d * (0.5 / beta), a - 0.5 * beta), reduction)
+
+
+# --- two classes: binary cross-entropy -----------------------------------------------------------
+
+def _check_range(name, what, x, fix):
+    if x.size and (x.min() < 0 or x.max() > 1):
+        bad = (x < 0) | (x > 1)
+        at = np.unravel_index(int(np.flatnonzero(bad)[0]), x.shape)
+        raise ValueError(f"{name}: {what} must be between 0 and 1, got {x[at]:.6g} at "
+                         f"{what}[{', '.join(map(str, at))}]; {fix}")
+
+
+_TARGET_FIX = "for labels -1 and 1 use (target + 1) / 2"
+_NO_LOGITS = "for logits use binary_cross_entropy_with_logits, or apply sigmoid first"
+
+
+@op(samples=lambda r: [(r.between(0.1, 0.9, 3, 4), r.between(0.1, 0.9, 3, 4))],
+    ref=lambda x, y: -(y * np.log(x) + (1 - y) * np.log(1 - x)))
+def binary_cross_entropy_terms(input: Tensor, target: Tensor) -> Tensor:
+    """-(y log x + (1 - y) log(1 - x)), elementwise; the logarithms are not let below -100."""
+    with np.errstate(divide="ignore"):
+        log_x, log_rest = np.log(input), np.log1p(-input)
+    return -(target * np.maximum(log_x, -100.0) + (1.0 - target) * np.maximum(log_rest, -100.0))
+binary_cross_entropy_terms.vjp(
+    input=lambda g, input, target: g * ((input - target) / maximum(input * (1.0 - input), 1e-12)),
+    target=lambda g, input: g * (_safe_log(1.0 - input) - _safe_log(input)))
+
+
+def _safe_log(x):
+    """max(log x, -100), without the infinite slope at 0."""
+    return log(maximum(x, 3.7e-44))                        # e^-100
+
+
+def _bce_samples(r):
+    p = lambda *shape: r.between(0.1, 0.9, *shape)
+    return [(p(3, 4), p(3, 4)), (p(3, 4), p(3, 4), {"reduction": "sum"}),
+            (p(5), p(5), p(5), "none"), (p(3, 4), p(3, 4), p(4))]
+
+
+def _bce_ref(x, y, weight=None, reduction="mean"):
+    loss = -(y * np.log(x) + (1 - y) * np.log(1 - x)) * (1.0 if weight is None else weight)
+    return _reference(lambda x, y: loss)(x, y, reduction)
+
+
+@composite(samples=_bce_samples, ref=_bce_ref)
+def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None,
+                         reduction: str = "mean") -> Tensor:
+    """-w (y log x + (1 - y) log(1 - x)) for probabilities x = input of the class y = target.
+
+    input, target: equal shapes, between 0 and 1. weight: broadcasts to them. The logarithms are cut
+    off at -100, so that a certain wrong answer costs 100 and not infinity (as in torch).
+
+    Raises: ValueError for numbers outside of 0 .. 1, different shapes or an unknown reduction.
+    """
+    name = "binary_cross_entropy"
+    _check_pair(name, input, target, reduction)
+    _check_range(name, "input", raw(input), _NO_LOGITS)
+    _check_range(name, "target", raw(target), _TARGET_FIX)
+    loss = binary_cross_entropy_terms(input, target)
+    return _weighted(name, loss, weight, reduction)
+
+
+def _weighted(name, loss, weight, reduction):
+    if weight is not None:
+        shape = loss.shape
+        loss = loss * weight
+        if loss.shape != shape:
+            raise ValueError(f"{name}: weight {np.shape(weight)} does not broadcast to the input's "
+                             f"shape {shape}")
+    return reduced(loss, reduction)
+
+
+def _logits_ref(x, y, pos_weight=None):
+    w = 1.0 if pos_weight is None else pos_weight
+    return y * w * np.logaddexp(0, -x) + (1 - y) * np.logaddexp(0, x)
+
+
+@op(samples=lambda r: [(r(3, 4), r.between(0.1, 0.9, 3, 4)),
+                       (r(3, 4), r.between(0.1, 0.9, 3, 4), r.between(0.3, 2, 4))], ref=_logits_ref)
+def binary_cross_entropy_with_logits_terms(input: Tensor, target: Tensor,
+                                           pos_weight: Tensor | None = None) -> Tensor:
+    """-(w y log s + (1 - y) log(1 - s)), elementwise, s = sigmoid(x), w = pos_weight or 1.
+
+    Since log s = x + log(1 - s), this is (1 - y) x - (1 + (w - 1) y) log s: no logarithm of a
+    number that was rounded to 0.
+    """
+    log_s = logsigmoid(input)
+    if pos_weight is None:
+        return input - input * target - log_s
+    return (1.0 - target) * input - (1.0 + (pos_weight - 1.0) * target) * log_s
+binary_cross_entropy_with_logits_terms.vjp(
+    input=lambda g, input, target, pos_weight:
+        g * (sigmoid(input) - target) if pos_weight is None else
+        g * ((1.0 - target) - ((pos_weight - 1.0) * target + 1.0) * sigmoid(-input)),
+    target=lambda g, input, pos_weight:
+        -(g * input) if pos_weight is None else
+        -(g * (input + (pos_weight - 1.0) * logsigmoid(input))),
+    pos_weight=lambda g, input, target: -(g * target * logsigmoid(input)))
+
+
+def _logits_samples(r):
+    p = lambda *shape: r.between(0.1, 0.9, *shape)
+    return [(r(3, 4), p(3, 4)), (r(3, 4), p(3, 4), {"reduction": "sum"}),
+            (r(5), p(5), p(5), "none"), (r(3, 4), p(3, 4), p(4), "mean", p(4)),
+            (np.array([1e4, -1e4, -1e4]), np.array([0.2, 0.3, 0.4]))]
+
+
+def _logits_loss_ref(x, y, weight=None, reduction="mean", pos_weight=None):
+    loss = _logits_ref(x, y, pos_weight) * (1.0 if weight is None else weight)
+    return _reference(lambda x, y: loss)(x, y, reduction)
+
+
+@composite(samples=_logits_samples, ref=_logits_loss_ref)
+def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tensor | None = None,
+                                     reduction: str = "mean",
+                                     pos_weight: Tensor | None = None) -> Tensor:
+    """-w (p y log s + (1 - y) log(1 - s)) with s = sigmoid(input): for logits of any size.
+
+    input, target: equal shapes, target between 0 and 1. weight w, pos_weight p: broadcast to them;
+    pos_weight > 1 makes missed positives dearer. More exact than sigmoid with binary_cross_entropy.
+
+    Raises: ValueError for targets outside of 0 .. 1, different shapes or an unknown reduction.
+    """
+    name = "binary_cross_entropy_with_logits"
+    _check_pair(name, input, target, reduction)
+    _check_range(name, "target", raw(target), _TARGET_FIX)
+    loss = binary_cross_entropy_with_logits_terms(input, target, pos_weight)
+    if loss.shape != np.shape(input):
+        raise ValueError(f"{name}: pos_weight {np.shape(pos_weight)} does not broadcast to the "
+                         f"input's shape {np.shape(input)}")
+    return _weighted(name, loss, weight, reduction)
+
+
+# --- distributions -------------------------------------------------------------------------------
+
+def _kl_ref(x, t, reduction="mean", log_target=False):
+    loss = np.exp(t) * (t - x) if log_target else t * (np.log(t) - x)
+    return loss.sum() / (len(loss) or np.nan) if reduction == "batchmean" else \
+        _reference(lambda x, t: loss)(x, t, reduction)
+
+
+@composite(samples=lambda r: [
+        (np.log(r.probabilities(3, 4)), r.probabilities(3, 4)),
+        (np.log(r.probabilities(3, 4)), r.probabilities(3, 4), "batchmean"),
+        (np.log(r.probabilities(3, 4)), np.log(r.probabilities(3, 4)), "sum", True)], ref=_kl_ref)
+def kl_div(input: Tensor, target: Tensor, reduction: str = "mean",
+           log_target: bool = False) -> Tensor:
+    """t (log t - input), elementwise, then reduced: input is log p, target t are probabilities.
+
+    reduction: as for the others, or "batchmean": the sum divided by the first dimension, which is
+    the divergence of distributions. log_target: the target holds log t.
+
+    Raises: ValueError for different shapes or an unknown reduction.
+    """
+    _check_pair("kl_div", input, target, "sum" if reduction == "batchmean" else reduction)
+    if log_target:
+        loss = exp(target) * (target - input)
+    else:                                                  # 0 log 0 = 0
+        loss = target * (log(where(target > 0, target, 1.0)) - input)
+    if reduction == "batchmean":
+        return sum(loss) / ((np.shape(input)[0] or np.nan) if np.ndim(input) else 1)
+    return reduced(loss, reduction)
