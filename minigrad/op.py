@@ -69,9 +69,9 @@ class Op:
         self.tensors = [name for name, hint in hints.items() if "Tensor" in hint]
         self.sequence = next((n for n, hint in hints.items() if "Sequence[Tensor" in hint), None)
         self.many = "tuple[" in str(inspect.signature(forward).return_annotation)
-        reserved = sorted({"wrapped", "out", "aux", "t", "links", *_WRAPPER_NAMES} & {*self.parameters})
+        reserved = {"wrapped", "out", "aux", "t", "links", *_WRAPPER_NAMES} & {*self.parameters}
         if reserved:
-            raise TypeError(f"op {self.name}: the public function needs the names {reserved} itself")
+            raise TypeError(f"op {self.name}: the public function itself needs {sorted(reserved)}")
         self.linked: list[str] = []
         self.rules: list[tuple[int, Callable, Callable]] = []
         self.joint: tuple[tuple[int, ...] | None, Callable, Callable] | None = None
@@ -373,5 +373,6 @@ def many(op: Op, links: tuple, saved: tuple, outs: tuple, where: Where | None
 
 _WRAPPER_NAMES = dict(Tensor=Tensor, Node=Node, leaf=leaf, wrap=wrap, ndarray=ndarray, PLAIN=PLAIN,
                       asarray=np.asarray, settings=settings, operand=operand, demote=demote,
-                      unwrap_sequence=unwrap_sequence, shape_of=shape_of, many=many, new=Tensor.__new__,
+                      unwrap_sequence=unwrap_sequence, shape_of=shape_of, many=many,
+                      new=Tensor.__new__,
                       FLOAT64=FLOAT64, user_line=user_line, any=any)

@@ -9,17 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..engine import Tensor
+from . import activation, conv, indexing, linear, loss, pool, random, reduce, rnn, shape
 from . import creation as creation
-from . import indexing, random, reduce, shape
-from .elementwise import (
-    abs,
-    add,
-    div,
-    mul,
-    neg,
-    pow,
-    sub,
-)
+from . import elementwise as e
 from .inplace import InPlaceMethods
 
 
@@ -34,16 +26,47 @@ def _sizes(function):
 class TensorMethods(InPlaceMethods):
     """The table: Tensor's operators and methods that are operations. x.exp() is exp(x)."""
     __slots__ = ()
-    __add__ = __radd__ = add
-    __sub__ = sub
-    __rsub__ = lambda self, other: sub(other, self)
-    __mul__ = __rmul__ = mul
-    __truediv__ = div
-    __rtruediv__ = lambda self, other: div(other, self)
-    __pow__ = pow
-    __rpow__ = lambda self, other: pow(other, self)
-    __neg__ = neg
-    __abs__ = abs
+
+    # elementwise
+    __add__ = __radd__ = add = e.add
+    __sub__ = sub = e.sub
+    __rsub__ = lambda self, other: e.sub(other, self)
+    __mul__ = __rmul__ = mul = e.mul
+    __truediv__ = div = e.div
+    __rtruediv__ = lambda self, other: e.div(other, self)
+    __floordiv__ = floor_divide = e.floor_divide
+    __rfloordiv__ = lambda self, other: e.floor_divide(other, self)
+    __mod__ = remainder = e.remainder
+    __rmod__ = lambda self, other: e.remainder(other, self)
+    __pow__ = pow = e.pow
+    __rpow__ = lambda self, other: e.pow(other, self)
+    __neg__ = neg = e.neg
+    __pos__ = lambda self: self
+    __abs__ = abs = e.abs
+    __eq__ = eq = e.eq                              # type: ignore[assignment]
+    __ne__ = ne = e.ne                              # type: ignore[assignment]
+    __lt__ = lt = e.lt
+    __le__ = le = e.le
+    __gt__ = gt = e.gt
+    __ge__ = ge = e.ge
+    __and__ = __rand__ = bitwise_and = e.bitwise_and
+    __or__ = __ror__ = bitwise_or = e.bitwise_or
+    __xor__ = __rxor__ = bitwise_xor = e.bitwise_xor
+    __invert__ = bitwise_not = e.bitwise_not
+    logical_and, logical_or, logical_xor, logical_not = (
+        e.logical_and, e.logical_or, e.logical_xor, e.logical_not)
+    isnan, isinf, isfinite = e.isnan, e.isinf, e.isfinite
+    where = lambda self, condition, other: e.where(condition, self, other)
+    clamp, clip, maximum, minimum = e.clamp, e.clamp, e.maximum, e.minimum
+    exp, exp2, expm1, log, log2, log10, log1p = (
+        e.exp, e.exp2, e.expm1, e.log, e.log2, e.log10, e.log1p)
+    sqrt, rsqrt, square, reciprocal = e.sqrt, e.rsqrt, e.square, e.reciprocal
+    sin, cos, tan, asin, acos, atan, atan2 = (
+        e.sin, e.cos, e.tan, e.asin, e.acos, e.atan, e.atan2)
+    sinh, cosh, asinh, acosh, atanh = e.sinh, e.cosh, e.asinh, e.acosh, e.atanh
+    sign, floor, ceil, trunc, round, frac = (
+        e.sign, e.floor, e.ceil, e.trunc, e.round, e.frac)
+
     # reduce
     sum, mean, var, std, prod, norm = (
         reduce.sum, reduce.mean, reduce.var, reduce.std, reduce.prod, reduce.norm)
@@ -87,11 +110,24 @@ class TensorMethods(InPlaceMethods):
     argsort, sort, topk = indexing.argsort, indexing.sort, indexing.topk
     diagonal, diag, trace = indexing.diagonal, indexing.diag, indexing.trace
 
+    # linear
+    __matmul__ = matmul = linear.matmul
+    __rmatmul__ = lambda self, other: linear.matmul(other, self)
+    mm, bmm, dot, outer = linear.mm, linear.bmm, linear.dot, linear.outer
+
+    # activation
+    relu, tanh, sigmoid, erf = (
+        activation.relu, activation.tanh, activation.sigmoid, activation.erf)
+    softmax, log_softmax, logsumexp = (
+        activation.softmax, activation.log_softmax, activation.logsumexp)
+
     # random
     uniform_, normal_, bernoulli_ = random.uniform_, random.normal_, random.bernoulli_
     bernoulli, multinomial = random.bernoulli, random.multinomial
 
 
+_NO_METHODS = {"__module__", "__doc__", "__slots__", "__qualname__", "__hash__",
+               "__static_attributes__", "__firstlineno__"}
 for _name, _method in {**vars(InPlaceMethods), **vars(TensorMethods)}.items():
-    if _name not in ("__module__", "__doc__", "__slots__", "__qualname__"):
+    if _name not in _NO_METHODS:
         setattr(Tensor, _name, _method)

@@ -62,15 +62,14 @@ def _sides(padding: Any, khw: Pair, stride: Pair, dilation: Pair) -> Sides:
 def _door(input, weight, bias, stride, padding, dilation, groups):
     x, w = np.shape(input), np.shape(weight)
     if len(x) not in (3, 4) or len(w) != 4:
-        raise ValueError(f"conv2d: want input (N, C, H, W) or (C, H, W) and weight (F, C/groups, KH, "
-                         f"KW), got {x} and {w}" + ("; add the channel: input.unsqueeze(1)"
-                                                   if len(x) == 3 and len(w) == 4 else ""))
+        raise ValueError(f"conv2d: want input (N, C, H, W) or (C, H, W) and weight (F, C/groups, "
+                         f"KH, KW), got {x} and {w}")
     stride = pair("conv2d", "stride", stride, 1)
     dilation = pair("conv2d", "dilation", dilation, 1)
     sides = _sides(padding, w[2:], stride, dilation)
     if not isinstance(groups, (int, np.integer)) or groups < 1 or w[0] % groups:
-        raise ValueError(f"conv2d: groups must be a positive integer that divides the {w[0]} output "
-                         f"channels, got {groups}")
+        raise ValueError(f"conv2d: groups must be a positive integer that divides the {w[0]} "
+                         f"output channels, got {groups}")
     channels, wanted = x[-3], w[1] * groups
     if channels != wanted:
         fix = ""
@@ -81,18 +80,19 @@ def _door(input, weight, bias, stride, padding, dilation, groups):
         elif len(x) == 3 and wanted == 1:
             fix = "; for a batch of grey images add the channel: input.unsqueeze(1)"
         raise ValueError(
-            f"conv2d: weight {w} with groups={groups} wants {w[1]}*{groups} = {wanted} input channels,"
-            f" input {x} has {channels} (dimensions are ({'N, ' * (len(x) == 4)}C, H, W)){fix}")
+            f"conv2d: weight {w} with groups={groups} wants {w[1]}*{groups} = {wanted} input "
+            f"channels, input {x} has {channels} (dimensions are {'N, ' * (len(x) == 4)}C, H, W)"
+            f"{fix}")
     if bias is not None and np.shape(bias) != (w[0],):
-        raise ValueError(f"conv2d: bias must have shape ({w[0]},), one number for each of the {w[0]} "
-                         f"output channels, got {np.shape(bias)}")
+        raise ValueError(f"conv2d: bias must have shape ({w[0]},), one number for each of the "
+                         f"{w[0]} output channels, got {np.shape(bias)}")
     dtypes = {"input": input.dtype, "weight": weight.dtype}
     if bias is not None:
         dtypes["bias"] = bias.dtype
     if len(set(dtypes.values())) > 1 or input.dtype.kind != "f":
         given = ", ".join(f"{name} {dtype}" for name, dtype in dtypes.items())
-        raise TypeError(f"conv2d: want floating arrays of one dtype, got {given}; convert the input: "
-                        f"input.to({weight.dtype})")
+        raise TypeError(f"conv2d: want floating arrays of one dtype, got {given}; convert the "
+                        f"input: input.to({weight.dtype})")
     _out_hw(x, w, stride, sides, dilation)
     return input, weight, bias, stride, sides, dilation, int(groups)
 
@@ -106,9 +106,9 @@ def _out_hw(x, w, stride, sides, dilation) -> Pair:
         reach = d * (k - 1) + 1
         if n + before + after < reach:
             raise ValueError(
-                f"conv2d: the kernel is larger than the image: {axis} {n} + padding {before} + {after}"
-                f" = {n + before + after}, but a kernel of {k} with dilation {d} covers {d}*({k}-1)+1 "
-                f"= {reach}; use padding={-(-(reach - n) // 2)} or a smaller kernel")
+                f"conv2d: the kernel is larger than the image: {axis} {n} + padding {before} + "
+                f"{after} = {n + before + after}, but a kernel of {k} with dilation {d} covers "
+                f"{d}*({k}-1)+1 = {reach}; use padding={-(-(reach - n) // 2)} or a smaller kernel")
         out.append((n + before + after - reach) // s + 1)
     return out[0], out[1]
 
@@ -158,8 +158,8 @@ def conv2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: in
     -> (N, F, OH, OW) or (F, OH, OW) with OH = (H + 2*ph - dh*(KH - 1) - 1) // sh + 1, OW likewise.
 
     stride, dilation: integers or pairs (rows, columns).
-    padding: zeros around the image: an integer, a pair, 'valid' (none) or 'same' (output as large as
-        input; stride 1 only; an odd total is one larger at the bottom and right).
+    padding: zeros around the image: an integer, a pair, 'valid' (none) or 'same' (output as large
+        as input; stride 1 only; an odd total is one larger at the bottom and right).
     groups: input and output channels in so many groups that do not see each other.
 
     Raises: ValueError for shapes that do not fit, with the arithmetic; TypeError for mixed dtypes.
@@ -179,7 +179,7 @@ conv2d.vjp(
 def _grad_samples(r, which):
     for x, w, *rest in _conv_samples(r)[:-1]:      # the last has no batch: conv2d's own samples do
         options = rest.pop() if rest and isinstance(rest[-1], dict) else {}
-        stride, padding, dilation = (*rest[1:], *(1, 0, 1)[len(rest) - 1:])[:3] if rest else (1, 0, 1)
+        stride, padding, dilation = (*rest[1:], *(1, 0, 1)[max(len(rest) - 1, 0):])
         stride, dilation = pair("", "", stride, 1), pair("", "", dilation, 1)
         sides = _sides(options.get("padding", padding), w.shape[2:], stride, dilation)
         out_hw = _out_hw(x.shape, w.shape, stride, sides, dilation)
@@ -228,11 +228,11 @@ def conv2d_grad_w(g: Tensor, input: Tensor, khw: Pair, stride: Pair, padding: Si
                   groups: int) -> Tensor:
     """The gradient of conv2d for its weight.
 
-    g (N, F, OH, OW), input (N, C, H, W), khw (KH, KW) -> (F, C/groups, KH, KW). The options are those
-    of conv2d, normalised: pairs, and padding (top, left, bottom, right).
+    g (N, F, OH, OW), input (N, C, H, W), khw (KH, KW) -> (F, C/groups, KH, KW). The options are
+    those of conv2d, normalised: pairs, and padding (top, left, bottom, right).
     """
-    return kernel.conv2d_grad_w(_batched(g)[0], _batched(input)[0], khw, stride, padding[:2], dilation,
-                                groups)
+    return kernel.conv2d_grad_w(_batched(g)[0], _batched(input)[0], khw, stride, padding[:2],
+                                dilation, groups)
 conv2d_grad_w.vjp(
     g=lambda u, input, stride, padding, dilation, groups:
         conv2d(input, u, None, stride, padding, dilation, groups),
@@ -244,12 +244,12 @@ conv2d_grad_w.vjp(
 
 def _convolve2d_ref(x, w, b=None, mode="full"):
     """The article's formula, term by term."""
-    n, c, h, wd = x.shape
+    n, _, h, wd = x.shape
     f, _, kh, kw = w.shape
     y = np.zeros((n, f, h + kh - 1, wd + kw - 1))
     for k, l, i, j in np.ndindex(h + kh - 1, wd + kw - 1, h, wd):
         if 0 <= k - i < kh and 0 <= l - j < kw:
-            y[:, :, k, l] += x[:, :, i, j] @ w[:, :, k - i, l - j].T      # (N, C) @ (C, F) -> (N, F)
+            y[:, :, k, l] += x[:, :, i, j] @ w[:, :, k - i, l - j].T     # (N, C) @ (C, F)
     y += 0.0 if b is None else b[:, None, None]
     first, size = {"full": ((0, 0), (h + kh - 1, wd + kw - 1)),
                    "same": (((kh - 1) // 2, (kw - 1) // 2), (h, wd)),
@@ -268,8 +268,8 @@ def convolve2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, mode: 
 
     input (N, C, H, W), weight (F, C, KH, KW), bias (F,) -> (N, F, OH, OW), by mode:
     'full' (every k, l with a term, OH = H + KH - 1), 'same' (the middle of it, OH = H) or 'valid'
-    (where the kernel lies wholly on the image, OH = H - KH + 1), as in NumPy's and SciPy's convolve.
-    It equals conv2d with a flipped kernel and padding KH - 1.
+    (where the kernel lies wholly on the image, OH = H - KH + 1), as SciPy's convolve2d. It equals
+    conv2d with a flipped kernel and padding KH - 1.
 
     Raises: ValueError for another mode and for shapes that do not fit.
     """

@@ -193,6 +193,12 @@ def bitwise_or(input: Tensor, other: Tensor | int) -> Tensor:
     return input | other
 
 
+@op(samples=lambda r: [(r.mask(3, 4), r.mask(4)), (r.integers(9, 5), 6)], ref=np.bitwise_xor)
+def bitwise_xor(input: Tensor, other: Tensor | int) -> Tensor:
+    """input ^ other, for booleans and integers."""
+    return input ^ other
+
+
 @op(samples=lambda r: [(np.array([0.0, np.nan, np.inf, -np.inf]),)], ref=np.isnan)
 def isnan(input: Tensor) -> Tensor:
     """Whether the element is not a number."""

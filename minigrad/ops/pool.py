@@ -1,8 +1,8 @@
 """Pooling: the maximum or the average of each window of an image.
 
-The maximum is differentiated by where it was found: the forward keeps the index of each maximum, the
-gradient is scattered there, and the gradient of that is gathered from there. Not here: the loops
-(`kernels/pool.py`), layers (`nn/conv.py`).
+The maximum is differentiated by where it was found: the forward keeps the index of each maximum,
+the gradient is scattered there, and the gradient of that is gathered from there. Not here: the
+loops (`kernels/pool.py`), layers (`nn/conv.py`).
 """
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def _axis_out(name: str, axis: str, n: int, k: int, s: int, p: int, d: int, ceil
     reach = d * (k - 1) + 1
     room = n + 2 * p - reach
     if room < 0:
-        raise ValueError(f"{name}: the window is larger than the image: {axis} {n} + 2*{p} padding = "
-                         f"{n + 2 * p}, but a window of {k} with dilation {d} covers {reach}")
+        raise ValueError(f"{name}: the window is larger than the image: {axis} {n} + 2*{p} padding "
+                         f"= {n + 2 * p}, but a window of {k} with dilation {d} covers {reach}")
     out = (room + (s - 1 if ceil else 0)) // s + 1
     # A window that hangs over the end must at least begin on the image or the padding before it.
     return out - 1 if ceil and (out - 1) * s >= n + p else out
@@ -32,20 +32,18 @@ def _geometry(name, input, kernel_size, stride=None, padding=0, dilation=1, ceil
     if len(shape) not in (3, 4):
         raise ValueError(f"{name}: want input (N, C, H, W) or (C, H, W), got {shape}")
     if input.dtype.kind != "f":
-        raise TypeError(f"{name}: want a floating input, got {input.dtype}; convert it: input.float()")
+        raise TypeError(f"{name}: want a floating input, got {input.dtype}; use input.float()")
     kernel_size = pair(name, "kernel_size", kernel_size, 1)
     empty = stride is None or (isinstance(stride, (tuple, list)) and not stride)
     stride = kernel_size if empty else pair(name, "stride", stride, 1)
     padding = pair(name, "padding", padding, 0)
     dilation = pair(name, "dilation", dilation, 1)
     if padding[0] > kernel_size[0] // 2 or padding[1] > kernel_size[1] // 2:
-        raise ValueError(f"{name}: padding {padding} must be at most half of kernel_size {kernel_size}:"
-                         f" {(kernel_size[0] // 2, kernel_size[1] // 2)}; more would make windows that "
-                         "see no image")
-    out_hw = (_axis_out(name, "height", shape[-2], kernel_size[0], stride[0], padding[0], dilation[0],
-                        ceil_mode),
-              _axis_out(name, "width", shape[-1], kernel_size[1], stride[1], padding[1], dilation[1],
-                        ceil_mode))
+        raise ValueError(f"{name}: padding {padding} must be at most half of kernel_size "
+                         f"{kernel_size}, {(kernel_size[0] // 2, kernel_size[1] // 2)}; more would "
+                         "make windows that see no image")
+    out_hw = tuple(_axis_out(name, axis, *sizes, ceil_mode) for axis, *sizes in zip(
+        ("height", "width"), shape[-2:], kernel_size, stride, padding, dilation))
     return kernel_size, stride, padding, dilation, out_hw
 
 
@@ -221,7 +219,8 @@ def avg_pool2d(input: Tensor, kernel_size: int | Pair, stride: int | Pair | None
                               divisor_override or 0)
 
 
-_AVG_OPTIONS = [((3, 2), (2, 1), (1, 1), (4, 7), False, 0), ((2, 2), (2, 2), (0, 0), (3, 3), True, 0),
+_AVG_OPTIONS = [((3, 2), (2, 1), (1, 1), (4, 7), False, 0),
+                ((2, 2), (2, 2), (0, 0), (3, 3), True, 0),
                 ((3, 3), (2, 2), (1, 1), (4, 3), True, 5)]
 
 

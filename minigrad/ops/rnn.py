@@ -2,10 +2,10 @@
 
 One layer in one direction:         h_t = act(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh)
 Backpropagation through time:       r_t = d_t * (g_t + W_hh^T r_{t+1}),  d_t = act'(.) from h_t
-r_t is the gradient of the sum inside act. It obeys a linear recurrence backwards in time, `rnn_scan`;
-every other gradient is a product of r with what was multiplied. The derivative of a linear
-recurrence is the same recurrence run the other way, so `rnn_scan` differentiates into itself, and
-the fused layer has derivatives of every order.
+r_t is the gradient of the sum inside act. It obeys a linear recurrence backwards in time,
+`rnn_scan`; every other gradient is a product of r with what was multiplied. The derivative of a
+linear recurrence is the same recurrence run the other way, so `rnn_scan` differentiates into
+itself, and the fused layer has derivatives of every order.
 
 Not here: the loops over time (`kernels/rnn.py`), layers and directions (`nn/rnn.py`).
 """
@@ -27,7 +27,7 @@ ACTIVATIONS = {"tanh": tanh, "relu": relu}
 # --- the linear recurrence -----------------------------------------------------------------------
 
 def _shift(r, reverse, first=None):
-    """r_{t-1} at each t (r_{t+1} if reverse); before the first step: `first`, or zeros. (T, N, D)"""
+    """(T, N, D): r_{t-1} at each t (r_{t+1} if reverse), `first` or zeros before the first step."""
     if first is None:
         first = r[:1] * 0.0
     else:
@@ -86,9 +86,8 @@ def _layer_door(input, h0, w_ih, w_hh, b_ih, b_hh, nonlinearity, reverse):
         raise ValueError(f"rnn_layer: want w_ih (D, I) and w_hh (D, D), got {np.shape(w_ih)} and "
                          f"{np.shape(w_hh)}")
     if x[2] != i:
-        raise ValueError(f"rnn_layer: w_ih {(d, i)} wants {i} features, input {x} has {x[2]} in its "
-                         f"last dimension" + ("; the second is " f"{i}: input.transpose(1, 2)?"
-                                              if x[1] == i else ""))
+        raise ValueError(f"rnn_layer: w_ih {(d, i)} wants {i} features, input {x} has {x[2]} in "
+                         "its last dimension")
     if h != (x[1], d):
         raise ValueError(f"rnn_layer: h0 must be (N, D) = {(x[1], d)}, got {h}")
     if x[0] == 0:
@@ -98,8 +97,8 @@ def _layer_door(input, h0, w_ih, w_hh, b_ih, b_hh, nonlinearity, reverse):
             raise ValueError(f"rnn_layer: {name} must be (D,) = ({d},), got {np.shape(b)}")
     given = {a.dtype for a in (input, h0, w_ih, w_hh, b_ih, b_hh) if a is not None}
     if len(given) > 1 or input.dtype.kind != "f":
-        raise TypeError(f"rnn_layer: want floating arrays of one dtype, got input {input.dtype}, h0 "
-                        f"{h0.dtype}, weights {w_hh.dtype}; convert the input: "
+        raise TypeError(f"rnn_layer: want floating arrays of one dtype, got input {input.dtype}, "
+                        f"h0 {h0.dtype}, weights {w_hh.dtype}; convert the input: "
                         f"input.to({w_hh.dtype})")
     return input, h0, w_ih, w_hh, b_ih, b_hh, nonlinearity, bool(reverse)
 
@@ -121,7 +120,8 @@ def _layer_ref(x, h0, w_ih, w_hh, b_ih=None, b_hh=None, nonlinearity="tanh", rev
 
 @op(samples=_layer_samples, ref=_layer_ref, door=_layer_door)
 def rnn_layer(input: Tensor, h0: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None = None,
-              b_hh: Tensor | None = None, nonlinearity: str = "tanh", reverse: bool = False) -> Tensor:
+              b_hh: Tensor | None = None, nonlinearity: str = "tanh", reverse: bool = False
+              ) -> Tensor:
     """The states of one recurrent layer at all times:
 
         h_t = act(x_t w_ih^T + b_ih + h_{t-1} w_hh^T + b_hh)
