@@ -1,0 +1,161 @@
+"""Convolution and pooling as layers. Not here: their kernels and derivatives (`ops/conv.py`, `ops/pool.py`)."""
+from __future__ import annotations
+
+from typing import Any
+
+from ..engine import Tensor
+from ..ops.conv import conv2d, pair
+from ..ops.pool import avg_pool2d, max_pool2d
+from ..ops.shape import pad
+from .init import fan_in_uniform_
+from .module import Module, new_parameter, positive
+
+Pair = tuple[int, int]
+
+
+class Conv2d(Module):
+    """Slides `out_channels` learned windows over images: `F.conv2d` with a weight and a bias of its own.
+
+    input (N, C, H, W) or (C, H, W) -> (N, F, OH, OW) or (F, OH, OW), C = in_channels,
+    F = out_channels, OH = (H + 2*ph - dh*(KH - 1) - 1) // sh + 1, OW likewise.
+
+    kernel_size, stride, padding, dilation: one integer or (rows, columns). padding: also "valid" (none)
+        or "same" (OH = H; stride 1). padding_mode: what the border holds: "zeros", "reflect",
+        "replicate" or "circular". groups: channels fall into this many independent parts.
+
+    weight (F, C/groups, KH, KW) and bias (F,) start uniform in +-1/sqrt(C/groups * KH * KW), torch's law
+    (see `init.fan_in_uniform_`).
+
+    Raises: ValueError or TypeError for sizes that are not positive, or groups that do not divide C and F.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int | Pair,
+                 stride: int | Pair = 1, padding: int | Pair | str = 0, dilation: int | Pair = 1,
+                 groups: int = 1, bias: bool = True, padding_mode: str = "zeros", dtype: Any = None
+                 ) -> None:
+        super().__init__()
+        self.in_channels, self.out_channels, self.groups = positive(
+            "Conv2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
+        for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
+            if channels % groups:
+                raise ValueError(f"Conv2d: groups={groups} must divide {name}={channels}; "
+                                 f"{channels} / {groups} = {channels / groups:.2f}")
+        self.kernel_size = pair("Conv2d", "kernel_size", kernel_size, 1)
+        self.stride = pair("Conv2d", "stride", stride, 1)
+        self.dilation = pair("Conv2d", "dilation", dilation, 1)
+        if isinstance(padding, str) and padding not in ("same", "valid"):
+            raise ValueError(f"Conv2d: padding must be numbers, 'same' or 'valid', got {padding!r}")
+        if padding == "same" and self.stride != (1, 1):
+            raise ValueError(f"Conv2d: padding='same' wants stride 1, got {self.stride}: with a stride "
+                             "the output cannot have the size of the input; give numbers")
+        self.padding = padding if isinstance(padding, str) else pair("Conv2d", "padding", padding, 0)
+        if padding_mode not in ("zeros", "reflect", "replicate", "circular"):
+            raise ValueError("Conv2d: padding_mode must be 'zeros', 'reflect', 'replicate' or "
+                             f"'circular', got {padding_mode!r}")
+        self.padding_mode = padding_mode
+        self.weight = new_parameter(self.out_channels, self.in_channels // self.groups,
+                                    *self.kernel_size, dtype=dtype)
+        self.bias = new_parameter(self.out_channels, dtype=dtype) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws weight and bias anew."""
+        fan_in_uniform_(self.weight, self.bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The windows' answers at every place."""
+        padding: Any = self.padding
+        if self.padding_mode != "zeros" and padding != "valid":
+            input = pad(input, self._border(), mode=self.padding_mode)
+            padding = 0
+        return conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+    def _border(self) -> tuple[int, int, int, int]:
+        """(left, right, top, bottom); for "same" an odd one is at the right and bottom."""
+        if not isinstance(self.padding, str):
+            h, w = self.padding
+            return w, w, h, h
+        h, w = (d * (k - 1) for d, k in zip(self.dilation, self.kernel_size))
+        return w // 2, w - w // 2, h // 2, h - h // 2
+
+    def extra_repr(self) -> str:
+        """The sizes, and the options that are not default."""
+        text = (f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
+                f"stride={self.stride}")
+        if self.padding != (0, 0):
+            text += f", padding={self.padding!r}" if not isinstance(self.padding, str) else \
+                f", padding={self.padding}"
+        if self.dilation != (1, 1):
+            text += f", dilation={self.dilation}"
+        if self.groups != 1:
+            text += f", groups={self.groups}"
+        if self.bias is None:
+            text += ", bias=False"
+        if self.padding_mode != "zeros":
+            text += f", padding_mode={self.padding_mode}"
+        return text
+
+
+class MaxPool2d(Module):
+    """The maximum of each window of (N, C, H, W); see `F.max_pool2d`.
+
+    stride: default kernel_size. padding: at most half of the window. return_indices: also where the
+    maximum was. ceil_mode: keep a last window that is only partly filled.
+    """
+
+    def __init__(self, kernel_size: int | Pair, stride: int | Pair | None = None,
+                 padding: int | Pair = 0, dilation: int | Pair = 1, return_indices: bool = False,
+                 ceil_mode: bool = False) -> None:
+        super().__init__()
+        _check_windows("MaxPool2d", kernel_size, stride, padding)
+        pair("MaxPool2d", "dilation", dilation, 1)
+        self.kernel_size, self.padding, self.dilation = kernel_size, padding, dilation
+        self.stride = kernel_size if stride is None else stride
+        self.return_indices, self.ceil_mode = return_indices, ceil_mode
+
+    def forward(self, input: Tensor) -> Any:
+        """The maxima (and where they were)."""
+        return max_pool2d(input, self.kernel_size, self.stride, self.padding, self.dilation,
+                          self.ceil_mode, self.return_indices)
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return (f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
+                f"dilation={self.dilation}, ceil_mode={self.ceil_mode}")
+
+
+class AvgPool2d(Module):
+    """The average of each window of (N, C, H, W); see `F.avg_pool2d`.
+
+    stride: default kernel_size. count_include_pad: whether padding counts as zeros or not at all.
+    divisor_override: divide the sum by this number instead.
+    """
+
+    def __init__(self, kernel_size: int | Pair, stride: int | Pair | None = None,
+                 padding: int | Pair = 0, ceil_mode: bool = False, count_include_pad: bool = True,
+                 divisor_override: int | None = None) -> None:
+        super().__init__()
+        _check_windows("AvgPool2d", kernel_size, stride, padding)
+        self.kernel_size, self.padding, self.ceil_mode = kernel_size, padding, ceil_mode
+        self.stride = kernel_size if stride is None else stride
+        self.count_include_pad, self.divisor_override = count_include_pad, divisor_override
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The averages."""
+        return avg_pool2d(input, self.kernel_size, self.stride, self.padding, self.ceil_mode,
+                          self.count_include_pad, self.divisor_override)
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+def _check_windows(layer: str, kernel_size: Any, stride: Any, padding: Any) -> None:
+    """Refuses at construction what no image could make right."""
+    kernel = pair(layer, "kernel_size", kernel_size, 1)
+    if stride is not None:
+        pair(layer, "stride", stride, 1)
+    border = pair(layer, "padding", padding, 0)
+    if any(2 * p > k for p, k in zip(border, kernel)):
+        raise ValueError(f"{layer}: padding {border} is over half of the window {kernel}: some windows "
+                         f"would hold nothing else; at most {tuple(k // 2 for k in kernel)}")

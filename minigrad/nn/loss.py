@@ -1,0 +1,144 @@
+"""Losses as objects: they hold options and apply the function of `ops/loss.py`.
+
+Every loss takes reduction="mean" (default), "sum" or "none". Options are given by name, as torch's
+documentation does: torch's own positions still hold two arguments that it gave up years ago.
+"""
+from __future__ import annotations
+
+from ..engine import Tensor
+from ..ops import loss as ops
+from .module import Module
+
+
+class _Loss(Module):
+    def __init__(self, reduction: str) -> None:
+        super().__init__()
+        if reduction not in ("mean", "sum", "none"):
+            raise ValueError(f"{type(self).__name__}: reduction must be 'mean', 'sum' or 'none', got "
+                             f"{reduction!r}")
+        self.reduction = reduction
+
+
+class MSELoss(_Loss):
+    """(input - target)^2, reduced. The shapes must be equal: nothing is broadcast in silence."""
+
+    def __init__(self, *, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """The squared error."""
+        return ops.mse_loss(input, target, reduction=self.reduction)
+
+
+class L1Loss(_Loss):
+    """|input - target|, reduced. The shapes must be equal."""
+
+    def __init__(self, *, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """The absolute error."""
+        return ops.l1_loss(input, target, reduction=self.reduction)
+
+
+class SmoothL1Loss(_Loss):
+    """d^2 / (2 beta) where d = |input - target| < beta, else d - beta/2; reduced."""
+
+    def __init__(self, *, reduction: str = "mean", beta: float = 1.0) -> None:
+        super().__init__(reduction)
+        self.beta = beta
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """The absolute error with a round bottom."""
+        return ops.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
+
+
+class HuberLoss(_Loss):
+    """d^2 / 2 where d = |input - target| < delta, else delta * (d - delta/2); reduced."""
+
+    def __init__(self, *, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__(reduction)
+        self.delta = delta
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """The squared error with straight sides."""
+        return ops.huber_loss(input, target, reduction=self.reduction, delta=self.delta)
+
+
+class CrossEntropyLoss(_Loss):
+    """-log softmax(input)[target]: for logits (N, C, ...) and classes.
+
+    target: integer class numbers (N, ...) in 0 ... C-1, or probabilities of input's shape.
+    weight (C,): how much each class counts. ignore_index: targets that do not count.
+    label_smoothing: this share of the target is spread over all classes.
+    """
+    weight: Tensor | None
+
+    def __init__(self, weight: Tensor | None = None, *, ignore_index: int = -100,
+                 reduction: str = "mean", label_smoothing: float = 0.0) -> None:
+        super().__init__(reduction)
+        if not 0.0 <= label_smoothing <= 1.0:
+            raise ValueError("CrossEntropyLoss: label_smoothing must be from 0 to 1, got "
+                             f"{label_smoothing}")
+        self.register_buffer("weight", weight)
+        self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """The cross-entropy of logits and classes."""
+        return ops.cross_entropy(input, target, weight=self.weight, ignore_index=self.ignore_index,
+                                 reduction=self.reduction, label_smoothing=self.label_smoothing)
+
+
+class NLLLoss(_Loss):
+    """-input[target]: for log-probabilities (N, C, ...), as LogSoftmax gives them, and class numbers.
+
+    weight (C,): how much each class counts. ignore_index: targets that do not count.
+    """
+    weight: Tensor | None
+
+    def __init__(self, weight: Tensor | None = None, *, ignore_index: int = -100,
+                 reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.register_buffer("weight", weight)
+        self.ignore_index = ignore_index
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """The negative log-likelihood of classes."""
+        return ops.nll_loss(input, target, weight=self.weight, ignore_index=self.ignore_index,
+                            reduction=self.reduction)
+
+
+class BCELoss(_Loss):
+    """-(t log p + (1 - t) log(1 - p)) for probabilities p = input; logarithms end at -100, as in torch.
+
+    weight: how much each element counts, broadcast. Prefer BCEWithLogitsLoss: it is exact.
+    """
+    weight: Tensor | None
+
+    def __init__(self, weight: Tensor | None = None, *, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.register_buffer("weight", weight)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """The cross-entropy of probabilities and targets from 0 to 1."""
+        return ops.binary_cross_entropy(input, target, weight=self.weight, reduction=self.reduction)
+
+
+class BCEWithLogitsLoss(_Loss):
+    """BCELoss()(sigmoid(input), target), exact at any logit.
+
+    weight: how much each element counts. pos_weight: how much a positive target counts. Both broadcast.
+    """
+    weight: Tensor | None
+    pos_weight: Tensor | None
+
+    def __init__(self, weight: Tensor | None = None, *, reduction: str = "mean",
+                 pos_weight: Tensor | None = None) -> None:
+        super().__init__(reduction)
+        self.register_buffer("weight", weight)
+        self.register_buffer("pos_weight", pos_weight)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """The cross-entropy of logits and targets from 0 to 1."""
+        return ops.binary_cross_entropy_with_logits(
+            input, target, weight=self.weight, reduction=self.reduction, pos_weight=self.pos_weight)
