@@ -1,4 +1,4 @@
-"""Torch's names for the kinds of numbers (they are NumPy dtypes) and for the one device, the CPU."""
+"""Torch's names for the kinds of numbers (NumPy dtypes) and for the one device, the CPU."""
 from __future__ import annotations
 
 from types import SimpleNamespace

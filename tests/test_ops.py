@@ -214,7 +214,7 @@ def emptied(args):
 
 
 @each_op
-@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")     # the mean of nothing is 0 / 0
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")     # a mean of nothing: 0/0
 def test_empty_inputs(entry):
     """An empty input gives the reference's result and well-shaped gradients, or is refused."""
     for args, options in draw(entry):

@@ -9,14 +9,14 @@ from __future__ import annotations
 import numpy as np
 
 from ..engine import Tensor
-from . import activation, conv, indexing, linear, loss, pool, random, reduce, rnn, shape
-from . import creation as creation
+from . import activation, indexing, linear, random, reduce, shape
+from . import conv as conv, creation as creation, loss as loss, pool as pool, rnn as rnn
 from . import elementwise as e
 from .inplace import InPlaceMethods
 
 
 def _sizes(function):
-    """A method that takes sizes or dimensions as numbers too: x.reshape(2, 3), x.reshape((2, 3))."""
+    """A method that takes its sizes as numbers too: x.reshape(2, 3) and x.reshape((2, 3))."""
     def method(self, *sizes):
         return function(self, sizes[0] if len(sizes) == 1 else sizes)
     method.__name__, method.__doc__ = function.__name__, function.__doc__
