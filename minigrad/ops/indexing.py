@@ -276,7 +276,8 @@ class _Probe:
 
 # What sys.getrefcount(x.array) says if nobody else holds the array: asked, as it depends on the
 # version of Python. Who saved it, or views it, or shares it (detach), holds it.
-_ALONE = sys.getrefcount(_Probe().array)
+_probe = _Probe()                                  # kept, so that it is one holder, as a tensor is
+_ALONE = sys.getrefcount(_probe.array)
 
 
 def tensor_setitem(self: Tensor, index: Any, value: Any) -> None:
