@@ -75,7 +75,10 @@ def _product(sizes: Sequence[int]) -> str:
 # --- one shape for another -----------------------------------------------------------------------
 
 def _reshape_door(input, shape):
-    return input, _sizes("reshape", shape)
+    shape = _sizes("reshape", shape)
+    if shape and min(shape) < -1:                  # NumPy takes any negative size for -1
+        raise ValueError(f"reshape: sizes must be -1 or more, got {shape}")
+    return input, shape
 
 
 def _reshape_error(op: Op, error: Exception, input: Any, shape: Any) -> Exception:
@@ -85,8 +88,6 @@ def _reshape_error(op: Op, error: Exception, input: Any, shape: Any) -> Exceptio
     if holes > 1:
         return ValueError(f"reshape: {tuple(new)} has {holes} sizes of -1, only one can be "
                           f"inferred from the {n} elements of {old}")
-    if any(s < -1 for s in new):
-        return ValueError(f"reshape: sizes must be -1 or more, got {tuple(new)}")
     known = [s for s in new if s != -1]
     have = f"the tensor {old} has {_product(old)} elements"
     if holes:
@@ -601,6 +602,8 @@ def repeat(input: Tensor, repeats: tuple[int, ...]) -> Tensor:
         raise ValueError(f"repeat: a tensor of shape {shape} needs {len(shape)} counts of 0 or "
                          f"more, got {counts}")
     shape = (1,) * (len(counts) - len(shape)) + shape
+    if all(c == 1 for c in counts):
+        return clone(reshape(input, shape))
     spread = expand(reshape(input, tuple(m for n in shape for m in (1, n))),
                     tuple(m for c, n in zip(counts, shape) for m in (c, n)))
     return reshape(spread, tuple(c * n for c, n in zip(counts, shape)))
@@ -629,6 +632,8 @@ def repeat_interleave(input: Tensor, repeats: int | Any, dim: int | None = None)
     if isinstance(repeats, (int, np.integer)):
         if repeats < 0:
             raise ValueError(f"repeat_interleave: repeats must be 0 or more, got {repeats}")
+        if repeats == 1:
+            return clone(input)
         spread = expand(unsqueeze(input, d + 1), (*shape[:d + 1], repeats, *shape[d + 1:]))
         return reshape(spread, (*shape[:d], shape[d] * repeats, *shape[d + 1:]))
     counts = repeats.array if isinstance(repeats, Tensor) else np.asarray(repeats)
