@@ -8,8 +8,10 @@ from __future__ import annotations
 from math import prod
 
 import numpy as np
+from numpy import ndarray
 
 from ..engine import Tensor
+from ..kernels import linear as kernel
 from ..op import Op, composite, op
 
 
@@ -21,6 +23,38 @@ def _column(x):
 def _rows(x):
     """(..., N) -> (R, N): all leading dimensions as one (1 if there are none)."""
     return x if x.ndim == 2 else x.reshape((prod(x.shape[:-1]), x.shape[-1]))
+
+
+def _product(a, b):
+    """a @ b for arrays or Tensors of two or more dimensions; large matrices by our own kernels."""
+    if a.__class__ is not ndarray or b.__class__ is not ndarray:
+        return a @ b
+    if a.ndim > 2 and b.ndim == 2:
+        # One large product: NumPy would run one small product for each matrix of the batch.
+        return _shaped(_product(_rows(a), b), (*a.shape[:-1], b.shape[1]))
+    if a.size * b.shape[-1] <= _SMALL or b.ndim > 2 or a.dtype != b.dtype or \
+            a.dtype not in _FLOATS or a.shape[1] != b.shape[0]:
+        return np.matmul(a, b)
+    if b.flags.f_contiguous:
+        y = kernel.linear(a, b.T)
+    elif a.flags.f_contiguous:
+        y = kernel.linear_grad_w(a.T, b)
+    else:
+        y = kernel.linear_grad_x(a, b)
+    return _shaped(y, y.shape)
+
+
+def _shaped(y, shape):
+    """y in this shape as an array with memory of its own: a view could not be changed in place."""
+    if y.base is not None:
+        y = y.copy()
+    if y.shape != shape:
+        y.resize(shape, refcheck=False)                    # the same memory; no reshape, a view
+    return y
+
+
+_SMALL = 1 << 13                                   # multiplications that take NumPy a few us
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def _matmul_error(op: Op, error: Exception, input, other) -> Exception:
@@ -58,12 +92,9 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
 
     Raises: ValueError if the inner sizes differ or the batches do not broadcast.
     """
-    if input.ndim > 2 and other.ndim == 2:
-        # One large product: NumPy would run one small product for each matrix of the batch.
-        out = np.empty((*input.shape[:-1], other.shape[1]), np.result_type(input, other))
-        np.matmul(_rows(input), other, out=_rows(out))
-        return out
-    return np.matmul(input, other)
+    if np.ndim(input) < 2 or np.ndim(other) < 2:
+        return np.matmul(input, other)
+    return _product(input, other)
 matmul.vjp(input=lambda g, other, input_shape: _matmul_input(g, other, input_shape),
            other=lambda g, input, other_shape: _matmul_other(g, input, other_shape))
 
@@ -72,8 +103,8 @@ def _matmul_input(g, other, input_shape):
     if other.ndim == 1:                                    # (..., N, 1) * (K,) -> (..., N, K)
         return g * other if len(input_shape) == 1 else _column(g) * other
     if len(input_shape) == 1:                            # (..., K, M) @ (..., M, 1) -> (..., K)
-        return (other @ _column(g)).reshape((*other.shape[:-2], *input_shape))
-    return g @ other.mT                                  # (..., N, M) @ (..., M, K) -> (..., N, K)
+        return _product(other, _column(g)).reshape((*other.shape[:-2], *input_shape))
+    return _product(g, other.mT)                         # (..., N, M) @ (..., M, K) -> (..., N, K)
 
 
 def _matmul_other(g, input, other_shape):
@@ -83,8 +114,8 @@ def _matmul_other(g, input, other_shape):
     if len(other_shape) == 1:                              # (K, R) @ (R,) -> (K,)
         return _rows(input).mT @ g.reshape((prod(g.shape),))
     if len(other_shape) == 2:                              # (K, R) @ (R, M) -> (K, M)
-        return _rows(input).mT @ _rows(g)
-    return input.mT @ g                                  # (..., K, N) @ (..., N, M) -> (..., K, M)
+        return _product(_rows(input).mT, _rows(g))
+    return _product(input.mT, g)                         # (..., K, N) @ (..., N, M) -> (..., K, M)
 
 
 def _ranks(name: str, want: int, **given) -> None:
@@ -190,14 +221,13 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             or input.dtype != dtype or dtype.kind != "f"
             or (bias is not None and (bias.shape != weight.shape[:1] or bias.dtype != dtype))):
         raise _linear_error(input, weight, bias)
-    if input.ndim <= 2:
+    if input.ndim <= 2 and input.size * weight.shape[0] <= _SMALL:
         y = input @ weight.T                               # (N, I) @ (I, O) -> (N, O)
-    else:
-        y = np.empty((*input.shape[:-1], weight.shape[0]), dtype)
-        np.matmul(_rows(input), weight.T, out=_rows(y))    # one product, not one for each matrix
-    if bias is not None:
-        y += bias
-    return y
-linear.vjp(input=lambda g, weight: g @ weight,                             # (..., O) @ (O, I)
-           weight=lambda g, input: _rows(g).mT @ _rows(input),             # (O, R) @ (R, I)
+        if bias is not None:
+            y += bias
+        return y
+    y = kernel.linear(_rows(input), weight, bias)
+    return _shaped(y, (*input.shape[:-1], weight.shape[0]))
+linear.vjp(input=lambda g, weight: g @ weight if g.ndim < 2 else _product(g, weight),
+           weight=lambda g, input: _product(_rows(g).mT, _rows(input)),    # (O, R) @ (R, I)
            bias=lambda g: g)

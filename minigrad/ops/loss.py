@@ -166,6 +166,7 @@ def _check_range(name, what, x, fix):
                          f"{what}[{', '.join(map(str, at))}]; {fix}")
 
 
+_TINY = float(np.float32(1e-12))                           # least x (1 - x), torch's very number
 _TARGET_FIX = "for labels -1 and 1 use (target + 1) / 2"
 _NO_LOGITS = "for logits use binary_cross_entropy_with_logits, or apply sigmoid first"
 
@@ -178,7 +179,7 @@ def binary_cross_entropy_terms(input: Tensor, target: Tensor) -> Tensor:
         log_x, log_rest = np.log(input), np.log1p(-input)
     return -(target * np.maximum(log_x, -100.0) + (1.0 - target) * np.maximum(log_rest, -100.0))
 binary_cross_entropy_terms.vjp(
-    input=lambda g, input, target: g * ((input - target) / maximum(input * (1.0 - input), 1e-12)),
+    input=lambda g, input, target: g * ((input - target) / maximum(input * (1.0 - input), _TINY)),
     target=lambda g, input: g * (_safe_log(1.0 - input) - _safe_log(input)))
 
 
