@@ -1,0 +1,105 @@
+"""Stochastic gradient descent, with momentum, weight decay and Nesterov's look ahead."""
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from ..engine import wrap
+from .optimizer import Optimizer, check_number
+
+# Large parameters are updated in parts that stay in the cache while the few passes run over them.
+PART = 16384
+
+
+class SGD(Optimizer):
+    """p <- p - lr * v, where v follows the gradient g:
+
+        g <- g + weight_decay * p                  (-g if maximize)
+        v <- momentum * v + (1 - dampening) * g    (at the first step: v = g)
+        p <- p - lr * v                            (nesterov: p - lr * (g + momentum * v))
+
+    Without momentum v = g. The order of operations is torch's, and so is the meaning of lr within
+    momentum (v is not multiplied by it). Parameters without a gradient are left alone.
+
+    Sutskever, Martens, Dahl, Hinton 2013 (ICML), "On the importance of initialization and momentum".
+
+    Raises: ValueError for a negative option, or nesterov without momentum or with dampening.
+    """
+
+    def __init__(self, params: Iterable[Any], lr: float = 1e-3, momentum: float = 0.0,
+                 dampening: float = 0.0, weight_decay: float = 0.0, nesterov: bool = False, *,
+                 maximize: bool = False) -> None:
+        super().__init__(params, {
+            "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
+            "nesterov": nesterov, "maximize": maximize})
+
+    def check_options(self, group: dict[str, Any]) -> None:
+        """Refuses options that make no sense."""
+        check_number(self, group, "lr", "momentum", "weight_decay")
+        dampening = group["dampening"]
+        if isinstance(dampening, bool) or not isinstance(dampening, (int, float, np.number)):
+            raise TypeError(f"SGD: dampening must be a number, got {dampening!r}")
+        if group["nesterov"] and (not group["momentum"] or dampening):
+            raise ValueError("SGD: nesterov looks ahead along the momentum, so it wants momentum > 0 "
+                             f"and dampening = 0, got momentum={group['momentum']}, "
+                             f"dampening={dampening}")
+
+    def update_group(self, group: dict[str, Any]) -> list[ndarray]:
+        """One step for each parameter that has a gradient."""
+        written = []
+        lr, momentum, decay = float(group["lr"]), group["momentum"], group["weight_decay"]
+        plain = not momentum and not decay and not group["maximize"]
+        for p in group["params"]:
+            if p.grad is None:
+                continue
+            x, g = p.array, p.grad.array
+            if x.shape != g.shape:
+                raise ValueError(f"SGD: the gradient of a parameter of shape {x.shape} has shape "
+                                 f"{g.shape}; was p.grad set by hand?")
+            written.append(x)
+            if plain and x.size <= PART:               # the common case, and the cheapest
+                x -= g * lr
+                continue
+            v, first = None, False
+            if momentum:
+                state = self.state.setdefault(p, {})
+                first = state.get("momentum_buffer") is None
+                if first:
+                    state["momentum_buffer"] = wrap(np.empty(x.shape, x.dtype))
+                v = state["momentum_buffer"].array
+            _in_parts(x, g, v, first, lr, group)
+        return written
+
+
+def _in_parts(x: ndarray, g: ndarray, v: ndarray | None, first: bool, lr: float,
+              group: dict[str, Any]) -> None:
+    """Runs _update over parts of the arrays if they are large and lie in memory alike."""
+    every = (x, g) if v is None else (x, g, v)
+    if x.size <= PART or not all(a.flags.c_contiguous for a in every):
+        return _update(x, g, v, first, lr, group)
+    x, g, v = x.reshape(-1), g.reshape(-1), None if v is None else v.reshape(-1)   # views
+    for i in range(0, x.size, PART):
+        j = i + PART
+        _update(x[i:j], g[i:j], None if v is None else v[i:j], first, lr, group)
+
+
+def _update(x: ndarray, g: ndarray, v: ndarray | None, first: bool, lr: float,
+            group: dict[str, Any]) -> None:
+    """The rule. Python floats take the arrays' own dtype, so float32 stays float32."""
+    decay, dampening = float(group["weight_decay"]), float(group["dampening"])
+    if group["maximize"]:
+        g = -g
+    if decay:
+        g = g + x * decay
+    if v is not None:
+        momentum = float(group["momentum"])
+        if first:
+            np.copyto(v, g, casting="same_kind")
+        else:
+            v *= momentum
+            v += g * (1.0 - dampening) if dampening else g
+        g = g + v * momentum if group["nesterov"] else v
+    x -= g * lr
