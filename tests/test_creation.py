@@ -1,4 +1,5 @@
-"""Making Tensors from numbers: dtypes as torch chooses them, shared memory where promised, errors."""
+"""Making Tensors from numbers: dtypes as torch chooses them, shared memory where promised,
+errors."""
 import numpy as np
 import pytest
 

@@ -127,7 +127,8 @@ def test_lists_ranges_masks_and_zero_dimensional_tensors_as_indices():
 
 
 @pytest.mark.parametrize("index, error, message", [
-    (3, IndexError, r"getitem: index 3 is out of range for dimension 0 of size 3 \(valid: -3 to 2\)"),
+    (3, IndexError,
+     r"getitem: index 3 is out of range for dimension 0 of size 3 \(valid: -3 to 2\)"),
     ((0, -5), IndexError, r"index -5 is out of range for dimension 1 of size 4"),
     ((slice(None), [0, 4]), IndexError, r"index 4 is out of range for dimension 1 of size 4"),
     ((Ellipsis, 4), IndexError, r"index 4 is out of range for dimension 1 of size 4"),
@@ -252,7 +253,7 @@ def test_setitem_second_order_through_a_value():
     np.testing.assert_allclose(gg.array, [*(6 * x.array[:2]), 0])
 
 
-# --- along a dimension, masks, order ---------------------------------------------------------------
+# --- along a dimension, masks, order -------------------------------------------------------------
 
 @pytest.mark.parametrize("call, error, message", [
     (lambda x: x.gather(1, mg.tensor([[0, 4]])), IndexError,
@@ -270,7 +271,8 @@ def test_setitem_second_order_through_a_value():
     (lambda x: x.index_select(0, mg.tensor([0.0])), TypeError, r"index_select: .*float32"),
     (lambda x: x.index_add(0, mg.tensor([0]), mg.zeros(2, 4)), ValueError, r"want \(1, 4\)"),
     (lambda x: x.masked_fill(mg.tensor([0, 1, 0, 1]), 1.0), TypeError, r"mask.bool\(\)"),
-    (lambda x: x.masked_fill(mg.ones(2, 3, 4) > 0, 1.0), ValueError, r"does not broadcast to the input"),
+    (lambda x: x.masked_fill(mg.ones(2, 3, 4) > 0, 1.0), ValueError,
+     r"does not broadcast to the input"),
     (lambda x: x.topk(5), ValueError, r"topk: k=5 of 4 elements along dim -1"),
     (lambda x: indexing.one_hot(mg.tensor([0, 3]), 3), ValueError,
      r"class 3 is out of range for num_classes=3 \(valid: 0 to 2\)"),

@@ -1,4 +1,5 @@
-"""Random numbers: repeatable, stored, separate from thread to thread, with the laws they promise."""
+"""Random numbers: repeatable, stored, separate from thread to thread, with the laws they
+promise."""
 import copy
 import json
 import pickle
@@ -13,7 +14,8 @@ from minigrad.ops import random as r
 
 DRAWS = {
     "rand": lambda **o: r.rand(50, **o), "randn": lambda **o: r.randn(50, **o),
-    "randint": lambda **o: r.randint(0, 1000, (50,), **o), "randperm": lambda **o: r.randperm(50, **o),
+    "randint": lambda **o: r.randint(0, 1000, (50,), **o),
+    "randperm": lambda **o: r.randperm(50, **o),
     "normal": lambda **o: r.normal(1.0, 2.0, (50,), **o),
     "rand_like": lambda **o: r.rand_like(mg.zeros(50), **o),
     "randn_like": lambda **o: r.randn_like(mg.zeros(50), **o),
@@ -107,12 +109,12 @@ def test_laws_and_dtypes(dtype):
     g = r.Generator().manual_seed(0)
     n = 20_000                                      # five standard errors of each figure
     u = r.rand(n, generator=g, dtype=dtype)
-    assert u.dtype == dtype and 0 <= u.array.min() and u.array.max() <= 1
+    assert u.dtype == dtype and u.array.min() >= 0 and u.array.max() <= 1
     assert abs(u.array.astype(float).mean() - 0.5) < 5 * (1 / 12 / n) ** 0.5
     z = r.normal(2.0, 3.0, (n,), generator=g, dtype=dtype).array.astype(float)
     assert abs(z.mean() - 2) < 5 * 3 / n ** 0.5 and abs(z.std() - 3) < 5 * 3 / (2 * n) ** 0.5
     x = mg.zeros(n, dtype=dtype).uniform_(-2, 4, generator=g).array.astype(float)
-    assert -2 <= x.min() and x.max() <= 4 and abs(x.mean() - 1) < 5 * (36 / 12 / n) ** 0.5
+    assert x.min() >= -2 and x.max() <= 4 and abs(x.mean() - 1) < 5 * (36 / 12 / n) ** 0.5
     y = mg.zeros(n, dtype=dtype).normal_(-1, 0.5, generator=g)
     assert y.dtype == dtype and abs(y.array.astype(float).mean() + 1) < 5 * 0.5 / n ** 0.5
     p = r.bernoulli(mg.full((n,), 0.25, dtype=dtype), generator=g)
@@ -140,7 +142,8 @@ def test_normal_with_a_mean_and_a_deviation_for_each_place():
 def test_multinomial_follows_the_weights(replacement):
     g = r.Generator().manual_seed(0)
     w = mg.tensor([1.0, 0.0, 3.0, 0.0])
-    first = r.multinomial(w.expand(20_000, 4), 2 if not replacement else 5, replacement, generator=g)
+    k = 5 if replacement else 2
+    first = r.multinomial(w.expand(20_000, 4), k, replacement, generator=g)
     counts = np.bincount(first.array[:, 0], minlength=4) / 20_000
     np.testing.assert_allclose(counts, [0.25, 0, 0.75, 0], atol=5 * (0.1875 / 20_000) ** 0.5)
     assert set(np.unique(first.array)) == {0, 2}
@@ -150,7 +153,8 @@ def test_multinomial_follows_the_weights(replacement):
 
 
 @pytest.mark.parametrize("call, error, message", [
-    (lambda: r.rand(2, dtype="int64"), TypeError, "rand: want a floating dtype, got int64; use randint"),
+    (lambda: r.rand(2, dtype="int64"), TypeError,
+     "rand: want a floating dtype, got int64; use randint"),
     (lambda: r.randn(-1), ValueError, "randn: sizes must be 0 or more"),
     (lambda: r.randint(3, 3, (2,)), ValueError, "want low < high, got 3 and 3"),
     (lambda: r.randint(3), TypeError, "size must be a tuple"),

@@ -1,4 +1,5 @@
-"""Shapes, reductions and in-place methods beyond their samples: memory, ties, zeros, words of errors."""
+"""Shapes, reductions and in-place methods beyond their samples: memory, ties, zeros, words of
+errors."""
 import math
 
 import numpy as np
@@ -21,8 +22,8 @@ def test_rearrangements_share_memory():
     x = mg.arange(24).reshape(2, 3, 4)
     for y in (x.reshape(6, 4), x.view(-1), x.flatten(), x.unflatten(2, (2, 2)), x.transpose(0, 2),
               x.permute(2, 0, 1), x.T, x.mT, x.unsqueeze(0), x.squeeze(), x.expand(5, 2, 3, 4),
-              x[:, 1:], x.narrow(1, 0, 2), x.select(0, 1), *x.split(1), *x.chunk(2, 2), *x.unbind(1),
-              x.movedim(0, -1), x.contiguous(), x.detach()):
+              x[:, 1:], x.narrow(1, 0, 2), x.select(0, 1), *x.split(1), *x.chunk(2, 2),
+              *x.unbind(1), x.movedim(0, -1), x.contiguous(), x.detach()):
         assert np.shares_memory(x.array, y.array)
     for y in (x.clone(), x.T.contiguous(), mg.cat([x]), mg.stack([x]), x.repeat(1, 1, 1)):
         assert not np.shares_memory(x.array, y.array)
@@ -31,8 +32,9 @@ def test_rearrangements_share_memory():
 
 def test_methods_take_numbers_or_a_tuple():
     x = mg.zeros(2, 3)
-    for method, args in (("reshape", (3, 2)), ("view", (3, 2)), ("permute", (1, 0)), ("flip", (0, 1)),
-                         ("expand", (4, 2, 3)), ("repeat", (2, 1)), ("tile", (2, 1))):
+    for method, args in (("reshape", (3, 2)), ("view", (3, 2)), ("permute", (1, 0)),
+                         ("flip", (0, 1)), ("expand", (4, 2, 3)), ("repeat", (2, 1)),
+                         ("tile", (2, 1))):
         assert getattr(x, method)(*args).shape == getattr(x, method)(args).shape \
             == getattr(x, method)(list(args)).shape
     assert x.reshape(-1).shape == (6,) and mg.zeros(1).reshape(()).shape == ()
@@ -98,9 +100,10 @@ def test_conversions():
 
 @pytest.mark.parametrize("call, error, message", [
     (lambda x: x.reshape(3, 5), ValueError,
-     r"reshape: the tensor \(2, 3, 4\) has 2\*3\*4 = 24 elements, the shape \(3, 5\) wants 3\*5 = 15; "
-     r"with 3 rows it fits \(3, -1\), that is \(3, 8\)"),
-    (lambda x: x.reshape(-1, 5), ValueError, r"24 elements, which is not divisible by 5 for the -1"),
+     r"reshape: the tensor \(2, 3, 4\) has 2\*3\*4 = 24 elements, the shape \(3, 5\) wants "
+     r"3\*5 = 15; with 3 rows it fits \(3, -1\), that is \(3, 8\)"),
+    (lambda x: x.reshape(-1, 5), ValueError,
+     r"24 elements, which is not divisible by 5 for the -1"),
     (lambda x: x.reshape(-1, -1), ValueError, r"2 sizes of -1, only one can be inferred"),
     (lambda x: x.reshape(-2, 12), ValueError, r"sizes must be -1 or more, got \(-2, 12\)"),
     (lambda x: x[:0].reshape(-1, 0), ValueError, r"cannot be inferred beside a size of 0"),
@@ -118,13 +121,16 @@ def test_conversions():
     (lambda x: x.movedim((0, 1), 0), ValueError, r"equally many dimensions"),
     (lambda x: x.t(), ValueError, r"at most 2 dimensions.*x.mT"),
     (lambda x: x[0, 0].mT, ValueError, r"mT: want 2 dimensions or more"),
-    (lambda x: x.expand(2, 5, 4), ValueError, r"dimension 1 of the tensor \(2, 3, 4\) has size 3, it "
+    (lambda x: x.expand(2, 5, 4), ValueError,
+     r"dimension 1 of the tensor \(2, 3, 4\) has size 3, it "
                                               r"cannot become 5 of \(2, 5, 4\): only a size of 1"),
-    (lambda x: x.expand(3, 4), ValueError, r"only 2: it can add dimensions in front, not remove any"),
-    (lambda x: x.expand(-1, 2, 3, 4), ValueError, r"-1 in \(-1, 2, 3, 4\) stands for a dimension that"),
+    (lambda x: x.expand(3, 4), ValueError,
+     r"only 2: it can add dimensions in front, not remove any"),
+    (lambda x: x.expand(-1, 2, 3, 4), ValueError,
+     r"-1 in \(-1, 2, 3, 4\) stands for a dimension that"),
     (lambda x: mg.cat([]), ValueError, r"cat: want at least one tensor"),
     (lambda x: mg.cat([x, x[:, :2]]), ValueError,
-     r"cat: tensor 1 has shape \(2, 2, 4\), an earlier one \(2, 3, 4\); .*all dimensions but dim 0"),
+     r"cat: tensor 1 has shape \(2, 2, 4\), an earlier one \(2, 3, 4\); .*dimensions but dim 0"),
     (lambda x: mg.cat([x.sum(), x.sum()]), ValueError, r"no dimensions; use stack"),
     (lambda x: mg.cat(x), TypeError, r"list or tuple of Tensors, got one Tensor"),
     (lambda x: mg.stack([x, x[:1]]), ValueError,
@@ -144,7 +150,8 @@ def test_conversions():
     (lambda x: shape.pad(x, (5, 0), "circular"), ValueError, r"0 to 4 elements"),
     (lambda x: shape.pad(x, (1, 1), "mirror"), ValueError, r"mode must be .* got 'mirror'"),
     (lambda x: shape.pad(x, (1, 1), "reflect", 1.0), ValueError, r"value=1.0 has no meaning"),
-    (lambda x: shape.pad(x, (-3, -2)), ValueError, r"dimension 2 has size 4.*cuts more than there is"),
+    (lambda x: shape.pad(x, (-3, -2)), ValueError,
+     r"dimension 2 has size 4.*cuts more than there is"),
     (lambda x: x.sum().tril(), ValueError, r"tril: want a matrix"),
     (lambda x: x.to("complex64"), TypeError, r"real numbers or bool, got complex64"),
     (lambda x: x.to("nonsense"), TypeError, r"want a dtype such as 'float32'"),
@@ -200,8 +207,9 @@ def test_prod_has_the_right_derivatives_at_zeros(zeros):
     assert gradgradcheck(lambda x: grad(x.prod(), x, create_graph=True)[0], [x])    # the third
 
 
-@pytest.mark.parametrize("f", [lambda x: x.norm(), lambda x: x.norm(3), lambda x: x.norm(1, 0).sum(),
-                               lambda x: x.std(), lambda x: x.std(0).sum()])
+@pytest.mark.parametrize("f", [lambda x: x.norm(), lambda x: x.norm(3),
+                               lambda x: x.norm(1, 0).sum(), lambda x: x.std(),
+                               lambda x: x.std(0).sum()])
 def test_gradients_are_zero_where_norm_or_deviation_is(f):
     x = mg.zeros(3, 2, requires_grad=True)
     np.testing.assert_array_equal(grad(f(x), x)[0].array, np.zeros((3, 2)))
@@ -221,11 +229,13 @@ def test_a_long_float32_mean_is_exact_enough():
 
 
 @pytest.mark.parametrize("call, error, message", [
-    (lambda x: x.sum(3), ValueError, r"sum: dim=3 does not exist: the tensor has 3 dimensions, so dim "
+    (lambda x: x.sum(3), ValueError,
+     r"sum: dim=3 does not exist: the tensor has 3 dimensions, so dim "
                                      r"must be from -3 to 2"),
     (lambda x: x.sum((0, -3)), ValueError, r"dim=\(0, -3\) names a dimension twice"),
     (lambda x: x.sum("a"), TypeError, r"sum: dim must be an integer, got 'a'"),
-    (lambda x: x.long().mean(), TypeError, r"mean: want a floating tensor, got int64.*x.float\(\).mean"),
+    (lambda x: x.long().mean(), TypeError,
+     r"mean: want a floating tensor, got int64.*x.float\(\).mean"),
     (lambda x: x.long().var(), TypeError, r"var: want a floating tensor"),
     (lambda x: x[:1].var(0), ValueError,
      r"var: 1 elements less correction 1 leave 0 degrees of freedom.*correction=0"),

@@ -400,7 +400,8 @@ def gather_grad(g: Tensor, dim: int, index: Tensor, shape: tuple[int, ...]) -> T
     if index.shape[dim] == 1:
         out[place] = g                             # one index in each line: none can repeat
         return out
-    flat = np.ravel_multi_index(np.broadcast_arrays(*place), shape) if index.size else index
+    flat = np.ravel_multi_index(np.broadcast_arrays(*place), shape) if np.size(index) \
+        else index
     np.add.at(out.reshape(-1), flat.ravel(), g.ravel())
     return out
 gather_grad.vjp(g=lambda g, dim, index: gather(g, dim, index))

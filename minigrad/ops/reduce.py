@@ -141,6 +141,13 @@ def _var_rule(g, input, input_shape, dim, keepdim, correction):
     return (input - mean(input, dim, True)) * _spread(g * scale, input_shape, dim, keepdim)
 
 
+def _variance(x, dim, keepdim, correction):
+    """np.var, which takes three times as long on small arrays."""
+    n = _count(x.shape, dim)
+    centred = x - np.add.reduce(x, axis=dim, keepdims=True) / n
+    return np.add.reduce(centred * centred, axis=dim, keepdims=keepdim) / (n - correction)
+
+
 @op(samples=_var_samples, ref=_var_ref, door=_var_door("var"))
 def var(input: Tensor, dim: Dim = None, unbiased: bool | None = None, keepdim: bool = False, *,
         correction: float = 1) -> Tensor:
@@ -151,7 +158,7 @@ def var(input: Tensor, dim: Dim = None, unbiased: bool | None = None, keepdim: b
 
     Raises: TypeError for integers; ValueError if n - correction is not positive, or dim is wrong.
     """
-    return np.var(input, axis=dim, ddof=correction, keepdims=keepdim)
+    return _variance(input, dim, keepdim, correction)
 var.vjp(input=_var_rule)
 
 
@@ -169,7 +176,7 @@ def std(input: Tensor, dim: Dim = None, unbiased: bool | None = None, keepdim: b
 
     Raises: TypeError for integers; ValueError if n - correction is not positive, or dim is wrong.
     """
-    return np.sqrt(np.var(input, axis=dim, ddof=correction, keepdims=keepdim))
+    return np.sqrt(_variance(input, dim, keepdim, correction))
 std.vjp(input=_std_rule)
 
 

@@ -194,7 +194,7 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
 
     Raises: ValueError if dim is outside -ndim - 1 .. ndim.
     """
-    return np.expand_dims(input, dim)
+    return np.asarray(input)[(slice(None),) * dim + (None,)]
 unsqueeze.vjp(input=lambda g, input_shape: reshape(g, input_shape))
 
 
@@ -264,7 +264,7 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
 
     Raises: ValueError if one does not exist.
     """
-    return np.swapaxes(input, dim0, dim1) if np.ndim(input) else np.asarray(input)
+    return input.swapaxes(dim0, dim1) if input.ndim else input
 transpose.vjp(input=lambda g, dim0, dim1: transpose(g, dim0, dim1))
 
 
@@ -293,7 +293,7 @@ def permute(input: Tensor, dims: tuple[int, ...]) -> Tensor:
 
     Raises: ValueError unless dims names each dimension once.
     """
-    return np.transpose(input, dims)
+    return input.transpose(dims)
 permute.vjp(input=lambda g, dims: permute(g, tuple([dims.index(i) for i in range(len(dims))])))
 
 
