@@ -2,7 +2,7 @@
 
 The public names, which are torch's: `import minigrad as torch` is meant to work.
 """
-from . import ops as ops
+from . import nn as nn, ops as ops
 from .engine import backward as backward, grad as grad, Tensor as Tensor
 from .modes import (
     enable_grad as enable_grad, get_default_dtype as get_default_dtype,
@@ -42,10 +42,10 @@ from .ops.elementwise import (
     ge as ge, gt as gt, isfinite as isfinite, isinf as isinf, isnan as isnan, le as le,
     log as log, log10 as log10, log1p as log1p, log2 as log2, logical_and as logical_and,
     logical_not as logical_not, logical_or as logical_or, logical_xor as logical_xor, lt as lt,
-    maximum as maximum, mul as mul, ne as ne, neg as neg, pow as pow, reciprocal as reciprocal,
-    remainder as remainder, round as round, rsqrt as rsqrt, sign as sign, sin as sin,
-    sinh as sinh, sqrt as sqrt, square as square, sub as sub, tan as tan, trunc as trunc,
-    where as where,
+    maximum as maximum, minimum as minimum, mul as mul, ne as ne, neg as neg, pow as pow,
+    reciprocal as reciprocal, remainder as remainder, round as round, rsqrt as rsqrt,
+    sign as sign, sin as sin, sinh as sinh, sqrt as sqrt, square as square, sub as sub,
+    tan as tan, trunc as trunc, where as where,
 )
 from .ops.reduce import (
     all as all, amax as amax, amin as amin, any as any, argmax as argmax, argmin as argmin,
@@ -55,9 +55,9 @@ from .ops.reduce import (
 from .ops.shape import (
     broadcast_to as broadcast_to, cat as cat, chunk as chunk, clone as clone, concat as concat,
     flatten as flatten, flip as flip, meshgrid as meshgrid, movedim as movedim, narrow as narrow,
-    permute as permute, repeat_interleave as repeat_interleave, reshape as reshape,
+    permute as permute, repeat_interleave as repeat_interleave, reshape as reshape, roll as roll,
     select as select, split as split, squeeze as squeeze, stack as stack, swapaxes as swapaxes,
-    t as t, tile as tile, transpose as transpose, tril as tril, triu as triu,
+    t as t, tile as tile, transpose as transpose, tril as tril, triu as triu, unbind as unbind,
     unflatten as unflatten, unsqueeze as unsqueeze,
 )
 from .ops.indexing import (

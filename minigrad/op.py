@@ -351,9 +351,10 @@ def unwrap_sequence(xs: Any, op: Op, name: str, wrapped: bool) -> tuple[tuple, t
 
 def demote(out: ndarray, inputs: tuple) -> ndarray:
     """NumPy makes float64 of integers (1 / 2, exp(1), float32 * int64), torch the default dtype
-    or that of the other floats; so do we."""
-    floats = [x.dtype for x in inputs if isinstance(x, ndarray) and x.dtype.kind == "f"]
-    wanted = np.result_type(*floats) if floats else settings.default_dtype
+    or that of the other floats; beside arrays a single number (0 dimensions) has no say."""
+    floats = [x for x in inputs if isinstance(x, ndarray) and x.dtype.kind == "f"]
+    deciding = [x.dtype for x in floats if x.ndim] or [x.dtype for x in floats]
+    wanted = np.result_type(*deciding) if deciding else settings.default_dtype
     return out if wanted == FLOAT64 else out.astype(wanted)
 
 

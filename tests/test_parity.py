@@ -31,7 +31,7 @@ DTYPES = ("float64", "float32")
 
 # Names that torch has and minigrad has not; their cases wait until minigrad gets them, and
 # `test_absent_names_are_absent` fails as soon as it does.
-ABSENT: frozenset[str] = frozenset({"Tensor.cumprod", "roll"})
+ABSENT: frozenset[str] = frozenset({"Tensor.cumprod"})
 PRESENT_CASES = [c for c in CASES if c.needs not in ABSENT]
 
 

@@ -77,6 +77,10 @@ def _pow_input(g, input, other):
     return where(other == 0, 0.0, g * (other * pow(input, other - 1)))    # x ** 0 is 1 for all x
 
 
+def _pow_exponent(g, input, out, constant):        # 0 ** x does not depend on x where x >= 0
+    return where(constant, 0.0, g * out * log(where(constant, 1.0, input)))
+
+
 @op(samples=lambda r: [(r.between(0.5, 2, 3, 4), r(3, 4)), (r.between(0.5, 2, 3, 1), r(4)),
                        (r(3), 2), (r(3), 3.0), (r.between(0.5, 2, 3), -0.5), (2.0, r(3))],
     ref=np.power, explain=_broadcast_error)
@@ -84,8 +88,8 @@ def pow(input: Tensor | float, exponent: Tensor | float) -> Tensor:
     """input ** exponent, elementwise with broadcasting. At input 0 the exponent's gradient is 0."""
     return input ** exponent
 pow.vjp(input=lambda g, input, exponent: _pow_input(g, input, exponent),
-        exponent=lambda g, input, out: where(
-            out == 0, 0.0, g * out * log(where(out == 0, 1.0, input))))
+        exponent=lambda g, input, exponent, out: _pow_exponent(g, input, out, (input == 0)
+                                                               & (exponent >= 0)))
 
 
 @op(samples=lambda r: [(r(3, 4), 2.5), (r(3), r.between(0.5, 2, 3))], ref=np.remainder,
@@ -238,20 +242,20 @@ def _apart(r):
 def maximum(input: Tensor, other: Tensor | float) -> Tensor:
     """The larger of two elements. Where they are equal, each gets half of the gradient."""
     return np.maximum(input, other)
-maximum.vjp(input=lambda g, input, other: _to_winner(g, input > other, input == other),
-            other=lambda g, input, other: _to_winner(g, other > input, input == other))
+maximum.vjp(input=lambda g, input, other: _to_winner(g, input < other, input == other),
+            other=lambda g, input, other: _to_winner(g, other < input, input == other))
 
 
 @op(samples=_apart, ref=np.minimum, explain=_broadcast_error)
 def minimum(input: Tensor, other: Tensor | float) -> Tensor:
     """The smaller of two elements. Where they are equal, each gets half of the gradient."""
     return np.minimum(input, other)
-minimum.vjp(input=lambda g, input, other: _to_winner(g, input < other, input == other),
-            other=lambda g, input, other: _to_winner(g, other < input, input == other))
+minimum.vjp(input=lambda g, input, other: _to_winner(g, input > other, input == other),
+            other=lambda g, input, other: _to_winner(g, other > input, input == other))
 
 
-def _to_winner(g, won, tied):
-    return where(tied, 0.5 * g, where(won, g, 0.0))
+def _to_winner(g, lost, tied):                     # beside a NaN nobody has lost
+    return where(tied, 0.5 * g, where(lost, 0.0, g))
 
 
 def _clamp_door(input, min, max):
