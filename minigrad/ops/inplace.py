@@ -31,6 +31,21 @@ def in_place(function: Callable) -> Callable[..., Tensor]:
     return method
 
 
+def augmented(function: Callable, sign: str) -> Callable[..., Tensor]:
+    """The operator x += y, which Python also calls for x[i] += y: then on the view x[i]."""
+    def method(self: Tensor, other: Any) -> Tensor:
+        result = function(self, other)
+        if self.array.base is not None and settings.grad_enabled and result._requires_grad \
+                and not (self._requires_grad and self.is_leaf):
+            raise ValueError(f"in place: the left side of {sign}= is a view, and what it views "
+                             f"would not record the change; instead of x[i] {sign}= y write x[i] = x[i] "
+                             f"{sign} y, or work on x.clone()")
+        return self.become(result)
+    method.__name__ = method.__qualname__ = f"{function.__name__}_"
+    method.__doc__ = f"x {sign}= y; see in_place."
+    return method
+
+
 def _scaled(function: Callable) -> Callable[..., Tensor]:
     """add_ and sub_ with torch's alpha: x.add_(g, alpha=-lr) is x += -lr * g, as optimisers write
     it."""
@@ -96,19 +111,21 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
 class InPlaceMethods:
     """The table of Tensor's methods that end in an underscore, and of the operators x += y."""
     __slots__ = ()
-    __iadd__ = in_place(elementwise.add)
-    __isub__ = in_place(elementwise.sub)
-    __imul__ = in_place(elementwise.mul)
-    __itruediv__ = in_place(elementwise.div)
-    __ipow__ = in_place(elementwise.pow)
-    __imod__ = in_place(elementwise.remainder)
-    __ifloordiv__ = in_place(elementwise.floor_divide)
-    __iand__ = in_place(elementwise.bitwise_and)
-    __ior__ = in_place(elementwise.bitwise_or)
-    __ixor__ = in_place(elementwise.bitwise_xor)
+    __iadd__ = augmented(elementwise.add, "+")
+    __isub__ = augmented(elementwise.sub, "-")
+    __imul__ = augmented(elementwise.mul, "*")
+    __itruediv__ = augmented(elementwise.div, "/")
+    __ipow__ = augmented(elementwise.pow, "**")
+    __imod__ = augmented(elementwise.remainder, "%")
+    __ifloordiv__ = augmented(elementwise.floor_divide, "//")
+    __iand__ = augmented(elementwise.bitwise_and, "&")
+    __ior__ = augmented(elementwise.bitwise_or, "|")
+    __ixor__ = augmented(elementwise.bitwise_xor, "^")
     zero_, fill_, copy_ = zero_, fill_, copy_
     add_, sub_ = _scaled(elementwise.add), _scaled(elementwise.sub)
-    mul_, div_, pow_ = __imul__, __itruediv__, __ipow__
+    mul_ = in_place(elementwise.mul)
+    div_ = in_place(elementwise.div)
+    pow_ = in_place(elementwise.pow)
     addcmul_, addcdiv_ = _product(1.0), _product(-1.0)
     neg_ = in_place(elementwise.neg)
     abs_ = in_place(elementwise.abs)
