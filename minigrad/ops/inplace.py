@@ -38,8 +38,8 @@ def augmented(function: Callable, sign: str) -> Callable[..., Tensor]:
         if self.array.base is not None and settings.grad_enabled and result._requires_grad \
                 and not (self._requires_grad and self.is_leaf):
             raise ValueError(f"in place: the left side of {sign}= is a view, and what it views "
-                             f"would not record the change; instead of x[i] {sign}= y write x[i] = x[i] "
-                             f"{sign} y, or work on x.clone()")
+                             f"would not record the change; instead of x[i] {sign}= y write x[i] = "
+                             f"x[i] {sign} y, or work on x.clone()")
         return self.become(result)
     method.__name__ = method.__qualname__ = f"{function.__name__}_"
     method.__doc__ = f"x {sign}= y; see in_place."
