@@ -16,7 +16,7 @@ import numpy as np
 from numpy import ndarray
 
 from .modes import settings
-from .writes import Where, describe, now, record_write, writes
+from .writes import Where, describe, memory_owner, now, record_write, writes
 
 if TYPE_CHECKING:
     from .op import Op
@@ -45,7 +45,9 @@ class Tensor(TensorMethods):
     """
     # array: the numbers. node: the step that made them (for a leaf: where its gradient arrives,
     # made at first use). No node points back at the tensor it made: there are no cycles.
-    __slots__ = ("array", "node", "_requires_grad", "grad", "__weakref__")
+    # origin: (x, index), set only if this tensor is the view x[index]; see become().
+    __slots__ = ("array", "node", "_requires_grad", "grad", "origin", "__weakref__")
+    origin: tuple[Tensor, Any]
     array: ndarray
     node: Node | None
     _requires_grad: bool
@@ -249,7 +251,7 @@ class Tensor(TensorMethods):
         return len(self.array)
 
     def __iter__(self) -> Iterator[Tensor]:
-        return (self[i] for i in range(len(self)))
+        return iter(self.unbind()) if len(self) else iter(())    # one node, not one a row
 
     def __bool__(self) -> bool:
         if self.array.size != 1:
@@ -308,11 +310,12 @@ class Tensor(TensorMethods):
 
         Where no gradient is involved the numbers are written into self's own memory, and the write
         is counted. Otherwise self also takes result's place in the graph. Then its memory is not
-        touched: other nodes may have saved it.
+        touched: other nodes may have saved it, and other views of it keep the old numbers. If self
+        is itself x[index], then x is what changes: x becomes x with [index] replaced.
 
         Raises: ValueError for a leaf that requires grad (its gradient would have nowhere to go),
-        for a view (what it views would not follow), or for another shape; TypeError for a dtype
-        that does not fit.
+        for any other view (what it views would not follow), or for another shape; TypeError for a
+        dtype that does not fit.
         """
         old, new = self.array, result.array
         if new.shape != old.shape:
@@ -326,22 +329,35 @@ class Tensor(TensorMethods):
             np.copyto(old, new, casting="same_kind")
             record_write(old)
             return self
-        refuse_graph_write(self)
-        self.array, self.node, self._requires_grad = new, result.node, result._requires_grad
         if new.dtype != old.dtype:
-            self.become(result.to(old.dtype))
+            result = result.to(old.dtype)
+        views = []                                 # self = ...[index][index]: from inside to outside
+        whole = self
+        while whole.array.base is not None:
+            parent, index = getattr(whole, "origin", (None, None))
+            if parent is None or memory_owner(parent.array) is not memory_owner(whole.array):
+                raise ValueError("in place: this tensor is a view (a reshape, a transpose, a row "
+                                 "of what has changed since, ...), and what it views would not "
+                                 "record the change. Write into that, or work on x.clone()")
+            result = parent.with_item(index, result)
+            views.append((whole, index))
+            whole = parent
+        refuse_leaf_write(whole)
+        whole.array, whole.node, whole._requires_grad = (
+            result.array, result.node, result._requires_grad)
+        for view, index in reversed(views):
+            fresh = whole[index]
+            view.array, view.node, view._requires_grad = (
+                fresh.array, fresh.node, fresh._requires_grad)
+            whole = view
         return self
 
 
-def refuse_graph_write(x: Tensor) -> None:
-    """Raises where a recorded in-place operation on x could not be differentiated truly."""
+def refuse_leaf_write(x: Tensor) -> None:
+    """Raises where a recorded in-place operation on x would lose the gradient of x."""
     if x._requires_grad and x.grad_fn is None:
         raise ValueError("in place: this is a leaf that requires grad; changing it would lose its "
                          "gradient. Update it under `with no_grad():`, or work on x.clone()")
-    if x.array.base is not None:
-        raise ValueError("in place: this tensor is a view (a slice, a reshape, ...), and what it "
-                         "views would not record the change. Write into the viewed tensor "
-                         "(x[i, j] = v instead of x[i][j] = v), or work on x.clone()")
 
 
 def _unpickle(cls: type[Tensor], array: ndarray, requires_grad: bool) -> Tensor:

@@ -101,7 +101,8 @@ class TensorMethods(InPlaceMethods):
     cpu = lambda self: self
 
     # indexing
-    __getitem__, __setitem__ = indexing.getitem, indexing.tensor_setitem
+    __getitem__, __setitem__ = indexing.tensor_getitem, indexing.tensor_setitem
+    with_item = indexing.setitem
     gather, take_along_dim, index_select = (
         indexing.gather, indexing.take_along_dim, indexing.index_select)
     scatter, scatter_add, index_add = indexing.scatter, indexing.scatter_add, indexing.index_add

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from ..engine import Tensor, refuse_graph_write, to_array, wrap
+from ..engine import Tensor, refuse_leaf_write, to_array, wrap
 from ..modes import settings
 from ..op import composite, op
 from ..writes import record_write
@@ -280,6 +280,40 @@ _probe = _Probe()                                  # kept, so that it is one hol
 _ALONE = sys.getrefcount(_probe.array)
 
 
+def integers_first(index: tuple) -> tuple[tuple, tuple] | None:
+    """A mixed index as two steps, if NumPy's own order of the result would not be torch's.
+
+    x[2, :, i] with a tensor i: NumPy takes 2 for an index tensor too, finds the two apart, and puts
+    their dimension in front; torch takes integers first, as x[2, :][:, i]. None if it is the same.
+    """
+    taken = [k for k, p in enumerate(index) if p.__class__ is int or p.__class__ is ndarray]
+    together = not taken or taken[-1] - taken[0] == len(taken) - 1
+    if together or not any(index[k].__class__ is int for k in taken):
+        return None
+    first: list[Any] = []
+    for p in index:
+        first += [slice(None)] * (p.ndim if p.dtype.kind == "b" else 1) \
+            if p.__class__ is ndarray else [p]
+    then = [p if p.__class__ is ndarray or p is Ellipsis else slice(None)
+            for p in index if p.__class__ is not int]
+    return tuple(first), tuple(then)
+
+
+def tensor_getitem(self: Tensor, index: Any) -> Tensor:
+    """x[index]; see getitem. Integers beside index tensors are taken first, as in torch."""
+    index = normal_index(index)
+    basic = index.__class__ in BASIC
+    if not basic:
+        basic = all([p.__class__ is not ndarray for p in index])
+        steps = None if basic else integers_first(index)
+        if steps is not None:
+            return getitem(getitem(self, steps[0]), steps[1])
+    result = getitem(self, index)
+    if basic:
+        result.origin = self, index                # a view: what is done to it is done to self
+    return result
+
+
 def tensor_setitem(self: Tensor, index: Any, value: Any) -> None:
     """x[index] = value.
 
@@ -289,22 +323,29 @@ def tensor_setitem(self: Tensor, index: Any, value: Any) -> None:
     filling out[t] = h_t in a loop is linear in time; stack(list_of_h) is faster still, backward
     too.
 
-    Raises: ValueError where a gradient would be lost: x is a leaf that requires grad, or a view;
-    IndexError, TypeError and ValueError as setitem.
+    Raises: ValueError where a gradient would be lost: x is a leaf that requires grad, or a view of
+    another kind than y[index]; IndexError, TypeError and ValueError as setitem.
     """
     if isinstance(value, (list, tuple)):
         value = to_array(value)
+    index = normal_index(index)
+    steps = integers_first(index) if index.__class__ is tuple else None
+    if steps is not None:
+        tensor_setitem(tensor_getitem(self, steps[0]), steps[1], value)
+        return
     if settings.grad_enabled and (self._requires_grad
                                   or (isinstance(value, Tensor) and value._requires_grad)):
-        refuse_graph_write(self)
         if self.array.dtype.kind != "f":
             raise TypeError(f"setitem: a value that requires grad cannot be put into a tensor of "
                             f"{self.dtype}: its gradient would be lost; use value.detach()")
-        alone = sys.getrefcount(self.array) == _ALONE and self.array.flags.owndata
-        result = setitem(self, index, value, alone)
+        if not self.array.flags.owndata:
+            self.become(setitem(self, index, value))
+            return
+        refuse_leaf_write(self)
+        result = setitem(self, index, value, sys.getrefcount(self.array) == _ALONE)
         self.array, self.node, self._requires_grad = result.array, result.node, True
         return
-    write_at(self.array, normal_index(index), value.array if isinstance(value, Tensor) else value)
+    write_at(self.array, index, value.array if isinstance(value, Tensor) else value)
     record_write(self.array)
 
 

@@ -25,24 +25,9 @@ def in_place(function: Callable) -> Callable[..., Tensor]:
     name = function.__name__
     method.__name__ = method.__qualname__ = f"{name}_"
     method.__doc__ = (f"{name} in place: the tensor becomes {name}(x, ...) and is returned.\n\n"
-                      "    Raises: ValueError for a leaf that requires grad (outside no_grad), for "
-                      "a view\n    where a gradient is involved, or if the shape would "
-                      "change.\n    ")
-    return method
-
-
-def augmented(function: Callable, sign: str) -> Callable[..., Tensor]:
-    """The operator x += y, which Python also calls for x[i] += y: then on the view x[i]."""
-    def method(self: Tensor, other: Any) -> Tensor:
-        result = function(self, other)
-        if self.array.base is not None and settings.grad_enabled and result._requires_grad \
-                and not (self._requires_grad and self.is_leaf):
-            raise ValueError(f"in place: the left side of {sign}= is a view, and what it views "
-                             f"would not record the change; instead of x[i] {sign}= y write x[i] = "
-                             f"x[i] {sign} y, or work on x.clone()")
-        return self.become(result)
-    method.__name__ = method.__qualname__ = f"{function.__name__}_"
-    method.__doc__ = f"x {sign}= y; see in_place."
+                      "    Raises: ValueError for a leaf that requires grad (outside no_grad), a "
+                      "view other than\n    x[index] where a gradient is involved, or another "
+                      "shape.\n    ")
     return method
 
 
@@ -111,16 +96,16 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
 class InPlaceMethods:
     """The table of Tensor's methods that end in an underscore, and of the operators x += y."""
     __slots__ = ()
-    __iadd__ = augmented(elementwise.add, "+")
-    __isub__ = augmented(elementwise.sub, "-")
-    __imul__ = augmented(elementwise.mul, "*")
-    __itruediv__ = augmented(elementwise.div, "/")
-    __ipow__ = augmented(elementwise.pow, "**")
-    __imod__ = augmented(elementwise.remainder, "%")
-    __ifloordiv__ = augmented(elementwise.floor_divide, "//")
-    __iand__ = augmented(elementwise.bitwise_and, "&")
-    __ior__ = augmented(elementwise.bitwise_or, "|")
-    __ixor__ = augmented(elementwise.bitwise_xor, "^")
+    __iadd__ = in_place(elementwise.add)
+    __isub__ = in_place(elementwise.sub)
+    __imul__ = in_place(elementwise.mul)
+    __itruediv__ = in_place(elementwise.div)
+    __ipow__ = in_place(elementwise.pow)
+    __imod__ = in_place(elementwise.remainder)
+    __ifloordiv__ = in_place(elementwise.floor_divide)
+    __iand__ = in_place(elementwise.bitwise_and)
+    __ior__ = in_place(elementwise.bitwise_or)
+    __ixor__ = in_place(elementwise.bitwise_xor)
     zero_, fill_, copy_ = zero_, fill_, copy_
     add_, sub_ = _scaled(elementwise.add), _scaled(elementwise.sub)
     mul_ = in_place(elementwise.mul)
