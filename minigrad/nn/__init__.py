@@ -1,6 +1,6 @@
 """Layers: parts of a model that hold learnable parameters. Start with `module.py`.
 
-Not here: what the layers compute and its derivatives (`ops/`), how parameters are changed (`optim/`).
+Not here: what the layers compute (`ops/`), how parameters are changed (`optim/`).
 """
 from . import functional as functional
 from . import init as init

@@ -1,4 +1,4 @@
-"""Activations as layers, for Sequential. Each applies the function of the same name in `ops/activation.py`.
+"""Activations as layers, for Sequential: each applies its function of `ops/activation.py`.
 
 `inplace` is accepted for torch's sake: a result in new memory is never wrong, only a little slower.
 """

@@ -1,7 +1,7 @@
 """Modules that hold modules or parameters: a chain (Sequential), lists and dicts that are searched.
 
-Items are ordinary attributes: item 2 of a list is the attribute "2", so that Module's walk finds it.
-Not here: Module itself (`module.py`).
+Items are ordinary attributes: item 2 of a list is the attribute "2", so that Module's walk finds
+it. Not here: Module itself (`module.py`).
 """
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ class _Items(Module):
             if callable(x):
                 advice = "; put functions into forward(), or use the layer (nn.ReLU() for relu)"
             elif isinstance(x, (list, tuple)):
-                advice = f"; unpack the list: {name}(*layers)" if isinstance(self, Sequential) else \
-                    "; make it a ModuleList too"
+                advice = "; make it a ModuleList too"
+                if isinstance(self, Sequential):
+                    advice = f"; unpack the list: {name}(*layers)"
             raise TypeError(f"{name}: want {kind} instances, got {type(x).__name__}{advice}")
         return x
 
@@ -80,7 +81,9 @@ class _ListItems(_Items):
 
     def __delitem__(self, index: Any) -> None:
         items = list(self)
-        del items[index if isinstance(index, slice) else list(self._items()).index(self._name_of(index))]
+        if not isinstance(index, slice):
+            index = list(self._items()).index(self._name_of(index))
+        del items[index]
         self._store(items)
 
     def append(self, x: Any) -> Any:
@@ -180,7 +183,8 @@ class ParameterList(_ListItems):
 
     def extra_repr(self) -> str:
         """One line a parameter."""
-        return "\n".join(f"({i}): Parameter of {p.dtype}, shape {p.shape}" for i, p in enumerate(self))
+        return "\n".join(f"({i}): Parameter of {p.dtype}, shape {p.shape}"
+                         for i, p in enumerate(self))
 
 
 class _DictItems(_Items):

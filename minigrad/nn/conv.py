@@ -1,4 +1,4 @@
-"""Convolution and pooling as layers. Not here: their kernels and derivatives (`ops/conv.py`, `ops/pool.py`)."""
+"""Convolution and pooling as layers. Not here: what they compute (`ops/conv.py`, `ops/pool.py`)."""
 from __future__ import annotations
 
 from typing import Any
@@ -14,19 +14,20 @@ Pair = tuple[int, int]
 
 
 class Conv2d(Module):
-    """Slides `out_channels` learned windows over images: `F.conv2d` with a weight and a bias of its own.
+    """Slides `out_channels` learned windows over images: `F.conv2d` with its own weight and bias.
 
     input (N, C, H, W) or (C, H, W) -> (N, F, OH, OW) or (F, OH, OW), C = in_channels,
     F = out_channels, OH = (H + 2*ph - dh*(KH - 1) - 1) // sh + 1, OW likewise.
 
-    kernel_size, stride, padding, dilation: one integer or (rows, columns). padding: also "valid" (none)
-        or "same" (OH = H; stride 1). padding_mode: what the border holds: "zeros", "reflect",
-        "replicate" or "circular". groups: channels fall into this many independent parts.
+    kernel_size, stride, padding, dilation: one integer or (rows, columns). padding: also "valid"
+        (none) or "same" (OH = H; stride 1). padding_mode: what the border holds: "zeros",
+        "reflect", "replicate" or "circular". groups: channels fall into so many separate parts.
 
-    weight (F, C/groups, KH, KW) and bias (F,) start uniform in +-1/sqrt(C/groups * KH * KW), torch's law
-    (see `init.fan_in_uniform_`).
+    weight (F, C/groups, KH, KW) and bias (F,) start uniform in +-1/sqrt(C/groups * KH * KW),
+    torch's law (see `init.fan_in_uniform_`).
 
-    Raises: ValueError or TypeError for sizes that are not positive, or groups that do not divide C and F.
+    Raises: ValueError or TypeError for sizes that are not positive, or groups that do not divide
+        C and F.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int | Pair,
@@ -46,9 +47,10 @@ class Conv2d(Module):
         if isinstance(padding, str) and padding not in ("same", "valid"):
             raise ValueError(f"Conv2d: padding must be numbers, 'same' or 'valid', got {padding!r}")
         if padding == "same" and self.stride != (1, 1):
-            raise ValueError(f"Conv2d: padding='same' wants stride 1, got {self.stride}: with a stride "
-                             "the output cannot have the size of the input; give numbers")
-        self.padding = padding if isinstance(padding, str) else pair("Conv2d", "padding", padding, 0)
+            raise ValueError(f"Conv2d: padding='same' wants stride 1, got {self.stride}: with a "
+                             "stride the output cannot have the size of the input; give numbers")
+        self.padding = padding if isinstance(padding, str) else \
+            pair("Conv2d", "padding", padding, 0)
         if padding_mode not in ("zeros", "reflect", "replicate", "circular"):
             raise ValueError("Conv2d: padding_mode must be 'zeros', 'reflect', 'replicate' or "
                              f"'circular', got {padding_mode!r}")
@@ -68,7 +70,8 @@ class Conv2d(Module):
         if self.padding_mode != "zeros" and padding != "valid":
             input = pad(input, self._border(), mode=self.padding_mode)
             padding = 0
-        return conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        return conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation,
+                      self.groups)
 
     def _border(self) -> tuple[int, int, int, int]:
         """(left, right, top, bottom); for "same" an odd one is at the right and bottom."""
@@ -157,5 +160,6 @@ def _check_windows(layer: str, kernel_size: Any, stride: Any, padding: Any) -> N
         pair(layer, "stride", stride, 1)
     border = pair(layer, "padding", padding, 0)
     if any(2 * p > k for p, k in zip(border, kernel)):
-        raise ValueError(f"{layer}: padding {border} is over half of the window {kernel}: some windows "
-                         f"would hold nothing else; at most {tuple(k // 2 for k in kernel)}")
+        raise ValueError(f"{layer}: padding {border} is over half of the window {kernel}: some "
+                         "windows would hold nothing else; at most "
+                         f"{tuple(k // 2 for k in kernel)}")

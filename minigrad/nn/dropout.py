@@ -7,8 +7,8 @@ from .module import Module
 
 
 class Dropout(Module):
-    """While training, each element becomes 0 with probability p, the others are divided by 1 - p, so
-    that the mean stays; after eval() everything passes unchanged.
+    """While training, each element becomes 0 with probability p, the others are divided by 1 - p,
+    so that the mean stays; after eval() everything passes unchanged.
 
     Srivastava et al. 2014, JMLR 15. Raises: ValueError unless 0 <= p <= 1.
     """

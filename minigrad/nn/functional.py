@@ -1,4 +1,4 @@
-"""The operations under torch's name, `import minigrad.nn.functional as F`: every one is defined in `ops/`."""
+"""The operations where torch has them, `import minigrad.nn.functional as F`; defined in `ops/`."""
 from ..ops.activation import elu as elu
 from ..ops.activation import gelu as gelu
 from ..ops.activation import hardtanh as hardtanh

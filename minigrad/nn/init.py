@@ -1,8 +1,8 @@
 """The laws from which parameters are drawn before training, filled in place: `xavier_uniform_(w)`.
 
 fan_in is the number of inputs that are summed for one output, fan_out the reverse: for a weight
-(F, C, KH, KW), C*KH*KW and F*KH*KW. Names and laws are torch's; the numbers drawn are not. Not here:
-which law a layer uses, see its reset_parameters.
+(F, C, KH, KW), C*KH*KW and F*KH*KW. Names and laws are torch's; the numbers drawn are not. Not
+here: which law a layer uses, see its reset_parameters.
 """
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def _check(name: str, tensor: Tensor) -> None:
     if tensor.array.dtype.kind != "f":
         raise TypeError(f"{name}: want a floating tensor, got {tensor.dtype}")
     if tensor.grad_fn is not None:
-        raise ValueError(f"{name}: this tensor is the result of an operation; fill the leaf from which "
-                         "it was computed")
+        raise ValueError(f"{name}: this tensor is the result of an operation; fill the leaf from "
+                         "which it was computed")
 
 
 def _draw(name: str, tensor: Tensor, generator: Generator | None, kind: str) -> Any:
@@ -66,8 +66,8 @@ def ones_(tensor: T) -> T:
 
 
 def eye_(tensor: T) -> T:
-    """1 on the diagonal, 0 elsewhere: a linear layer that passes its input on. Raises ValueError unless
-    the tensor has two dimensions."""
+    """1 on the diagonal, 0 elsewhere: a linear layer that passes its input on. Raises ValueError
+    unless the tensor has two dimensions."""
     if tensor.ndim != 2:
         raise ValueError(f"eye_: want two dimensions, got shape {tensor.shape}")
     return _write("eye_", tensor, np.eye(*tensor.shape, dtype=tensor.dtype))
@@ -83,7 +83,8 @@ def uniform_(tensor: T, a: float = 0.0, b: float = 1.0, generator: Generator | N
     return _write("uniform_", tensor, values * (float(b) - float(a)) + float(a))
 
 
-def normal_(tensor: T, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> T:
+def normal_(tensor: T, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
+            ) -> T:
     """Normal numbers of this mean and standard deviation. Raises ValueError if std is negative."""
     if std < 0:
         raise ValueError(f"normal_: std must be 0 or more, got {std}")
@@ -100,7 +101,8 @@ def trunc_normal_(tensor: T, mean: float = 0.0, std: float = 1.0, a: float = -2.
     if not a < b or not std > 0:
         raise ValueError(f"trunc_normal_: want a < b and std > 0, got a={a}, b={b}, std={std}")
     name, mean, std = "trunc_normal_", float(mean), float(std)
-    inside = (math.erf((b - mean) / std / math.sqrt(2)) - math.erf((a - mean) / std / math.sqrt(2))) / 2
+    low_erf, high_erf = (math.erf((x - mean) / (std * math.sqrt(2))) for x in (a, b))
+    inside = (high_erf - low_erf) / 2                  # the probability of [a, b]
     x = _draw(name, tensor, generator, "normal") * std + mean
     # Draw again what falls outside. Where [a, b] is in a tail that would take for ever: there, draw
     # uniformly and keep x with probability density(x) / (largest density in [a, b]).
@@ -123,8 +125,8 @@ def trunc_normal_(tensor: T, mean: float = 0.0, std: float = 1.0, a: float = -2.
 
 
 def orthogonal_(tensor: T, gain: float = 1.0, generator: Generator | None = None) -> T:
-    """A random matrix with orthonormal rows or columns, whichever are fewer, times gain; uniform over
-    all such matrices. Further dimensions count as columns: (F, C, KH, KW) is (F, C*KH*KW).
+    """A random matrix with orthonormal rows or columns, whichever are fewer, times gain; uniform
+    over all such matrices. Further dimensions count as columns: (F, C, KH, KW) is (F, C*KH*KW).
 
     Saxe, McClelland, Ganguli 2013, arXiv:1312.6120; the signs make it uniform: Mezzadri 2007,
     arXiv:math-ph/0609050. Raises ValueError for fewer than two dimensions.
@@ -155,7 +157,8 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     if nonlinearity == "leaky_relu":
         slope = 0.01 if param is None else param
         if isinstance(slope, bool) or not isinstance(slope, (int, float)):
-            raise ValueError(f"calculate_gain: the slope of leaky_relu must be a number, got {param!r}")
+            raise ValueError(f"calculate_gain: the slope of leaky_relu must be a number, got "
+                             f"{param!r}")
         return math.sqrt(2.0 / (1 + slope ** 2))
     if nonlinearity not in gains:
         raise ValueError(f"calculate_gain: unknown nonlinearity {nonlinearity!r}; known: "
@@ -164,10 +167,11 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 
 def fans(tensor: Tensor) -> tuple[int, int]:
-    """(fan_in, fan_out) of a weight (out, in, ...). Raises ValueError for fewer than two dimensions."""
+    """(fan_in, fan_out) of a weight (out, in, ...). Raises ValueError if it has under 2
+    dimensions."""
     if tensor.ndim < 2:
-        raise ValueError(f"init: fan_in and fan_out need a weight of two or more dimensions (out, in, "
-                         f"...), got shape {tensor.shape}; for a bias use zeros_ or uniform_")
+        raise ValueError(f"init: fan_in and fan_out need a weight of two or more dimensions (out, "
+                         f"in, ...), got shape {tensor.shape}; for a bias use zeros_ or uniform_")
     field = math.prod(tensor.shape[2:])
     return tensor.shape[1] * field, tensor.shape[0] * field
 
@@ -187,8 +191,8 @@ def kaiming_uniform_(tensor: T, a: float = 0.0, mode: str = "fan_in",
                      nonlinearity: str = "leaky_relu", generator: Generator | None = None) -> T:
     """U(-b, b), b = calculate_gain(nonlinearity, a) * sqrt(3 / fan).
 
-    a: the slope of leaky_relu. mode: "fan_in" keeps the variance of the forward pass, "fan_out" that
-    of the gradients. He, Zhang, Ren, Sun 2015, arXiv:1502.01852.
+    a: the slope of leaky_relu. mode: "fan_in" keeps the variance of the forward pass, "fan_out"
+    that of the gradients. He, Zhang, Ren, Sun 2015, arXiv:1502.01852.
     """
     bound = math.sqrt(3.0) * _kaiming_std(tensor, a, mode, nonlinearity)
     return uniform_(tensor, -bound, bound, generator)
@@ -212,7 +216,7 @@ def _some(fan: int) -> int:
 
 
 def fan_in_uniform_(weight: Tensor, bias: Tensor | None = None) -> None:
-    """What Linear and Conv2d start from, as in torch: weight and bias ~ U(-b, b), b = 1/sqrt(fan_in).
+    """What Linear and Conv2d start from: weight and bias ~ U(-b, b), b = 1/sqrt(fan_in).
 
     torch writes it as kaiming_uniform_(weight, a=sqrt(5)), whose gain sqrt(2 / (1 + 5)) = sqrt(1/3)
     cancels the sqrt(3) of the uniform law (torch.nn.Linear.reset_parameters).

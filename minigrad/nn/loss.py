@@ -14,8 +14,8 @@ class _Loss(Module):
     def __init__(self, reduction: str) -> None:
         super().__init__()
         if reduction not in ("mean", "sum", "none"):
-            raise ValueError(f"{type(self).__name__}: reduction must be 'mean', 'sum' or 'none', got "
-                             f"{reduction!r}")
+            raise ValueError(f"{type(self).__name__}: reduction must be 'mean', 'sum' or 'none', "
+                             f"got {reduction!r}")
         self.reduction = reduction
 
 
@@ -90,7 +90,7 @@ class CrossEntropyLoss(_Loss):
 
 
 class NLLLoss(_Loss):
-    """-input[target]: for log-probabilities (N, C, ...), as LogSoftmax gives them, and class numbers.
+    """-input[target]: for log-probabilities (N, C, ...), as of LogSoftmax, and class numbers.
 
     weight (C,): how much each class counts. ignore_index: targets that do not count.
     """
@@ -109,7 +109,7 @@ class NLLLoss(_Loss):
 
 
 class BCELoss(_Loss):
-    """-(t log p + (1 - t) log(1 - p)) for probabilities p = input; logarithms end at -100, as in torch.
+    """-(t log p + (1 - t) log(1 - p)), p = input; logarithms end at -100, as in torch.
 
     weight: how much each element counts, broadcast. Prefer BCEWithLogitsLoss: it is exact.
     """
@@ -127,7 +127,8 @@ class BCELoss(_Loss):
 class BCEWithLogitsLoss(_Loss):
     """BCELoss()(sigmoid(input), target), exact at any logit.
 
-    weight: how much each element counts. pos_weight: how much a positive target counts. Both broadcast.
+    weight: how much each element counts. pos_weight: how much a positive target counts. Both
+    broadcast.
     """
     weight: Tensor | None
     pos_weight: Tensor | None

@@ -1,7 +1,8 @@
-"""A Module is an object whose attributes include Parameters and other Modules; it finds them by looking.
+"""A Module is an object that finds the Parameters and Modules among its attributes by looking.
 
 Nothing is registered: `parameters()` walks `vars(self)`, so whatever is assigned later counts, and
-whatever is deleted is gone. Not here: any layer (the other files of `nn/`), any derivative (`ops/`).
+whatever is deleted is gone. Not here: any layer (the other files of `nn/`), any derivative
+(`ops/`).
 """
 from __future__ import annotations
 
@@ -22,8 +23,8 @@ M = TypeVar("M", bound="Module")
 class Parameter(Tensor):
     """A Tensor that a Module learns: it requires grad, and `parameters()` finds it.
 
-    Parameter(data, requires_grad=True). A Tensor given as `data` shares its memory with the Parameter
-    (as in torch); everything else is copied.
+    Parameter(data, requires_grad=True). A Tensor given as `data` shares its memory with the
+    Parameter (as in torch); everything else is copied.
     """
     __slots__ = ()
 
@@ -90,10 +91,10 @@ class Module:
             def forward(self, x):
                 return self.fc(x).relu()
 
-    `net(x)` calls forward. Parameters and modules in plain lists, tuples or dicts would be missed by an
-    optimiser without a word, so they are an error that names nn.ModuleList.
+    `net(x)` calls forward. Parameters and modules in plain lists, tuples or dicts would be missed
+    by an optimiser without a word, so they are an error that names nn.ModuleList.
     """
-    # Class attributes stand for the initial state, so that a forgotten super().__init__() does no harm.
+    # Class attributes are the initial state, so that a forgotten super().__init__() does no harm.
     training: bool = True
     _buffer_names: Mapping[str, bool] = {}             # name -> is it stored in state_dict
     _forward_hooks: dict[int, Callable] | None = None
@@ -119,8 +120,8 @@ class Module:
         return result
 
     def register_forward_hook(self, hook: Callable[[Any, tuple, Any], Any]) -> HookHandle:
-        """Calls hook(module, args, result) after each forward; what it returns, if not None, replaces
-        the result. Returns a handle with remove()."""
+        """Calls hook(module, args, result) after each forward; what it returns, if not None,
+        replaces the result. Returns a handle with remove()."""
         if self._forward_hooks is None:
             self._forward_hooks = {}
         return HookHandle(self._forward_hooks, hook)
@@ -155,7 +156,7 @@ class Module:
         return ((name, x) for name, x in list(vars(self).items()) if isinstance(x, Module))
 
     def _tree(self, prefix: str = "", once: bool = True) -> Iterator[tuple[str, Module]]:
-        """(path, module) of this module and all below, parents first; a loop, so depth is no matter.
+        """(path, module) of this module and all below, parents first; no recursion.
 
         once: a module that is found twice counts where it is found first.
         """
@@ -185,13 +186,14 @@ class Module:
         return (module for _, module in self._tree())
 
     def get_submodule(self, target: str) -> Module:
-        """The module with this path, for example "body.0". Raises AttributeError if there is none."""
+        """The module with this path, such as "body.0". Raises AttributeError for none."""
         module: Any = self
         for name in target.split(".") if target else []:
             found = vars(module).get(name)
             if not isinstance(found, Module):
-                raise AttributeError(f"{type(module).__name__} has no module '{name}' (of '{target}');"
-                                     f" it has: {', '.join(n for n, _ in module._children()) or 'none'}")
+                names = ", ".join(n for n, _ in module._children()) or "none"
+                raise AttributeError(f"{type(module).__name__} has no module '{name}' (of "
+                                     f"'{target}'); it has: {names}")
             module = found
         return module
 
@@ -271,8 +273,8 @@ class Module:
         if not isinstance(name, str):
             raise TypeError(f"{caller}: the name must be a string, got {type(name).__name__}")
         if name == "" or "." in name:
-            raise ValueError(f"{caller}: '{name}' is no name for a part of a module: it must not be "
-                             "empty or contain '.', which separates names in state_dict()")
+            raise ValueError(f"{caller}: '{name}' is no name for a part of a module: it must not "
+                             "be empty or contain '.', which separates names in state_dict()")
         if hasattr(self, name) and name not in replaceable:
             raise ValueError(f"{caller}: {type(self).__name__} already has an attribute '{name}'; "
                              "choose another name")
@@ -294,8 +296,9 @@ class Module:
                 state[dot + name] = x if keep_vars else x.detach()
         return state
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
-        """Copies values into the parameters and buffers, in place: optimisers keep their references.
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True
+                        ) -> IncompatibleKeys:
+        """Copies values into parameters and buffers, in place: optimisers keep their references.
 
         strict: the keys must be exactly those of state_dict(). Values: Tensors or arrays.
         Returns (missing_keys, unexpected_keys).
@@ -303,9 +306,9 @@ class Module:
         Raises: ValueError that lists everything that does not fit; nothing is changed then.
         """
         if not isinstance(state_dict, Mapping):
+            advice = "; pass model.state_dict()" if isinstance(state_dict, Module) else ""
             raise TypeError(f"load_state_dict: want a dict of names and tensors, got "
-                            f"{type(state_dict).__name__}"
-                            + ("; pass model.state_dict()" if isinstance(state_dict, Module) else ""))
+                            f"{type(state_dict).__name__}{advice}")
         own = self.state_dict()
         missing = [k for k in own if k not in state_dict]
         unexpected = [k for k in state_dict if k not in own]
@@ -332,8 +335,8 @@ class Module:
             lines = "\n  ".join(problems)
             hint = "\nPass strict=False to load what fits by name." \
                 if strict and (missing or unexpected) else ""
-            raise ValueError(f"load_state_dict: {type(self).__name__} cannot load this state, nothing "
-                             f"was changed:\n  {lines}{hint}")
+            raise ValueError(f"load_state_dict: {type(self).__name__} cannot load this state, "
+                             f"nothing was changed:\n  {lines}{hint}")
         for target, source in copies:
             np.copyto(target, source, casting="same_kind")
         if copies:
@@ -433,7 +436,7 @@ class Module:
 
 
 def _refuse_hidden(tree: list[tuple[str, Module]]) -> None:
-    """Raises if a plain container holds a module or parameter that the walk has not found elsewhere."""
+    """Raises if a plain container holds a module or parameter that is nowhere else."""
     hidden: list[tuple[str, str, Any]] = []
     for path, module in tree:
         for name, value in vars(module).items():
@@ -443,8 +446,9 @@ def _refuse_hidden(tree: list[tuple[str, Module]]) -> None:
             elif type(value) is Tensor and value._requires_grad and value.node.__class__ in \
                     (Leaf, type(None)) and name not in module._buffer_names:
                 at = f"{path}.{name}" if path else name
-                warnings.warn(f"'{at}' is a Tensor that requires grad but not a Parameter, so parameters()"
-                              " leaves it out; if it is to be learned, wrap it: nn.Parameter(x)",
+                warnings.warn(f"'{at}' is a Tensor that requires grad but not a Parameter, so "
+                              "parameters() leaves it out; if it is to be learned, wrap it: "
+                              "nn.Parameter(x)",
                               stacklevel=5)
     if not hidden:
         return
@@ -455,12 +459,12 @@ def _refuse_hidden(tree: list[tuple[str, Module]]) -> None:
             what, proper = ("Parameter", "Parameter") if isinstance(x, Parameter) else \
                 (type(x).__name__, "Module")
             proper += "Dict" if kind == "dict" else "List"
-            raise ValueError(f"'{at}' is a plain {kind} with a {what} in it, which parameters() and "
-                             f"state_dict() cannot find; make it nn.{proper}(...)")
+            raise ValueError(f"'{at}' is a plain {kind} with a {what} in it, which parameters() "
+                             f"and state_dict() cannot find; make it nn.{proper}(...)")
 
 
 def _parts(value: Any, depth: int = 3) -> Iterator[Any]:
-    """Modules and parameters in a plain container; a long one holds data, its first 100 items tell."""
+    """Modules and parameters in a plain container; of a long one the first 100 items tell."""
     items = value.values() if isinstance(value, dict) else value
     for _, x in zip(range(100), items):
         if isinstance(x, (Module, Parameter)):

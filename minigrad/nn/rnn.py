@@ -1,4 +1,4 @@
-"""Recurrent layers: one step (RNNCell), and a whole sequence (RNN), which may be stacked and run both ways.
+"""Recurrent layers: one step (RNNCell), and a whole sequence in layers, in both directions (RNN).
 
     h_t = f(x_t W_ih^T + b_ih + h_{t-1} W_hh^T + b_hh),  f = tanh or relu
 
@@ -21,8 +21,8 @@ from .module import Module, Parameter, new_parameter, positive
 
 def _check_nonlinearity(layer: str, nonlinearity: str) -> None:
     if nonlinearity not in ACTIVATIONS:
-        raise ValueError(f"{layer}: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}; for "
-                         "another one compose a cell of two Linear layers")
+        raise ValueError(f"{layer}: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}; "
+                         "for another one compose a cell of two Linear layers")
 
 
 def _both_names(layer: str, hx: Any, h_0: Any) -> Any:
@@ -61,11 +61,13 @@ class RNNCell(Module):
         for p in self.parameters():
             uniform_(p, -bound, bound)
 
-    def forward(self, input: Tensor, hx: Tensor | None = None, *, h_0: Tensor | None = None) -> Tensor:
+    def forward(self, input: Tensor, hx: Tensor | None = None, *, h_0: Tensor | None = None
+                ) -> Tensor:
         """The next state."""
         h = _both_names("RNNCell", hx, h_0)
         if input.ndim not in (1, 2) or input.shape[-1] != self.input_size:
-            raise ValueError(f"RNNCell: input must be (N, {self.input_size}) or ({self.input_size},), "
+            raise ValueError(f"RNNCell: input must be (N, {self.input_size}) or "
+                             f"({self.input_size},), "
                              f"got {input.shape}" + _size_advice(input.shape, self.input_size))
         wanted = (*input.shape[:-1], self.hidden_size)
         if h is None:
@@ -90,8 +92,8 @@ class RNN(Module):
     input (T, N, input_size); (N, T, input_size) with batch_first; (T, input_size) without batch.
     hx, the first states: (num_layers * directions, N, hidden_size), default 0; batch_first does not
         move its axes, as in torch. Without batch: (num_layers * directions, hidden_size).
-    Returns (output, h_n): output (T, N, directions * hidden_size), the states of the last layer, axes
-        as in the input; h_n, the last states, axes as in hx.
+    Returns (output, h_n): output (T, N, directions * hidden_size), the states of the last layer,
+        axes as in the input; h_n, the last states, axes as in hx.
 
     dropout: probability to drop, while training, what one layer hands to the next.
     Layer k has weight_ih_lk (hidden_size, input_size or directions * hidden_size), weight_hh_lk,
@@ -109,9 +111,11 @@ class RNN(Module):
             "RNN", input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         _check_nonlinearity("RNN", nonlinearity)
         if isinstance(dropout, bool) or not 0 <= dropout <= 1:
-            raise ValueError(f"RNN: dropout, the probability to drop, must be from 0 to 1, got {dropout!r}")
+            raise ValueError(f"RNN: dropout, the probability to drop, must be from 0 to 1, got "
+                             f"{dropout!r}")
         if dropout and self.num_layers == 1:
-            warnings.warn("RNN: dropout acts between layers, and there is only one; set num_layers=2 or "
+            warnings.warn("RNN: dropout acts between layers, and there is only one; set "
+                          "num_layers=2 or "
                           "more, or put nn.Dropout after the RNN", stacklevel=2)
         self.nonlinearity, self.bias, self.batch_first = nonlinearity, bool(bias), bool(batch_first)
         self.dropout, self.bidirectional = float(dropout), bool(bidirectional)
@@ -136,25 +140,26 @@ class RNN(Module):
                 ) -> tuple[Tensor, Tensor]:
         """(output, h_n), see the class."""
         hx = _both_names("RNN", hx, h_0)
-        batched = input.ndim == 3
+        input, hx = (wrap(x) if isinstance(x, np.ndarray) else x for x in (input, hx))
         self._check(input, hx)
+        batched = input.ndim == 3
         x = input                                                # -> (T, N, input_size)
         if not batched:
             x, hx = unsqueeze(x, 1), None if hx is None else unsqueeze(hx, 1)
         elif self.batch_first:
             x = transpose(x, 0, 1)
         directions = 1 + self.bidirectional
-        zeros = wrap(np.zeros((x.shape[1], self.hidden_size), x.dtype)) if hx is None else None
+        zeros = wrap(np.zeros((x.shape[1], self.hidden_size), x.dtype))
         last = []
         for layer in range(self.num_layers):
             if layer and self.dropout:
                 x = dropout(x, self.dropout, self.training)
             outs = []
             for way in range(directions):
-                h0 = hx[layer * directions + way] if hx is not None else zeros
+                h0 = zeros if hx is None else hx[layer * directions + way]
                 out = rnn_layer(x, h0, *self._weights(layer, way), self.nonlinearity, bool(way))
                 outs.append(out)
-                last.append(out[0] if way else out[-1])          # (N, D): the way back ends at t = 0
+                last.append(out[0] if way else out[-1])      # (N, D): the way back ends at t = 0
             x = outs[0] if directions == 1 else cat(outs, dim=-1)
         h_n = unsqueeze(last[0], 0) if len(last) == 1 else stack(last)
         if not batched:
@@ -171,21 +176,22 @@ class RNN(Module):
     def _check(self, input: Tensor, hx: Tensor | None) -> None:
         size = self.input_size
         if not isinstance(input, Tensor):
-            raise TypeError(f"RNN: input must be a Tensor, got {type(input).__name__}"
-                            + ("; unpack the data set's pair first" if isinstance(input, tuple) else ""))
+            advice = "; unpack the data set's pair first" if isinstance(input, tuple) else ""
+            raise TypeError(f"RNN: input must be a Tensor, got {type(input).__name__}{advice}")
         if input.ndim not in (2, 3):
             axes = "N, T" if self.batch_first else "T, N"
-            raise ValueError(f"RNN: input must be ({axes}, {size}) or, without batch, (T, {size}), got "
-                             f"{input.shape}" + ("; add the last axis: x.unsqueeze(-1)"
+            raise ValueError(f"RNN: input must be ({axes}, {size}) or, without batch, (T, {size}), "
+                             f"got {input.shape}" + ("; add the last axis: x.unsqueeze(-1)"
                                                  if input.ndim == 1 and size == 1 else ""))
         if input.shape[-1] != size:
             advice = "; add it: x.unsqueeze(-1)" if size == 1 and input.ndim == 2 else \
                 _size_advice(input.shape, size)
-            raise ValueError(f"RNN: the last axis of the input must be input_size={size}, the input is "
-                             f"{input.shape}{advice}")
+            raise ValueError(f"RNN: the last axis of the input must be input_size={size}, the "
+                             f"input is {input.shape}{advice}")
         time = 1 if self.batch_first and input.ndim == 3 else 0
         if input.shape[time] == 0:
-            raise ValueError(f"RNN: the input {input.shape} has no steps (axis {time}), want at least one")
+            raise ValueError(f"RNN: the input {input.shape} has no steps (axis {time}), want at "
+                             "least one")
         if hx is None:
             return
         count = self.num_layers * (1 + self.bidirectional)

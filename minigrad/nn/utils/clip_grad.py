@@ -14,19 +14,20 @@ def _gradients(name: str, parameters: Tensor | Iterable[Tensor]) -> list[np.ndar
     tensors = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     for p in tensors:
         if not isinstance(p, Tensor):
-            raise TypeError(f"{name}: want Tensors, got {type(p).__name__}; pass model.parameters()")
+            raise TypeError(f"{name}: want Tensors, got {type(p).__name__}; pass "
+                            "model.parameters()")
     return [p.grad.array for p in tensors if p.grad is not None]
 
 
 def get_total_norm(tensors: Iterable[Tensor], norm_type: float = 2.0) -> Tensor:
-    """The norm of all elements of all tensors together: (sum |x|^p)^(1/p), or the maximum for inf."""
+    """The norm of all elements of all tensors together: (sum |x|^p)^(1/p); inf: the maximum."""
     return wrap(_norm([t.array for t in tensors], norm_type))
 
 
 def _norm(arrays: list[np.ndarray], p: float) -> np.ndarray:
     dtype = np.result_type(*arrays) if arrays else np.dtype(np.float32)
     if p == math.inf:
-        return np.asarray(max((float(np.abs(a).max(initial=0.0)) for a in arrays), default=0.0), dtype)
+        return np.asarray(np.max([np.abs(a).max(initial=0.0) for a in arrays], initial=0.0), dtype)
     # In float64: the squares of large float32 gradients would overflow.
     if p == 2:
         total = sum(float(np.vdot(a, a)) if a.dtype == np.float64
@@ -38,7 +39,7 @@ def _norm(arrays: list[np.ndarray], p: float) -> np.ndarray:
 
 def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0,
                     error_if_nonfinite: bool = False) -> Tensor:
-    """Scales all gradients by min(1, max_norm / (norm + 1e-6)), norm being that of all of them together.
+    """Scales all gradients by min(1, max_norm / (norm + 1e-6)), norm being that of all together.
 
     norm_type: 2 by default, float("inf") for the largest element. Returns the norm before clipping.
     Pascanu, Mikolov, Bengio 2013, arXiv:1211.5063.
@@ -48,13 +49,13 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm
     """
     max_norm, norm_type = float(max_norm), float(norm_type)
     if not max_norm >= 0 or not norm_type > 0:
-        raise ValueError(f"clip_grad_norm_: want max_norm >= 0 and norm_type > 0, got {max_norm} and "
-                         f"{norm_type}")
+        raise ValueError(f"clip_grad_norm_: want max_norm >= 0 and norm_type > 0, got {max_norm} "
+                         f"and {norm_type}")
     arrays = _gradients("clip_grad_norm_", parameters)
     norm = _norm(arrays, norm_type)
     if error_if_nonfinite and not np.isfinite(norm):
-        raise ValueError(f"clip_grad_norm_: the norm of the gradients is {norm}; look for the operation "
-                         "that first gave nan or inf, or lower the learning rate")
+        raise ValueError(f"clip_grad_norm_: the norm of the gradients is {norm}; look for the "
+                         "operation that first gave nan or inf, or lower the learning rate")
     scale = max_norm / (float(norm) + 1e-6)
     if not scale >= 1.0 and arrays:                    # also for nan, as in torch
         for a in arrays:

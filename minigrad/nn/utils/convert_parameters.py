@@ -11,7 +11,7 @@ from ...writes import record_write
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
-    """The parameters, flattened, one after the other; differentiable. Raises ValueError if there are none."""
+    """The parameters, flattened, one after the other; differentiable. ValueError for none."""
     parts = [reshape(p, (-1,)) for p in parameters]
     if not parts:
         raise ValueError("parameters_to_vector: got no parameters")
@@ -19,7 +19,7 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
-    """Copies the parts of a vector into the parameters, in place: the inverse of parameters_to_vector.
+    """Copies the parts of a vector into the parameters, in place: undoes parameters_to_vector.
 
     Raises: TypeError if vec is no Tensor; ValueError if its length is not that of all parameters.
     """
@@ -28,8 +28,8 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     targets = list(parameters)
     wanted = sum(p.numel() for p in targets)
     if vec.shape != (wanted,):
-        raise ValueError(f"vector_to_parameters: the parameters have {wanted} elements, want a vector "
-                         f"({wanted},), got {vec.shape}")
+        raise ValueError(f"vector_to_parameters: the parameters have {wanted} elements, want a "
+                         f"vector ({wanted},), got {vec.shape}")
     start = 0
     for p in targets:
         part = vec.array[start:start + p.numel()].reshape(p.shape)
