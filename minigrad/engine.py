@@ -331,7 +331,7 @@ class Tensor(TensorMethods):
             return self
         if new.dtype != old.dtype:
             result = result.to(old.dtype)
-        views = []                                 # self = ...[index][index]: from inside to outside
+        views = []                                 # self = x[i][j]: x[i][j], then x[i]
         whole = self
         while whole.array.base is not None:
             parent, index = getattr(whole, "origin", (None, None))
