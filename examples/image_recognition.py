@@ -6,14 +6,14 @@ tests on 10,000. The accuracy at the end is measured on test images only.
 """
 
 import numpy as np
-from common import argument_parser, data_file, full_fashion_mnist, plt, positive, save_picture
+from common import argument_parser, data_file, plt, positive, save_picture
 from tqdm import tqdm
 
 import minigrad as mg
 import minigrad.nn as nn
 import minigrad.nn.functional as F
 import minigrad.optim as optim
-from minigrad.data import DataLoader, TensorDataset
+from minigrad.data import DataLoader, TensorDataset, load_fashion_mnist
 
 CLASSES = ["T-shirt", "trousers", "pullover", "dress", "coat"]
 CLASSES += ["sandal", "shirt", "sneaker", "bag", "ankle boot"]
@@ -39,7 +39,11 @@ class CNN(nn.Module):
 def load(args):
     """Training images and labels, test images and labels, as uint8 arrays."""
     if args.full:
-        arrays = full_fashion_mnist(args.data)
+        with tqdm(desc="loading Fashion-MNIST", unit="B", unit_scale=True) as bar:
+            arrays = []
+            for train in (True, False):
+                arrays += load_fashion_mnist(args.data, train, download=args.data is None,
+                                             progress=lambda done, total: bar.update(done - bar.n))
     else:
         file = np.load(data_file("fashion_mnist_subset.npz"))
         names = ("train_images", "train_labels", "test_images", "test_labels")

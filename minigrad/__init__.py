@@ -2,7 +2,7 @@
 
 The public names, which are torch's: `import minigrad as torch` is meant to work.
 """
-from . import nn as nn, ops as ops
+from . import data as data, nn as nn, ops as ops, optim as optim
 from .engine import backward as backward, grad as grad, Tensor as Tensor
 from .modes import (
     enable_grad as enable_grad, get_default_dtype as get_default_dtype,
