@@ -1,4 +1,5 @@
-"""Modules find their parts, load and print as torch's do; layers start from torch's laws; errors help.
+"""Modules find their parts, load and print as torch's do; layers start from torch's laws; errors
+help.
 
 That layers compute torch's numbers is tested by the stored vectors (`test_parity.py`).
 """
@@ -82,7 +83,7 @@ def test_names_are_torchs_own_parameters_before_those_of_children():
     assert [n for n, _ in net.named_modules()] == ["", "body", "body.0", "body.1", "head"]
     assert [n for n, _ in net.named_children()] == ["body", "head"]
     assert [n for n, _ in net.named_parameters(recurse=False)] == ["scale"]
-    assert [n for n, _ in net.named_parameters(prefix="net")][0] == "net.scale"
+    assert next(iter(net.named_parameters(prefix="net")))[0] == "net.scale"
     assert net.get_submodule("body.0") is net.body[0] and net.get_submodule("") is net
     with pytest.raises(AttributeError, match="no module 'tail'.*body, head"):
         net.get_submodule("tail")
@@ -115,7 +116,7 @@ def test_late_assignment_replacement_and_deletion():
 def test_old_style_super_and_a_forgotten_one_work():
     class Old(nn.Module):
         def __init__(self):
-            super(Old, self).__init__()
+            super(Old, self).__init__()                # noqa: UP008
             self.fc = nn.Linear(1, 1)
 
     class Forgot(nn.Module):
@@ -129,9 +130,12 @@ def test_old_style_super_and_a_forgotten_one_work():
 
 
 @pytest.mark.parametrize("value, advice", [
-    (lambda: [nn.Linear(1, 1)], "ModuleList"), (lambda: (nn.Linear(1, 1),), "ModuleList"),
-    (lambda: {"a": nn.Linear(1, 1)}, "ModuleDict"), (lambda: [nn.Parameter([1.0])], "ParameterList"),
-    (lambda: {"a": nn.Parameter([1.0])}, "ParameterDict"), (lambda: [[1, [nn.Tanh()]]], "ModuleList"),
+    (lambda: [nn.Linear(1, 1)], "ModuleList"),
+    (lambda: (nn.Linear(1, 1),), "ModuleList"),
+    (lambda: {"a": nn.Linear(1, 1)}, "ModuleDict"),
+    (lambda: [nn.Parameter([1.0])], "ParameterList"),
+    (lambda: {"a": nn.Parameter([1.0])}, "ParameterDict"),
+    (lambda: [[1, [nn.Tanh()]]], "ModuleList"),
 ])
 def test_parts_in_plain_containers_are_an_error(value, advice):
     net = Net()
@@ -413,8 +417,9 @@ def test_repr_is_torchs():
      "Conv2d(2, 4, kernel_size=(3, 3), stride=(1, 1), padding=same)"),
     (lambda: nn.AvgPool2d(3, 2, 1), "AvgPool2d(kernel_size=3, stride=2, padding=1)"),
     (lambda: nn.RNN(3, 4), "RNN(3, 4)"),
-    (lambda: nn.RNN(3, 4, 2, nonlinearity="relu", batch_first=True, dropout=0.5, bidirectional=True),
-     "RNN(3, 4, num_layers=2, nonlinearity=relu, batch_first=True, dropout=0.5, bidirectional=True)"),
+    (lambda: nn.RNN(3, 4, 2, "relu", batch_first=True, dropout=0.5, bidirectional=True),
+     "RNN(3, 4, num_layers=2, nonlinearity=relu, batch_first=True, dropout=0.5, "
+     "bidirectional=True)"),
     (lambda: nn.RNNCell(3, 4, bias=False, nonlinearity="relu"),
      "RNNCell(3, 4, bias=False, nonlinearity=relu)"),
     (lambda: nn.Dropout(0.2), "Dropout(p=0.2, inplace=False)"),
@@ -469,7 +474,8 @@ def test_an_empty_sequential_passes_on():
     (lambda: nn.Sequential(F.relu), "put functions into forward"),
     (lambda: nn.Sequential([nn.ReLU()]), r"Sequential\(\*layers\)"),
     (lambda: nn.ModuleList([nn.ReLU(), [nn.ReLU()]]), "make it a ModuleList too"),
-    (lambda: nn.ModuleDict({"a": 3}), "got int"), (lambda: nn.ModuleDict({3: nn.ReLU()}), "strings"),
+    (lambda: nn.ModuleDict({"a": 3}), "got int"),
+    (lambda: nn.ModuleDict({3: nn.ReLU()}), "strings"),
     (lambda: nn.ParameterList([3.0]), "want Parameter instances, got float"),
 ])
 def test_containers_refuse_what_is_no_module(make, match):
@@ -602,7 +608,8 @@ def test_dropout_drops_only_while_training():
     (nn.Softplus(2.0, 5.0), lambda x: F.softplus(x, 2.0, 5.0)),
     (nn.Softmax(0), lambda x: F.softmax(x, dim=0)),
     (nn.LogSoftmax(-1), lambda x: F.log_softmax(x, dim=-1)),
-    (nn.Flatten(0), lambda x: x.reshape(-1)), (nn.Unflatten(1, (2, 2)), lambda x: x.reshape(3, 2, 2)),
+    (nn.Flatten(0), lambda x: x.reshape(-1)),
+    (nn.Unflatten(1, (2, 2)), lambda x: x.reshape(3, 2, 2)),
 ], ids=lambda x: type(x).__name__)
 def test_layers_apply_their_function(layer, function):
     x = floats(3, 4) * 4
@@ -634,10 +641,10 @@ def test_rnn_is_the_recurrence_written_out(nonlinearity, bias, both, layers):
     for layer in range(layers):
         outs = []
         for end in ("", "_reverse")[:1 + both]:
-            p = [getattr(rnn, f"{n}_l{layer}{end}", None)
+            p = [rnn.state_dict().get(f"{n}_l{layer}{end}")
                  for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
-            state = h0.array[len(last)]
-            outs.append(_loop(value, state, *(q if q is None else q.array for q in p), f, bool(end)))
+            arrays = [q if q is None else q.array for q in p]
+            outs.append(_loop(value, h0.array[len(last)], *arrays, f, bool(end)))
             last.append(outs[-1][0 if end else -1])
         value = np.concatenate(outs, axis=-1)
     np.testing.assert_allclose(out.array, value, rtol=1e-10, atol=1e-12)

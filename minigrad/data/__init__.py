@@ -1,4 +1,4 @@
-"""Data sets and the DataLoader that goes through them in batches. torch's names (torch.utils.data)."""
+"""Data sets, and the DataLoader that goes through them in batches: torch.utils.data's names."""
 from .dataloader import DataLoader as DataLoader
 from .dataloader import default_collate as default_collate
 from .dataset import ConcatDataset as ConcatDataset

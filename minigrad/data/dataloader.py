@@ -1,4 +1,4 @@
-"""The DataLoader: goes through a data set in batches, in a new random order every epoch if asked to."""
+"""The DataLoader goes through a data set in batches, if asked to in a new order every epoch."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,11 +21,11 @@ class DataLoader:
     dataset: anything with __len__ and __getitem__. batch_size: None gives single samples.
     shuffle: a new random order every epoch. sampler: an iterable of indices instead;
     batch_sampler: an iterable of lists of indices instead of all of these.
-    collate_fn: samples -> batch (default: default_collate). drop_last: no last batch that is shorter.
+    collate_fn: samples -> batch (default: default_collate). drop_last: no shorter last batch.
     generator: draws the order; default is the thread's default generator.
 
     Batches of a TensorDataset (or a Subset of one) are cut out of its tensors at once. num_workers
-    must be 0: batches are made in the calling thread. pin_memory is accepted and means nothing here.
+    must be 0: batches are made in the calling thread. pin_memory is accepted and does nothing.
 
     Raises: ValueError or TypeError for options that contradict each other.
     """
@@ -39,19 +39,20 @@ class DataLoader:
             raise TypeError(f"DataLoader: a data set needs __len__ and __getitem__, "
                             f"{type(dataset).__name__} has not both")
         if num_workers:
-            raise ValueError(f"DataLoader: num_workers={num_workers} is not supported: batches are made "
-                             "in the calling thread, and cutting them out of a TensorDataset takes "
-                             "microseconds; leave it at 0")
+            raise ValueError(f"DataLoader: num_workers={num_workers} is not supported: batches are "
+                             "made in the calling thread, and cutting them out of a TensorDataset "
+                             "takes microseconds; leave it at 0")
         if sampler is not None and shuffle:
-            raise ValueError("DataLoader: a sampler decides the order, so shuffle must not be given; "
-                             "use RandomSampler to shuffle")
+            raise ValueError("DataLoader: a sampler decides the order, so shuffle must not be "
+                             "given; use RandomSampler to shuffle")
         if batch_sampler is not None:
             if batch_size not in (1, None) or shuffle or sampler is not None or drop_last:
                 raise ValueError("DataLoader: batch_sampler decides everything, so batch_size, "
                                  "shuffle, sampler and drop_last must not be given")
             batch_size = None
         elif batch_size is None and drop_last:
-            raise ValueError("DataLoader: drop_last means nothing without batches (batch_size=None)")
+            raise ValueError("DataLoader: drop_last means nothing without batches "
+                             "(batch_size=None)")
         if generator is not None and not isinstance(generator, Generator):
             raise TypeError("DataLoader: generator must be a minigrad.Generator, got "
                             f"{type(generator).__name__}; write Generator().manual_seed(seed)")
@@ -82,7 +83,8 @@ class DataLoader:
                 yield self.collate_fn([self.dataset[i] for i in indices])
 
     def __len__(self) -> int:
-        return len(self.sampler if self.batch_sampler is None else self.batch_sampler)  # type: ignore[arg-type]
+        counted: Any = self.sampler if self.batch_sampler is None else self.batch_sampler
+        return len(counted)
 
 
 def _cutter(dataset: Any) -> Callable[[list[int]], list[Tensor]] | None:
@@ -107,9 +109,9 @@ def _cutter(dataset: Any) -> Callable[[list[int]], list[Tensor]] | None:
 def default_collate(batch: list) -> Any:
     """One batch of many samples, with a new first dimension.
 
-    Tensors and arrays are stacked; numbers become a Tensor (floats of the default dtype, where torch
-    has float64); dicts, tuples and lists are gone through; strings stay a list. Tuples become lists,
-    as in torch.
+    Tensors and arrays are stacked; numbers become a Tensor (floats of the default dtype, where
+    torch has float64); dicts, tuples and lists are gone through; strings stay a list. Tuples become
+    lists, as in torch.
 
     Raises: ValueError if shapes or lengths differ; TypeError for anything else.
     """
@@ -136,12 +138,12 @@ def default_collate(batch: list) -> Any:
         _check_equal([(len(x),) for x in batch])
         parts = [default_collate(list(part)) for part in zip(*batch)]
         return type(first)(*parts) if hasattr(first, "_fields") else parts
-    raise TypeError(f"default_collate: cannot make a batch of {type(first).__name__}; samples must hold "
-                    "tensors, arrays, numbers, dicts, tuples or lists; or pass collate_fn=")
+    raise TypeError(f"default_collate: cannot make a batch of {type(first).__name__}; samples must "
+                    "hold tensors, arrays, numbers, dicts, tuples or lists; or pass collate_fn=")
 
 
 def _check_equal(shapes: list[tuple[int, ...]]) -> None:
     for i, shape in enumerate(shapes):
         if shape != shapes[0]:
-            raise ValueError(f"default_collate: sample {i} of the batch has shape {shape}, sample 0 has "
-                             f"{shapes[0]}; pad them to one shape, or pass collate_fn=")
+            raise ValueError(f"default_collate: sample {i} of the batch has shape {shape}, sample "
+                             f"0 has {shapes[0]}; pad them to one shape, or pass collate_fn=")

@@ -54,8 +54,8 @@ class TensorDataset(Dataset):
     def __len__(self) -> int:
         return len(self.tensors[0].array)
 
-    def batch(self, indices: Sequence[int]) -> list[Tensor]:
-        """The samples at these indices, stacked: one copy for each tensor instead of one a sample."""
+    def batch(self, indices: Any) -> list[Tensor]:
+        """The samples at these indices, stacked: one copy for each tensor, not one a sample."""
         at = np.asarray(indices, np.intp)
         return [t[at] if t.requires_grad else wrap(t.array[at]) for t in self.tensors]
 
@@ -100,8 +100,8 @@ def random_split(dataset: Any, lengths: Sequence[int | float], generator: Genera
                  ) -> list[Subset]:
     """Cuts a data set at random into parts without overlap.
 
-    lengths: numbers of samples that sum to len(dataset), or shares that sum to 1; samples that remain
-        from rounding down go to the parts in turn, as in torch.
+    lengths: numbers of samples that sum to len(dataset), or shares that sum to 1; samples that
+        remain from rounding down go to the parts in turn, as in torch.
 
     Raises: ValueError if the lengths do not sum to what they should.
     """
@@ -124,7 +124,7 @@ def random_split(dataset: Any, lengths: Sequence[int | float], generator: Genera
                              f"{list(lengths)} sum to {total:g}")
         sizes = [int(x) for x in lengths]
         if sum(sizes) != n:
-            raise ValueError(f"random_split: lengths {sizes} sum to {sum(sizes)}, the data set has {n} "
-                             f"samples")
+            raise ValueError(f"random_split: lengths {sizes} sum to {sum(sizes)}, the data set has "
+                             f"{n} samples")
     order = randperm(n, generator=generator).tolist()
     return [Subset(dataset, order[end - size:end]) for end, size in zip(accumulate(sizes), sizes)]

@@ -1,8 +1,8 @@
 """Fashion-MNIST: 70,000 grey pictures of clothes, 28 x 28 pixels, in ten classes.
 
-Han Xiao, Kashif Rasul, Roland Vollgraf, arXiv:1708.07747; Zalando SE, MIT licence. It is found where
-Debian's package dataset-fashion-mnist puts it, in a folder of yours, or is downloaded from the data
-set's own home; every file is checked, wherever it comes from.
+Han Xiao, Kashif Rasul, Roland Vollgraf, arXiv:1708.07747; Zalando SE, MIT licence. It is found
+where Debian's package dataset-fashion-mnist puts it, in a folder of yours, or is downloaded from
+the data set's own home; every file is checked, wherever it comes from.
 """
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ import hashlib
 import os
 import sys
 import tempfile
-import urllib.error
-import urllib.request
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -25,17 +23,17 @@ from numpy import ndarray
 from ..engine import wrap
 from .dataset import TensorDataset
 
-CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
-           "Ankle boot")
+CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker",
+           "Bag", "Ankle boot")
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 # The two places of its makers, see github.com/zalandoresearch/fashion-mnist.
 SOURCES = (
     "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
     "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
 )
-# SHA-256 of the content, unpacked: Debian packs the same bytes with another gzip header. Packed with
-# its makers' header these contents have the MD5 sums that they publish (8d4fb7e6..., 25c81989...,
-# bef4ecab..., bb300cfd...), so both are known to be the same.
+# SHA-256 of the content, unpacked: Debian packs the same bytes with another gzip header. Packed
+# with its makers' header these contents have the MD5 sums that they publish (8d4fb7e6...,
+# 25c81989..., bef4ecab..., bb300cfd...), so both are known to be the same.
 CONTENT = {
     "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
     "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
@@ -65,13 +63,13 @@ def load_fashion_mnist(root: str | os.PathLike | None = None, train: bool = True
                        ) -> tuple[ndarray, ndarray]:
     """(images, labels): uint8 (N, 28, 28) and int64 (N,); N = 60,000 if train, else 10,000.
 
-    root: the folder that holds the files, packed (.gz) or not; default: Debian's folder, then a folder
-        in the user's cache ($MINIGRAD_DATA_DIR overrides it).
+    root: the folder that holds the files, packed (.gz) or not; default: Debian's folder, then a
+        folder in the user's cache ($MINIGRAD_DATA_DIR overrides it).
     download: fetch files that are in none of these places into root or the cache. progress(done,
         total) is told about the bytes.
 
-    Raises: FileNotFoundError if a file is missing and download is False; ValueError if one is damaged;
-        OSError if it cannot be downloaded.
+    Raises: FileNotFoundError if a file is missing and download is False; ValueError if one is
+        damaged; OSError if it cannot be downloaded.
     """
     part = "train" if train else "t10k"
     images, labels = (_content(f"{part}-{kind}", root, download, progress)
@@ -103,8 +101,9 @@ def _content(name: str, root: Any, download: bool, progress: Progress | None) ->
     if not download:
         tried = " or ".join(str(f) for f in folders)
         raise FileNotFoundError(
-            f"Fashion-MNIST: {name}.gz is not in {tried}. Pass download=True (31 MB for all files), or "
-            "root= the folder where they are; on Debian: apt-get install dataset-fashion-mnist")
+            f"Fashion-MNIST: {name}.gz is not in {tried}. Pass download=True (31 MB for all "
+            "files), or root= the folder where they are; on Debian: apt-get install "
+            "dataset-fashion-mnist")
     return _downloaded(name, folders[-1], progress)
 
 
@@ -115,12 +114,13 @@ def _unpacked(data: bytes, name: str, source: str) -> bytes:
         try:
             data = gzip.decompress(data)
         except (EOFError, OSError, zlib.error) as error:
-            raise ValueError(f"Fashion-MNIST: {source} ({len(data):,} bytes) is damaged or incomplete "
-                             f"({error}); {advice}") from None
+            raise ValueError(f"Fashion-MNIST: {source} ({len(data):,} bytes) is damaged or "
+                             f"incomplete ({error}); {advice}") from None
     digest = hashlib.sha256(data).hexdigest()
     if digest != CONTENT[name]:
-        raise ValueError(f"Fashion-MNIST: {source} does not hold the known content: the SHA-256 of its "
-                         f"{len(data):,} unpacked bytes is {digest}, want {CONTENT[name]}; {advice}")
+        raise ValueError(f"Fashion-MNIST: {source} does not hold the known content: the SHA-256 of "
+                         f"its {len(data):,} unpacked bytes is {digest}, want {CONTENT[name]}; "
+                         f"{advice}")
     return data
 
 
@@ -130,7 +130,7 @@ def _downloaded(name: str, folder: Path, progress: Progress | None) -> bytes:
     for source in SOURCES:
         url = f"{source}{name}.gz"
         try:
-            with urllib.request.urlopen(url, timeout=60) as response:
+            with _open(url) as response:
                 packed = _read(response, progress)
             content = _unpacked(packed, name, url)
             break
@@ -142,6 +142,11 @@ def _downloaded(name: str, folder: Path, progress: Progress | None) -> bytes:
                       "apt-get install dataset-fashion-mnist")
     _store(packed, folder / f"{name}.gz")
     return content
+
+
+def _open(url: str) -> Any:
+    from urllib.request import urlopen                 # here: it brings ssl and http with it
+    return urlopen(url, timeout=60)
 
 
 def _read(response: IO[bytes], progress: Progress | None) -> bytes:
@@ -177,7 +182,7 @@ def _store(data: bytes, path: Path) -> None:
 
 
 def _idx(data: bytes) -> ndarray:
-    """The IDX format: 0, 0, type (8: uint8), number of dimensions; the sizes, big-endian; the bytes."""
+    """The IDX format: 0, 0, type (8: bytes), number of dimensions; sizes, big-endian; bytes."""
     ndim = data[3]
     shape = tuple(int(n) for n in np.frombuffer(data, ">i4", ndim, 4))
     return np.frombuffer(data, np.uint8, offset=4 + 4 * ndim).reshape(shape)

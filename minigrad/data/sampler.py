@@ -28,7 +28,7 @@ class SequentialSampler(Sampler):
 
 
 class RandomSampler(Sampler):
-    """All samples in random order, a new one every epoch; with replacement each draw is independent.
+    """All samples in a random order, new every epoch; with replacement each draw is independent.
 
     num_samples: how many an epoch, default all. Without replacement more than all starts over.
     generator: default is the thread's default generator.
@@ -75,7 +75,7 @@ class SubsetRandomSampler(Sampler):
 
 
 class BatchSampler(Sampler):
-    """Lists of batch_size indices from another sampler; the last may be shorter unless drop_last."""
+    """Lists of batch_size indices of another sampler; drop_last: no shorter last list."""
 
     def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool) -> None:
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:

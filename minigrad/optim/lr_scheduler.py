@@ -36,8 +36,8 @@ class LRScheduler:
             if last_epoch == -1:
                 group.setdefault("initial_lr", group["lr"])
             elif "initial_lr" not in group:
-                raise ValueError(f"{type(self).__name__}: to resume after epoch {last_epoch}, group {i} "
-                                 "needs 'initial_lr'; load the optimiser's state first")
+                raise ValueError(f"{type(self).__name__}: to resume after epoch {last_epoch}, "
+                                 f"group {i} needs 'initial_lr'; load the optimiser's state first")
         self.base_lrs: list[float] = [group["initial_lr"] for group in optimizer.param_groups]
         self.last_epoch = last_epoch
         self._step_count = 0
@@ -56,9 +56,10 @@ class LRScheduler:
     def step(self) -> None:
         """Goes on to the next epoch. Call it after optimizer.step()."""
         optimizer = self.optimizer
-        if self._step_count == 1 and not optimizer.stepped and type(optimizer).step is Optimizer.step:
-            warnings.warn(f"{type(self).__name__}.step() was called before optimizer.step(), so the "
-                          "first learning rate is skipped; call it at the end of an epoch",
+        own_step = type(optimizer).step is not Optimizer.step      # then `stepped` tells nothing
+        if self._step_count == 1 and not optimizer.stepped and not own_step:
+            warnings.warn(f"{type(self).__name__}.step() was called before optimizer.step(), so "
+                          "the first learning rate is skipped; call it at the end of an epoch",
                           stacklevel=2)
         self._step_count += 1
         self.last_epoch += 1
@@ -81,8 +82,8 @@ class LRScheduler:
 
 def _check_epochs(scheduler: LRScheduler, name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{type(scheduler).__name__}: {name} must be a number of epochs, 1 or more, "
-                         f"got {value!r}")
+        raise ValueError(f"{type(scheduler).__name__}: {name} must be a number of epochs, 1 or "
+                         f"more, got {value!r}")
 
 
 class StepLR(LRScheduler):
@@ -141,8 +142,8 @@ class LambdaLR(LRScheduler):
         self.lr_lambdas = list(lr_lambda) if isinstance(lr_lambda, (list, tuple)) \
             else [lr_lambda] * groups
         if len(self.lr_lambdas) != groups:
-            raise ValueError(f"LambdaLR: {len(self.lr_lambdas)} functions for {groups} groups; give one "
-                             "for each, or one for all")
+            raise ValueError(f"LambdaLR: {len(self.lr_lambdas)} functions for {groups} groups; "
+                             "give one for each, or one for all")
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:

@@ -23,7 +23,7 @@ class Optimizer:
     defaults: the options of groups that do not set their own.
 
     Attributes:
-        param_groups: one dict a group, "params" and the options; these may be changed between steps.
+        param_groups: one dict a group, "params" and options, which may be changed between steps.
         state: for each parameter what the rule remembers, such as a momentum buffer.
 
     Raises: TypeError or ValueError if params is one Tensor, is empty, or holds what cannot be
@@ -37,9 +37,9 @@ class Optimizer:
             raise TypeError(f"{name}: params must be a list of Tensors, got one Tensor of shape "
                             f"{params.shape}; write [x]")
         if isinstance(params, (dict, str)) or not isinstance(params, Iterable):
+            advice = "; pass model.parameters()" if hasattr(params, "parameters") else ""
             raise TypeError(f"{name}: params must be a list of Tensors or of groups, got "
-                            f"{type(params).__name__}"
-                            + ("; pass model.parameters()" if hasattr(params, "parameters") else ""))
+                            f"{type(params).__name__}{advice}")
         self.defaults = defaults
         self.state: dict[Tensor, dict[str, Any]] = {}
         self.param_groups: list[dict[str, Any]] = []
@@ -73,17 +73,18 @@ class Optimizer:
         seen = {id(p) for group in self.param_groups for p in group["params"]}
         for i, p in enumerate(params):
             if not isinstance(p, Tensor):
-                raise TypeError(f"{name}: parameter {i} is a {type(p).__name__}, want a Tensor"
-                                + ("; pass model.parameters()" if isinstance(p, (tuple, str)) else ""))
+                advice = "; pass model.parameters()" if isinstance(p, (tuple, str)) else ""
+                raise TypeError(f"{name}: parameter {i} is a {type(p).__name__}, want a "
+                                f"Tensor{advice}")
             if p.array.dtype.kind != "f":
                 raise TypeError(f"{name}: parameter {i} is {p.dtype}, only floats can be optimised")
-            if not p.is_leaf:
+            if p.grad_fn is not None:
                 raise ValueError(f"{name}: parameter {i} (shape {p.shape}) is the result of "
-                                 f"'{p.grad_fn.name}', its gradient is not kept; make it a leaf: "   # type: ignore[union-attr]
+                                 f"'{p.grad_fn.name}', its gradient is not kept; make it a leaf: "
                                  "x.detach().requires_grad_()")
             if id(p) in seen:
-                raise ValueError(f"{name}: parameter {i} (shape {p.shape}) occurs twice; it would be "
-                                 "updated twice in a step")
+                raise ValueError(f"{name}: parameter {i} (shape {p.shape}) occurs twice; it would "
+                                 "be updated twice in a step")
             seen.add(id(p))
         group = {"params": params, **self.defaults,
                  **{k: v for k, v in param_group.items() if k != "params"}}
@@ -91,7 +92,7 @@ class Optimizer:
         self.param_groups.append(group)
 
     def check_options(self, group: dict[str, Any]) -> None:
-        """Raises ValueError or TypeError if the options of a group make no sense; for subclasses."""
+        """Raises ValueError or TypeError if options make no sense; subclasses may define it."""
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forgets the gradients of all parameters, or fills them with zeros."""
@@ -121,12 +122,12 @@ class Optimizer:
 
     def update_group(self, group: dict[str, Any]) -> list[ndarray]:
         """Changes the parameters of a group in place; returns the arrays that were written."""
-        raise NotImplementedError(f"{type(self).__name__} states no rule: define update_group(group)")
+        raise NotImplementedError(f"{type(self).__name__} states no rule: define update_group()")
 
     # storing and loading
 
     def state_dict(self) -> dict[str, Any]:
-        """{"state": {number: ...}, "param_groups": [...]}: parameters are numbered in their order."""
+        """{"state": {number: ...}, "param_groups": [...]}; parameters are numbered in order."""
         number = {id(p): i for i, p in enumerate(self._parameters())}
         return {"state": {number[id(p)]: dict(s) for p, s in self.state.items()},
                 "param_groups": [{**group, "params": [number[id(p)] for p in group["params"]]}
@@ -135,17 +136,18 @@ class Optimizer:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes over options and state; the groups must have the sizes of those that were stored.
 
-        Raises: ValueError if they do not, or if a stored buffer has another shape than its parameter.
+        Raises: ValueError if they do not, or if a stored buffer has not the shape of
+            its parameter.
         """
         name = type(self).__name__
         if not isinstance(state_dict, dict) or not {"state", "param_groups"} <= set(state_dict):
             raise ValueError(f"{name}: this is no state of an optimiser, want the keys 'state' and "
                              "'param_groups'")
         stored = state_dict["param_groups"]
-        mine, theirs = ([len(g["params"]) for g in groups] for groups in (self.param_groups, stored))
+        mine, theirs = ([len(g["params"]) for g in gs] for gs in (self.param_groups, stored))
         if mine != theirs:
-            raise ValueError(f"{name}: the state is of groups of {theirs} parameters, this optimiser "
-                             f"has groups of {mine}")
+            raise ValueError(f"{name}: the state is of groups of {theirs} parameters, this "
+                             f"optimiser has groups of {mine}")
         numbers = [i for group in stored for i in group["params"]]
         by_number = dict(zip(numbers, self._parameters()))
         state: dict[Tensor, dict[str, Any]] = {}

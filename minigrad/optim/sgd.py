@@ -24,7 +24,8 @@ class SGD(Optimizer):
     Without momentum v = g. The order of operations is torch's, and so is the meaning of lr within
     momentum (v is not multiplied by it). Parameters without a gradient are left alone.
 
-    Sutskever, Martens, Dahl, Hinton 2013 (ICML), "On the importance of initialization and momentum".
+    Sutskever, Martens, Dahl, Hinton 2013, "On the importance of initialization and momentum in
+    deep learning" (ICML).
 
     Raises: ValueError for a negative option, or nesterov without momentum or with dampening.
     """
@@ -43,8 +44,8 @@ class SGD(Optimizer):
         if isinstance(dampening, bool) or not isinstance(dampening, (int, float, np.number)):
             raise TypeError(f"SGD: dampening must be a number, got {dampening!r}")
         if group["nesterov"] and (not group["momentum"] or dampening):
-            raise ValueError("SGD: nesterov looks ahead along the momentum, so it wants momentum > 0 "
-                             f"and dampening = 0, got momentum={group['momentum']}, "
+            raise ValueError("SGD: nesterov looks ahead along the momentum, so it wants momentum > "
+                             f"0 and dampening = 0, got momentum={group['momentum']}, "
                              f"dampening={dampening}")
 
     def update_group(self, group: dict[str, Any]) -> list[ndarray]:
