@@ -388,7 +388,8 @@ def test_download_stores_whole_files_that_all_may_read(home, monkeypatch):
     assert len(log) == 2                               # the second time they are in the cache
     assert seen[-1][0] == seen[-1][1] > 0
     folder = home / "cache" / "fashion-mnist"
-    assert sorted(os.listdir(folder)) == ["train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"]
+    assert sorted(os.listdir(folder)) == ["train-images-idx3-ubyte.gz",
+                                          "train-labels-idx1-ubyte.gz"]
     if os.name == "posix":
         assert stat.S_IMODE(os.stat(folder / "train-labels-idx1-ubyte.gz").st_mode) == 0o644
 
