@@ -177,6 +177,11 @@ def test_fast_and_slow_paths_give_the_same_batches():
                 np.testing.assert_array_equal(x.array, y.array)
 
 
+def test_a_subset_of_a_subset_is_cut_in_the_right_order():
+    loader = DataLoader(Subset(Subset(numbers(), [5, 6, 7, 8]), [3, 1]), batch_size=2)
+    assert next(iter(loader))[0].tolist() == [8, 6]
+
+
 def test_every_epoch_has_a_new_order_and_a_seed_repeats_them():
     def orders():
         loader = DataLoader(numbers(20), batch_size=20, shuffle=True, generator=seeded(3))
