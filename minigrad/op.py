@@ -65,9 +65,9 @@ class Op:
         self.samples, self.ref, self.flat, self.order = samples, ref, flat, order
         self.door, self.explain, self.promote = door, explain, promote
         self.parameters = inspect.signature(forward).parameters
-        hints = {p.name: str(p.annotation) for p in self.parameters.values()}
-        self.tensors = [name for name, hint in hints.items() if "Tensor" in hint]
-        self.sequence = next((n for n, hint in hints.items() if "Sequence[Tensor" in hint), None)
+        self.hints = {p.name: str(p.annotation) for p in self.parameters.values()}
+        self.tensors = [n for n, hint in self.hints.items() if "Tensor" in hint]
+        self.sequence = next((n for n in self.tensors if "Sequence[Tensor" in self.hints[n]), None)
         self.many = "tuple[" in str(inspect.signature(forward).return_annotation)
         reserved = {"wrapped", "out", "aux", "t", "links", *_WRAPPER_NAMES} & {*self.parameters}
         if reserved:
@@ -179,7 +179,8 @@ class Op:
                 add(f"        if {name}._requires_grad:")
                 add(f"            {node} = {name}.node or leaf({name})")
             add(f"        {name} = {name}.array")
-            add(f"    elif {name}.__class__ not in PLAIN:")
+            plain = "PLAIN_OR_NONE" if "None" in self.hints[name] else "PLAIN"
+            add(f"    elif {name}.__class__ not in {plain}:")
             add(f"        {name} = operand({name}, OP, {name!r})")
         passed = ", ".join(f"{p.name}={p.name}" if p.kind is p.KEYWORD_ONLY else
                            f"*{p.name}" if p.kind is p.VAR_POSITIONAL else p.name
@@ -315,7 +316,8 @@ def composite(*, samples: Callable | None, ref: Callable | None = None
 
 # What the generated functions call.
 
-PLAIN = frozenset((ndarray, float, int, bool, type(None)))
+PLAIN = frozenset((ndarray, float, int, bool))
+PLAIN_OR_NONE = PLAIN | {type(None)}
 
 
 def operand(x: Any, op: Op, name: str) -> Any:
@@ -373,6 +375,7 @@ def many(op: Op, links: tuple, saved: tuple, outs: tuple, where: Where | None
 
 
 _WRAPPER_NAMES = dict(Tensor=Tensor, Node=Node, leaf=leaf, wrap=wrap, ndarray=ndarray, PLAIN=PLAIN,
+                      PLAIN_OR_NONE=PLAIN_OR_NONE,
                       asarray=np.asarray, settings=settings, operand=operand, demote=demote,
                       unwrap_sequence=unwrap_sequence, shape_of=shape_of, many=many,
                       new=Tensor.__new__,

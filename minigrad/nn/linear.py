@@ -4,6 +4,7 @@ Not here: the product and its derivative (`ops/linear.py`).
 """
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..engine import Tensor
@@ -37,12 +38,33 @@ class Linear(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """x W^T + b."""
-        return linear(input, self.weight, self.bias)
+        try:
+            return linear(input, self.weight, self.bias)
+        except ValueError as error:
+            raise ValueError(f"{error}{_flattened_from(input, self.in_features)}") from None
 
     def extra_repr(self) -> str:
         """The sizes."""
         return (f"in_features={self.in_features}, out_features={self.out_features}, "
                 f"bias={self.bias is not None}")
+
+
+def _flattened_from(x: Tensor, wanted: int) -> str:
+    """For the error message: what the features were before they were flattened, if that is known."""
+    node = getattr(x, "grad_fn", None)
+    if node is None or node.name != "reshape" or not node.saved:
+        return ""
+    before, features = node.saved[0], x.shape[-1]          # what its rule asked for: input_shape
+    if len(before) != 4 or math.prod(before[1:]) != features:
+        return ""
+    channels, height, width = before[1:]
+    text = (f". They were {channels} channels of {height} by {width}: {channels}*{height}*{width} = "
+            f"{features}")
+    side = math.isqrt(wanted // channels)
+    if side * side * channels == wanted:
+        text += (f"; {wanted} would be {channels}*{side}*{side}: check the padding and the pooling "
+                 "before the Linear")
+    return text
 
 
 class Identity(Module):
