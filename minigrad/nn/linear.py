@@ -50,7 +50,7 @@ class Linear(Module):
 
 
 def _flattened_from(x: Tensor, wanted: int) -> str:
-    """For the error message: what the features were before they were flattened, if that is known."""
+    """For the error message: what the features were before they were flattened, if known."""
     node = getattr(x, "grad_fn", None)
     if node is None or node.name != "reshape" or not node.saved:
         return ""
@@ -58,8 +58,8 @@ def _flattened_from(x: Tensor, wanted: int) -> str:
     if len(before) != 4 or math.prod(before[1:]) != features:
         return ""
     channels, height, width = before[1:]
-    text = (f". They were {channels} channels of {height} by {width}: {channels}*{height}*{width} = "
-            f"{features}")
+    text = (f". They were {channels} channels of {height} by {width}: {channels}*{height}*{width} "
+            f"= {features}")
     side = math.isqrt(wanted // channels)
     if side * side * channels == wanted:
         text += (f"; {wanted} would be {channels}*{side}*{side}: check the padding and the pooling "
