@@ -13,6 +13,7 @@ from ..kernels import erf as erf_kernel
 from ..kernels import softmax as kernel
 from ..op import composite, op
 from .elementwise import exp, where
+from .linear import own_memory
 from .reduce import sum
 from .shape import many_dims
 
@@ -29,7 +30,7 @@ def _kinked(r):
 def relu(input: Tensor) -> Tensor:
     """max(input, 0), elementwise. The gradient at 0 is 0; NaN stays NaN."""
     return np.maximum(input, 0)
-relu.vjp(input=lambda g, out: where(out > 0, g, 0.0))
+relu.vjp(input=lambda g, out: where(out <= 0, 0.0, g))          # NaN passes g on, as in torch
 
 
 @op(samples=lambda r: [(r.apart(3, 4),), (r.apart(3, 4), 0.3), (r.apart(5), -0.5)],
@@ -117,9 +118,7 @@ def erf(input: Tensor) -> Tensor:
     x = np.asarray(input)
     if x.dtype not in (np.float32, np.float64):
         x = x.astype(np.float32 if x.dtype == np.float16 else np.float64)
-    y = erf_kernel.erf(x.reshape(-1))
-    y.resize(x.shape, refcheck=False)              # its own memory, not a view: see _by_rows
-    return y
+    return own_memory(erf_kernel.erf(x.reshape(-1)), x.shape)
 erf.vjp(input=lambda g, input: g * (exp(-(input * input)) * (2.0 / math.sqrt(math.pi))))
 
 
@@ -192,28 +191,21 @@ def _refuse_integers(name, x):
 
 
 def _by_rows(function, dim, *arrays):
-    """function((R, K), ...) applied along dim: K runs over dim (or several), R over all the others.
-
-    The result has memory of its own (resize, not reshape, which makes a view): the engine refuses
-    to change views in place, and nobody else holds this memory.
-    """
+    """function((R, K), ...) applied along dim: K runs over dim (or several), R over all others."""
     x = arrays[0]
     if dim == -1 or dim == x.ndim - 1:                     # the usual case: rows as they lie
         k = x.shape[-1]
-        y = function(*(a.reshape((math.prod(a.shape[:-1]), k)) for a in arrays))
-        y.resize(x.shape, refcheck=False)
-        return y
+        return own_memory(function(*(a.reshape((math.prod(a.shape[:-1]), k)) for a in arrays)),
+                          x.shape)
     if x.ndim == 0:
-        y = function(*(a.reshape((1, 1)) for a in arrays))
-        y.resize((), refcheck=False)
-        return y
+        return own_memory(function(*(a.reshape((1, 1)) for a in arrays)), ())
     dims = (dim,) if isinstance(dim, int) else dim
     ends = tuple(range(-len(dims), 0))
     moved = [np.moveaxis(a, dims, ends) for a in arrays]
     shape = moved[0].shape
     k = math.prod(shape[-len(dims):])
     y = function(*(a.reshape((math.prod(shape[:-len(dims)]), k)) for a in moved))
-    return np.array(np.moveaxis(y.reshape(shape), ends, dims), order="C")
+    return own_memory(np.moveaxis(y.reshape(shape), ends, dims), x.shape)
 
 
 def _dims_samples(r):
@@ -299,8 +291,7 @@ def logsumexp(input: Tensor, dim: int | tuple[int, ...] | None, keepdim: bool = 
     moved = np.moveaxis(input, dim, range(-len(dim), 0))
     kept = moved.shape[:-len(dim)]
     y = kernel.logsumexp(moved.reshape((math.prod(kept), math.prod(moved.shape[-len(dim):]))))
-    y.resize(_kept(input.shape, dim) if keepdim else kept, refcheck=False)
-    return y
+    return own_memory(y, _kept(input.shape, dim) if keepdim else kept)
 logsumexp.vjp(input=lambda g, input, dim: g.reshape(_kept(input.shape, dim)) * softmax(input, dim))
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from ..engine import Tensor
 from ..kernels import conv as kernel
 from ..op import composite, op
+from .linear import own_memory
 from .reduce import sum
 from .shape import flip
 
@@ -53,7 +54,9 @@ def _sides(padding: Any, khw: Pair, stride: Pair, dilation: Pair) -> Sides:
                              "the output cannot have the size of the input; give numbers")
         total = [d * (k - 1) for d, k in zip(dilation, khw)]
         return total[0] // 2, total[1] // 2, total[0] - total[0] // 2, total[1] - total[1] // 2
-    if isinstance(padding, tuple) and len(padding) == 4:
+    if isinstance(padding, tuple) and len(padding) == 4:       # normalised already, by convolve2d
+        for side in padding:
+            pair("conv2d", "padding", side, 0)
         return padding
     h, w = pair("conv2d", "padding", padding, 0)
     return h, w, h, w
@@ -64,6 +67,7 @@ def _door(input, weight, bias, stride, padding, dilation, groups):
     if len(x) not in (3, 4) or len(w) != 4:
         raise ValueError(f"conv2d: want input (N, C, H, W) or (C, H, W) and weight (F, C/groups, "
                          f"KH, KW), got {x} and {w}")
+    pair("conv2d", "the size of the kernel", w[2:], 1)
     stride = pair("conv2d", "stride", stride, 1)
     dilation = pair("conv2d", "dilation", dilation, 1)
     sides = _sides(padding, w[2:], stride, dilation)
@@ -118,6 +122,11 @@ def _batched(x):
     return (x[None], True) if x.ndim == 3 else (x, False)
 
 
+def _unbatched(y, added):
+    """y without the batch that was added, in memory of its own."""
+    return own_memory(y, y.shape[1:]) if added else y
+
+
 # --- conv2d and its gradients --------------------------------------------------------------------
 
 def _conv_samples(r):
@@ -167,7 +176,7 @@ def conv2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: in
     x, added = _batched(input)
     out_hw = _out_hw(x.shape, weight.shape, stride, padding, dilation)
     y = kernel.conv2d(x, weight, bias, out_hw, stride, padding[:2], dilation, groups)
-    return y[0] if added else y
+    return _unbatched(y, added)
 conv2d.vjp(
     input=lambda g, weight, input_shape, stride, padding, dilation, groups:
         conv2d_grad_x(g, weight, input_shape[-2:], stride, padding, dilation, groups),
@@ -205,7 +214,34 @@ def _grad_ref(which):
     return ref
 
 
-@op(samples=lambda r: [*_grad_samples(r, "x")], ref=_grad_ref("x"))
+def _check_trio(name, x, w, g, input, other, stride, padding, dilation, groups):
+    """Raises unless x, w and g are the shapes of an input, a weight and an output of conv2d."""
+    fits = (len(x) == len(g) in (3, 4) and len(w) == 4 and x[:-3] == g[:-3] and g[-3] == w[0]
+            and x[-3] == w[1] * groups and w[0] % groups == 0
+            and g[-2:] == _out_hw(x, w, stride, padding, dilation))
+    if not fits:
+        raise ValueError(f"{name}: no conv2d with stride {stride}, padding {padding}, dilation "
+                         f"{dilation} and groups {groups} takes {x} with a weight {w} to {g}")
+    if input.dtype != other.dtype or input.dtype.kind != "f":
+        raise TypeError(f"{name}: want floating arrays of one dtype, got {input.dtype} and "
+                        f"{other.dtype}")
+
+
+def _grad_x_door(g, weight, hw, *geometry):
+    w, gs = weight.shape, g.shape
+    channels = w[1] * geometry[-1] if len(w) == 4 else -1
+    _check_trio("conv2d_grad_x", (*gs[:-3], channels, *hw), w, gs, g, weight, *geometry)
+    return g, weight, hw, *geometry
+
+
+def _grad_w_door(g, input, khw, *geometry):
+    x, gs = input.shape, g.shape
+    w = (gs[-3], x[-3] // geometry[-1], *khw) if min(len(x), len(gs)) > 2 else ()
+    _check_trio("conv2d_grad_w", x, w, gs, g, input, *geometry)
+    return g, input, khw, *geometry
+
+
+@op(samples=lambda r: [*_grad_samples(r, "x")], ref=_grad_ref("x"), door=_grad_x_door)
 def conv2d_grad_x(g: Tensor, weight: Tensor, hw: Pair, stride: Pair, padding: Sides, dilation: Pair,
                   groups: int) -> Tensor:
     """The gradient of conv2d for its input, also called transposed convolution.
@@ -215,7 +251,7 @@ def conv2d_grad_x(g: Tensor, weight: Tensor, hw: Pair, stride: Pair, padding: Si
     """
     g, added = _batched(g)
     gx = kernel.conv2d_grad_x(g, weight, hw, stride, padding[:2], dilation, groups)
-    return gx[0] if added else gx
+    return _unbatched(gx, added)
 conv2d_grad_x.vjp(
     g=lambda u, weight, stride, padding, dilation, groups:
         conv2d(u, weight, None, stride, padding, dilation, groups),
@@ -223,7 +259,7 @@ conv2d_grad_x.vjp(
         conv2d_grad_w(g, u, weight_shape[2:], stride, padding, dilation, groups))
 
 
-@op(samples=lambda r: [*_grad_samples(r, "w")], ref=_grad_ref("w"))
+@op(samples=lambda r: [*_grad_samples(r, "w")], ref=_grad_ref("w"), door=_grad_w_door)
 def conv2d_grad_w(g: Tensor, input: Tensor, khw: Pair, stride: Pair, padding: Sides, dilation: Pair,
                   groups: int) -> Tensor:
     """The gradient of conv2d for its weight.

@@ -25,13 +25,13 @@ def _rows(x):
     return x if x.ndim == 2 else x.reshape((prod(x.shape[:-1]), x.shape[-1]))
 
 
-def _product(a, b):
+def product(a, b):
     """a @ b for arrays or Tensors of two or more dimensions; large matrices by our own kernels."""
     if a.__class__ is not ndarray or b.__class__ is not ndarray:
         return a @ b
     if a.ndim > 2 and b.ndim == 2:
         # One large product: NumPy would run one small product for each matrix of the batch.
-        return _shaped(_product(_rows(a), b), (*a.shape[:-1], b.shape[1]))
+        return own_memory(product(_rows(a), b), (*a.shape[:-1], b.shape[1]))
     if a.size * b.shape[-1] <= _SMALL or b.ndim > 2 or a.dtype != b.dtype or \
             a.dtype not in _FLOATS or a.shape[1] != b.shape[0]:
         return np.matmul(a, b)
@@ -41,15 +41,19 @@ def _product(a, b):
         y = kernel.linear_grad_w(a.T, b)
     else:
         y = kernel.linear_grad_x(a, b)
-    return _shaped(y, y.shape)
+    return own_memory(y, y.shape)
 
 
-def _shaped(y, shape):
-    """y in this shape as an array with memory of its own: a view could not be changed in place."""
-    if y.base is not None:
-        y = y.copy()
+def own_memory(y, shape):
+    """A result that nobody else holds, in this shape, and no view: those are not changed in place.
+
+    The engine refuses y += 1 for views, and y.reshape(...), y[0] are views even where y itself is
+    forgotten at once; resize changes the shape of the array itself.
+    """
+    if y.base is not None or not y.flags.c_contiguous:
+        y = np.array(y, order="C")
     if y.shape != shape:
-        y.resize(shape, refcheck=False)                    # the same memory; no reshape, a view
+        y.resize(shape, refcheck=False)
     return y
 
 
@@ -94,7 +98,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     """
     if np.ndim(input) < 2 or np.ndim(other) < 2:
         return np.matmul(input, other)
-    return _product(input, other)
+    return product(input, other)
 matmul.vjp(input=lambda g, other, input_shape: _matmul_input(g, other, input_shape),
            other=lambda g, input, other_shape: _matmul_other(g, input, other_shape))
 
@@ -103,8 +107,8 @@ def _matmul_input(g, other, input_shape):
     if other.ndim == 1:                                    # (..., N, 1) * (K,) -> (..., N, K)
         return g * other if len(input_shape) == 1 else _column(g) * other
     if len(input_shape) == 1:                            # (..., K, M) @ (..., M, 1) -> (..., K)
-        return _product(other, _column(g)).reshape((*other.shape[:-2], *input_shape))
-    return _product(g, other.mT)                         # (..., N, M) @ (..., M, K) -> (..., N, K)
+        return product(other, _column(g)).reshape((*other.shape[:-2], *input_shape))
+    return product(g, other.mT)                         # (..., N, M) @ (..., M, K) -> (..., N, K)
 
 
 def _matmul_other(g, input, other_shape):
@@ -114,8 +118,8 @@ def _matmul_other(g, input, other_shape):
     if len(other_shape) == 1:                              # (K, R) @ (R,) -> (K,)
         return _rows(input).mT @ g.reshape((prod(g.shape),))
     if len(other_shape) == 2:                              # (K, R) @ (R, M) -> (K, M)
-        return _product(_rows(input).mT, _rows(g))
-    return _product(input.mT, g)                         # (..., K, N) @ (..., N, M) -> (..., K, M)
+        return product(_rows(input).mT, _rows(g))
+    return product(input.mT, g)                         # (..., K, N) @ (..., N, M) -> (..., K, M)
 
 
 def _ranks(name: str, want: int, **given) -> None:
@@ -227,7 +231,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             y += bias
         return y
     y = kernel.linear(_rows(input), weight, bias)
-    return _shaped(y, (*input.shape[:-1], weight.shape[0]))
-linear.vjp(input=lambda g, weight: g @ weight if g.ndim < 2 else _product(g, weight),
-           weight=lambda g, input: _product(_rows(g).mT, _rows(input)),    # (O, R) @ (R, I)
+    return own_memory(y, (*input.shape[:-1], weight.shape[0]))
+linear.vjp(input=lambda g, weight: g @ weight if g.ndim < 2 else product(g, weight),
+           weight=lambda g, input: product(_rows(g).mT, _rows(input)),    # (O, R) @ (R, I)
            bias=lambda g: g)

@@ -12,6 +12,7 @@ from ..engine import Tensor
 from ..kernels import pool as kernel
 from ..op import composite, op
 from .conv import Pair, pair
+from .linear import own_memory
 
 
 def _axis_out(name: str, axis: str, n: int, k: int, s: int, p: int, d: int, ceil: bool) -> int:
@@ -113,7 +114,7 @@ def max_pool2d_with_indices(input: Tensor, kernel_size: Pair, stride: Pair, padd
     """max_pool2d behind its door: (the maxima, their indices), all options given as pairs."""
     y, indices = kernel.max_pool2d(_as_batch(input), kernel_size, stride, padding, dilation, out_hw)
     if input.ndim == 3:
-        y, indices = y[0], indices[0]
+        y, indices = own_memory(y, y.shape[1:]), own_memory(indices, indices.shape[1:])
     return (y, indices), indices
 max_pool2d_with_indices.vjp(
     input=lambda g, aux, input_shape: max_pool2d_scatter(g[0], aux, input_shape[-2:]))
@@ -131,28 +132,47 @@ def _scatter_ref(g, indices, hw):
     return out.reshape(*g.shape[:-2], *hw)
 
 
-@op(samples=_index_samples, ref=_scatter_ref)
+def _check_indices(name, x, indices, dims):
+    if x.shape[:dims] != indices.shape[:dims] or indices.dtype.kind not in "iu" or x.ndim < 3:
+        raise ValueError(f"{name}: want the indices that max_pool2d gave, integers in the shape of "
+                         f"its result; got {indices.dtype} of shape {indices.shape} with an array "
+                         f"of shape {x.shape}")
+
+
+def _scatter_door(g, indices, hw):
+    _check_indices("max_pool2d_scatter", g, indices, g.ndim)
+    return g, indices, hw
+
+
+def _gather_door(input, indices):
+    _check_indices("max_pool2d_gather", input, indices, input.ndim - 2)
+    return input, indices
+
+
+@op(samples=_index_samples, ref=_scatter_ref, door=_scatter_door)
 def max_pool2d_scatter(g: Tensor, indices: np.ndarray, hw: Pair) -> Tensor:
     """The gradient of max_pool2d: each number of g added where its maximum was found.
 
-    g, indices (N, C, OH, OW), hw (H, W) -> (N, C, H, W); also without N.
+    g, indices (N, C, OH, OW), hw (H, W) -> (N, C, H, W); also without N. indices: as max_pool2d
+    gave them for an image of this size; their range is trusted.
     """
     gx = kernel.max_pool2d_scatter(_as_batch(g), _as_batch(indices), hw)
-    return gx if g.ndim == 4 else gx[0]
+    return own_memory(gx, gx.shape[-g.ndim:])
 max_pool2d_scatter.vjp(g=lambda u, indices: max_pool2d_gather(u, indices))
 
 
 @op(samples=lambda r: [(r(1, 2, 3, 4), i) for _, i, _ in _index_samples(r)[:1]],
     ref=lambda x, i: np.take_along_axis(x.reshape(1, 2, -1), i.reshape(len(x), 2, -1), 2
                                         ).reshape(len(x), *i.shape[1:])
-    if len(x) else np.empty((0, *i.shape[1:])))
+    if len(x) else np.empty((0, *i.shape[1:])), door=_gather_door)
 def max_pool2d_gather(input: Tensor, indices: np.ndarray) -> Tensor:
     """The elements of each image at the given indices: the transpose of max_pool2d_scatter.
 
-    input (N, C, H, W), indices (N, C, OH, OW) -> (N, C, OH, OW); also without N.
+    input (N, C, H, W), indices (N, C, OH, OW) -> (N, C, OH, OW); also without N. indices: as
+    max_pool2d gave them for an image of this size; their range is trusted.
     """
     y = kernel.max_pool2d_gather(_as_batch(input), _as_batch(indices))
-    return y if input.ndim == 4 else y[0]
+    return own_memory(y, y.shape[-input.ndim:])
 max_pool2d_gather.vjp(
     input=lambda g, input_shape, indices: max_pool2d_scatter(g, indices, input_shape[-2:]))
 
@@ -230,7 +250,7 @@ def avg_pool2d_windows(input: Tensor, kernel_size: Pair, stride: Pair, padding: 
     """avg_pool2d behind its door: all options as pairs, divisor_override 0 for none."""
     y = kernel.avg_pool2d(_as_batch(input), kernel_size, stride, padding, out_hw, count_include_pad,
                           divisor_override)
-    return y if input.ndim == 4 else y[0]
+    return own_memory(y, y.shape[-input.ndim:])
 avg_pool2d_windows.vjp(
     input=lambda g, input_shape, kernel_size, stride, padding, count_include_pad, divisor_override:
         avg_pool2d_grad(g, input_shape[-2:], kernel_size, stride, padding, count_include_pad,
@@ -248,7 +268,7 @@ def avg_pool2d_grad(g: Tensor, hw: Pair, kernel_size: Pair, stride: Pair, paddin
     """
     gx = kernel.avg_pool2d_grad(_as_batch(g), hw, kernel_size, stride, padding, count_include_pad,
                                 divisor_override)
-    return gx if g.ndim == 4 else gx[0]
+    return own_memory(gx, gx.shape[-g.ndim:])
 avg_pool2d_grad.vjp(
     g=lambda u, g_shape, kernel_size, stride, padding, count_include_pad, divisor_override:
         avg_pool2d_windows(u, kernel_size, stride, padding, g_shape[-2:], count_include_pad,

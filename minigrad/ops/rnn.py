@@ -17,7 +17,8 @@ from ..engine import Tensor
 from ..kernels import rnn as kernel
 from ..op import composite, op
 from .activation import relu, tanh
-from .linear import linear
+from .elementwise import where
+from .linear import linear, own_memory, product
 from .reduce import sum
 from .shape import cat, reshape
 
@@ -46,11 +47,21 @@ def _scan_ref(v, d, w, reverse=False):
     return out
 
 
-@op(samples=_scan_samples, ref=_scan_ref)
+def _scan_door(v, d, w, reverse):
+    if v.ndim != 3 or d.shape != v.shape or w.shape != v.shape[2:] * 2:
+        raise ValueError(f"rnn_scan: want v (T, N, D), d of the same shape and w (D, D), got "
+                         f"{v.shape}, {d.shape} and {w.shape}")
+    if not v.dtype == d.dtype == w.dtype or v.dtype.kind != "f":
+        raise TypeError(f"rnn_scan: want floating arrays of one dtype, got {v.dtype}, {d.dtype} and "
+                        f"{w.dtype}")
+    return v, d, w, bool(reverse)
+
+
+@op(samples=_scan_samples, ref=_scan_ref, door=_scan_door)
 def rnn_scan(v: Tensor, d: Tensor, w: Tensor, reverse: bool = False) -> Tensor:
     """The linear recurrence r_t = d_t * (v_t + r_{t-1} w), with r_{t+1} instead if reverse.
 
-    v, d (T, N, D), w (D, D) -> r (T, N, D). Before the first step r is 0.
+    v, d (T, N, D), w (D, D), of one floating dtype -> r (T, N, D). Before the first step r is 0.
 
     With r~ the step before r and u the recurrence run the other way on the gradient g with w^T,
         u_t = d_t * s_t,  s_t = g_t + u_{t+1} w^T:   gv = u,  gd_t = s_t * (v_t + r~_t w),
@@ -63,8 +74,10 @@ def rnn_scan(v: Tensor, d: Tensor, w: Tensor, reverse: bool = False) -> Tensor:
 def _scan_rule(g, v, d, w, out, reverse, needs):
     u = rnn_scan(g, d, w.mT, not reverse)
     before = _shift(out, reverse)
-    gd = (g + _shift(u, not reverse) @ w.mT) * (v + before @ w) if needs[1] else None
-    gw = _rows(before).mT @ _rows(u) if needs[2] else None       # (D, T*N) @ (T*N, D) -> (D, D)
+    gd = (g + product(_shift(u, not reverse), w.mT)) * (v + product(before, w)) \
+        if needs[1] else None
+    # (D, T*N) @ (T*N, D) -> (D, D)
+    gw = product(_rows(before).mT, _rows(u)) if needs[2] else None
     return u, gd, gw
 
 
@@ -139,21 +152,22 @@ def rnn_layer(input: Tensor, h0: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tenso
     if reverse:
         z = z[::-1]
     out = kernel.rnn(z, h0, w_hh, nonlinearity == "relu")
-    return out[::-1] if reverse else out
+    return own_memory(out[::-1], out.shape) if reverse else out
 
 
 @rnn_layer.joint_vjp("input", "h0", "w_ih", "w_hh", "b_ih", "b_hh")
 def _layer_rule(g, out, input, h0, w_ih, w_hh, nonlinearity, reverse, needs):
-    d = 1.0 - out * out if nonlinearity == "tanh" else (out > 0) * (out * 0.0 + 1.0)
+    d = 1.0 - out * out if nonlinearity == "tanh" else \
+        where(out <= 0, 0.0, np.ones((), out.dtype))             # NaN is not <= 0: it passes g on
     r = rnn_scan(g, d, w_hh, not reverse)                        # (T, N, D), through time
     rows = _rows(r)
     end = -1 if reverse else 0                                   # where the state h0 came in
     before = _rows(_shift(out, reverse, h0)) if needs[3] else None
     bias = sum(rows, 0) if needs[4] or needs[5] else None
-    return (r @ w_ih if needs[0] else None,                      # (T, N, D) @ (D, I) -> (T, N, I)
+    return (product(r, w_ih) if needs[0] else None,              # (T, N, D) @ (D, I) -> (T, N, I)
             r[end] @ w_hh if needs[1] else None,                 # (N, D) @ (D, D) -> (N, D)
-            rows.mT @ _rows(input) if needs[2] else None,        # (D, T*N) @ (T*N, I) -> (D, I)
-            rows.mT @ before if needs[3] else None,              # (D, T*N) @ (T*N, D) -> (D, D)
+            product(rows.mT, _rows(input)) if needs[2] else None,  # (D, T*N) @ (T*N, I) -> (D, I)
+            product(rows.mT, before) if needs[3] else None,      # (D, T*N) @ (T*N, D) -> (D, D)
             bias, bias)
 
 
