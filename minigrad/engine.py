@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy import ndarray
 
+from .face import ArrayFace
 from .modes import settings
 from .writes import Where, describe, memory_owner, now, record_write, writes
 
@@ -27,12 +28,11 @@ else:
     class TensorMethods:
         __slots__ = ()
 
-UFUNCS: dict[np.ufunc, Callable] = {}              # which op stands for a NumPy function: see op.py
 
 
 # --- Tensor --------------------------------------------------------------------------------------
 
-class Tensor(TensorMethods):
+class Tensor(TensorMethods, ArrayFace):
     """A multi-dimensional array that remembers how it was computed.
 
     Tensor(data, dtype=None, requires_grad=False) copies `data` (numbers, nested lists, arrays).
@@ -58,67 +58,6 @@ class Tensor(TensorMethods):
         self.node = self.grad = None
         self._requires_grad = False
         self.requires_grad = requires_grad
-
-    # shape and kind
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The size of each dimension."""
-        return self.array.shape
-
-    @property
-    def ndim(self) -> int:
-        """The number of dimensions."""
-        return self.array.ndim
-
-    @property
-    def dtype(self) -> np.dtype:
-        """The NumPy dtype of the elements."""
-        return self.array.dtype
-
-    @property
-    def device(self) -> str:
-        """Always "cpu": minigrad computes on the processor only."""
-        return "cpu"
-
-    @property
-    def itemsize(self) -> int:
-        """Bytes an element."""
-        return self.array.itemsize
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all elements."""
-        return self.array.nbytes
-
-    def size(self, dim: int | None = None) -> Any:
-        """The shape, or the size of one dimension."""
-        return self.array.shape if dim is None else self.array.shape[dim]
-
-    def dim(self) -> int:
-        """The number of dimensions."""
-        return self.array.ndim
-
-    def numel(self) -> int:
-        """The number of elements."""
-        return self.array.size
-
-    def element_size(self) -> int:
-        """Bytes an element."""
-        return self.array.itemsize
-
-    def is_floating_point(self) -> bool:
-        """Whether the elements are floats, so that a gradient makes sense."""
-        return self.array.dtype.kind == "f"
-
-    def is_contiguous(self) -> bool:
-        """Whether the elements lie in memory in row-major order without gaps."""
-        return self.array.flags.c_contiguous
-
-    def stride(self, dim: int | None = None) -> Any:
-        """Elements (not bytes) from one entry to the next along each dimension, or along one."""
-        strides = tuple(s // self.array.itemsize for s in self.array.strides)
-        return strides if dim is None else strides[dim]
 
     # the graph
 
@@ -184,9 +123,16 @@ class Tensor(TensorMethods):
 
     @data.setter
     def data(self, value: Any) -> None:
-        self.array = to_array(value)
-        if type(self.node) is Leaf:
-            self.node = None                       # the leaf's node knew the old shape
+        self.replace_array(to_array(value))
+
+    def replace_array(self, array: ndarray) -> None:
+        """Gives a leaf another array, of any shape or dtype; its hooks stay."""
+        self.array = array
+        old = self.node
+        if type(old) is Leaf:                      # it knows the old shape and dtype
+            self.node = None
+            if old.hooks:
+                leaf(self).hooks = old.hooks
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
         """Calls hook(grad) when the gradient of this tensor is complete; it may return another.
@@ -211,78 +157,7 @@ class Tensor(TensorMethods):
                 tensor.grad = g if tensor.grad is None else tensor.grad + g
         self.register_hook(keep)
 
-    # to Python and NumPy, and back
-
-    def numpy(self) -> ndarray:
-        """The NumPy array itself (shared memory). Raises ValueError if the tensor requires grad."""
-        if self._requires_grad:
-            raise ValueError("numpy: this tensor requires grad, and what NumPy does to it would be "
-                             "lost to the graph; use x.detach().numpy()")
-        return self.array
-
-    def item(self) -> Any:
-        """The value of a one-element tensor as a Python number."""
-        if self.array.size != 1:
-            raise ValueError(f"item: want a tensor with one element, this one has shape "
-                             f"{self.shape} = {self.array.size} elements; reduce it first (sum, "
-                             f"mean) or use tolist()")
-        return self.array.item()
-
-    def tolist(self) -> Any:
-        """The elements as nested Python lists."""
-        return self.array.tolist()
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> ndarray:
-        array = self.numpy()
-        if dtype is not None and dtype != array.dtype:
-            return array.astype(dtype)
-        return array.copy() if copy else array
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        """NumPy's functions on tensors: np.exp(t), array * t. Those that are ops are recorded."""
-        function = UFUNCS.get(ufunc)
-        if method != "__call__" or options or function is None:
-            return NotImplemented
-        return function(*inputs)
-
-    def __len__(self) -> int:
-        if not self.array.ndim:
-            raise TypeError("len: a 0-dimensional tensor has no length")
-        return len(self.array)
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return iter(self.unbind()) if len(self) else iter(())    # one node, not one a row
-
-    def __bool__(self) -> bool:
-        if self.array.size != 1:
-            raise ValueError(f"bool: the truth of a tensor of shape {self.shape} is ambiguous; "
-                             f"use .any(), .all() or .item()")
-        return bool(self.array.item())
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __index__(self) -> int:
-        if self.array.dtype.kind not in "iub":
-            raise TypeError(f"index: want an integer tensor, got {self.dtype}")
-        return int(self.item())
-
-    def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec else str(self)
-
-    def __repr__(self) -> str:
-        body = np.array2string(self.array, separator=", ", prefix="tensor(", threshold=1000,
-                               precision=4)
-        extra = "" if self.dtype in (settings.default_dtype, np.int64, np.bool_) \
-            else f", dtype={self.dtype}"
-        if self.grad_fn is not None:
-            extra += f", grad_fn=<{self.grad_fn.name}>"
-        elif self._requires_grad:
-            extra += ", requires_grad=True"
-        return f"tensor({body}{extra})"
+    # copies
 
     __hash__ = object.__hash__                     # by identity: == compares the elements
 

@@ -15,7 +15,8 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 import numpy as np
 from numpy import ndarray
 
-from .engine import UFUNCS, Node, Tensor, leaf, pick, wrap
+from .engine import Node, Tensor, leaf, pick, wrap
+from .face import UFUNCS
 from .modes import settings
 from .writes import PACKAGE, Where, user_line
 

@@ -602,3 +602,11 @@ def test_time_is_linear_in_depth():
     x = leaf(1.0)
     y = chain(1000, x)
     assert y.grad_fn.birth - x.node.birth == 1001
+
+
+def test_hooks_of_a_leaf_survive_another_array():
+    x = leaf(1.0)
+    x.register_hook(lambda g: g * 10.0)
+    x.data = np.array([1.0, 2.0])
+    x.sum().backward()
+    assert x.grad.tolist() == [10.0, 10.0]

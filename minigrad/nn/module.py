@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy import ndarray
 
-from ..engine import Leaf, Tensor, to_array, wrap
+from ..engine import Tensor, to_array, wrap
 from ..modes import settings
 from ..writes import record_write
 
@@ -398,9 +398,7 @@ class Module:
                             "use float32 or float64")
         for x in (*self.parameters(), *self.buffers()):
             if x.array.dtype.kind == "f" and x.array.dtype != dtype:
-                x.array = x.array.astype(dtype)
-                if type(x.node) is Leaf:
-                    x.node = None                      # the leaf's node knew the old dtype
+                x.replace_array(x.array.astype(dtype))
                 if x.grad is not None:
                     x.grad = wrap(x.grad.array.astype(dtype))
         return self

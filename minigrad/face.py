@@ -1,0 +1,158 @@
+"""The face that a Tensor shows as an array of numbers: shape, dtype, NumPy, Python's own protocols.
+
+Not here: anything that has to do with gradients (`engine.py`) or computes (`ops/`).
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from .modes import settings
+
+UFUNCS: dict[np.ufunc, Callable] = {}              # which op stands for a NumPy function: see op.py
+
+
+class ArrayFace:
+    """What a Tensor has in common with an array. `Tensor` inherits it."""
+    __slots__ = ()
+    array: ndarray                                 # what Tensor provides
+    grad_fn: Any
+    _requires_grad: bool
+
+    # shape and kind
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The size of each dimension."""
+        return self.array.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return self.array.ndim
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The NumPy dtype of the elements."""
+        return self.array.dtype
+
+    @property
+    def device(self) -> str:
+        """Always "cpu": minigrad computes on the processor only."""
+        return "cpu"
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes an element."""
+        return self.array.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return self.array.nbytes
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the size of one dimension."""
+        return self.array.shape if dim is None else self.array.shape[dim]
+
+    def dim(self) -> int:
+        """The number of dimensions."""
+        return self.array.ndim
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return self.array.size
+
+    def element_size(self) -> int:
+        """Bytes an element."""
+        return self.array.itemsize
+
+    def is_floating_point(self) -> bool:
+        """Whether the elements are floats, so that a gradient makes sense."""
+        return self.array.dtype.kind == "f"
+
+    def is_contiguous(self) -> bool:
+        """Whether the elements lie in memory in row-major order without gaps."""
+        return self.array.flags.c_contiguous
+
+    def stride(self, dim: int | None = None) -> Any:
+        """Elements (not bytes) from one entry to the next along each dimension, or along one."""
+        strides = tuple(s // self.array.itemsize for s in self.array.strides)
+        return strides if dim is None else strides[dim]
+
+    # to Python and NumPy, and back
+
+    def numpy(self) -> ndarray:
+        """The NumPy array itself (shared memory). Raises ValueError if the tensor requires grad."""
+        if self._requires_grad:
+            raise ValueError("numpy: this tensor requires grad, and what NumPy does to it would be "
+                             "lost to the graph; use x.detach().numpy()")
+        return self.array
+
+    def item(self) -> Any:
+        """The value of a one-element tensor as a Python number."""
+        if self.array.size != 1:
+            raise ValueError(f"item: want a tensor with one element, this one has shape "
+                             f"{self.shape} = {self.array.size} elements; reduce it first (sum, "
+                             f"mean) or use tolist()")
+        return self.array.item()
+
+    def tolist(self) -> Any:
+        """The elements as nested Python lists."""
+        return self.array.tolist()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> ndarray:
+        array = self.numpy()
+        if dtype is not None and dtype != array.dtype:
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        """NumPy's functions on tensors: np.exp(t), array * t. Those that are ops are recorded."""
+        function = UFUNCS.get(ufunc)
+        if method != "__call__" or options or function is None:
+            return NotImplemented
+        return function(*inputs)
+
+    def __len__(self) -> int:
+        if not self.array.ndim:
+            raise TypeError("len: a 0-dimensional tensor has no length")
+        return len(self.array)
+
+    def __iter__(self) -> Iterator[Any]:
+        rows = self.unbind() if len(self) else ()                # type: ignore[attr-defined]
+        return iter(rows)                          # one node for all rows, not one each
+
+    def __bool__(self) -> bool:
+        if self.array.size != 1:
+            raise ValueError(f"bool: the truth of a tensor of shape {self.shape} is ambiguous; "
+                             f"use .any(), .all() or .item()")
+        return bool(self.array.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.array.dtype.kind not in "iub":
+            raise TypeError(f"index: want an integer tensor, got {self.dtype}")
+        return int(self.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
+
+    def __repr__(self) -> str:
+        body = np.array2string(self.array, separator=", ", prefix="tensor(", threshold=1000,
+                               precision=4)
+        extra = "" if self.dtype in (settings.default_dtype, np.int64, np.bool_) \
+            else f", dtype={self.dtype}"
+        if self.grad_fn is not None:
+            extra += f", grad_fn=<{self.grad_fn.name}>"
+        elif self._requires_grad:
+            extra += ", requires_grad=True"
+        return f"tensor({body}{extra})"
