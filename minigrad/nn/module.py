@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy import ndarray
 
-from ..engine import Tensor, to_array, wrap
+from ..engine import Leaf, Tensor, to_array, wrap
 from ..modes import settings
 from ..writes import record_write
 
