@@ -72,12 +72,12 @@ parser.add_argument(
     "--full", action="store_true", help="all 70,000 images (downloaded once, 30 MB)"
 )
 parser.add_argument("--data", metavar="FOLDER", help="with --full: the four .gz files are here")
-parser.add_argument("--epochs", type=positive, help="passes over the data (default 6; --quick 2)")
+parser.add_argument("--epochs", type=positive, help="passes over the data (default 10; --quick 2)")
 parser.add_argument("--lr", type=float, default=0.05, help="first learning rate (default 0.05)")
 args = parser.parse_args()
 if args.data and not args.full:
     parser.error("--data is where the complete data set is: use it together with --full")
-epochs = args.epochs or (2 if args.quick else 6)
+epochs = args.epochs or (2 if args.quick else 10)
 mg.manual_seed(args.seed)
 
 train_images, train_labels, test_images, test_labels = load(args)
