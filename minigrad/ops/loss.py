@@ -78,7 +78,7 @@ def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     d = input - target
     if reduction == "none":
         return d * d
-    d = d.reshape(-1) if d.size else d
+    d = d.reshape(-1)
     # A dot product is the fastest sum of few squares; np.sum adds pairwise, which many need.
     total = np.dot(d, d) if 0 < d.size < 4096 else (d * d).sum()
     return total if reduction == "sum" else mean_of(total, input.size)

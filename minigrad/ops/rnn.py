@@ -52,8 +52,8 @@ def _scan_door(v, d, w, reverse):
         raise ValueError(f"rnn_scan: want v (T, N, D), d of the same shape and w (D, D), got "
                          f"{v.shape}, {d.shape} and {w.shape}")
     if not v.dtype == d.dtype == w.dtype or v.dtype.kind != "f":
-        raise TypeError(f"rnn_scan: want floating arrays of one dtype, got {v.dtype}, {d.dtype} and "
-                        f"{w.dtype}")
+        raise TypeError(f"rnn_scan: want floating arrays of one dtype, got {v.dtype}, {d.dtype} "
+                        f"and {w.dtype}")
     return v, d, w, bool(reverse)
 
 
