@@ -7,6 +7,7 @@ over numbers (`kernels/`).
 """
 from __future__ import annotations
 
+import math
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Sequence
@@ -208,7 +209,7 @@ class Tensor(TensorMethods, ArrayFace):
             result = result.to(old.dtype)
         views = []                                 # self = x[i][j]: x[i][j], then x[i]
         whole = self
-        while whole.array.base is not None:
+        while hasattr(whole, "origin") or shares_memory(whole.array, besides=len(views)):
             parent, index = getattr(whole, "origin", (None, None))
             if parent is None or memory_owner(parent.array) is not memory_owner(whole.array):
                 raise ValueError("in place: this tensor is a view (a reshape, a transpose, a row "
@@ -226,6 +227,22 @@ class Tensor(TensorMethods, ArrayFace):
                 fresh.array, fresh.node, fresh._requires_grad)
             whole = view
         return self
+
+
+def shares_memory(array: ndarray, besides: int = 0) -> bool:
+    """Whether the array is a view of memory that others hold too (besides so many known views).
+
+    y.reshape(...) and y[0] are views even where y is forgotten at once: then nobody else sees it.
+    """
+    return array.base is not None and _holders(array) > _ONE_HOLDER + besides
+
+
+def _holders(view: ndarray) -> float:
+    base = view.base
+    return sys.getrefcount(base) if isinstance(base, ndarray) and base.base is None else math.inf
+
+
+_ONE_HOLDER = _holders(np.zeros(2)[:1])            # asked: it depends on the version of Python
 
 
 def refuse_leaf_write(x: Tensor) -> None:
@@ -533,7 +550,7 @@ def _accumulate(node: Leaf, g: Any) -> None:
     else:
         # Rules may return g itself or a view of it. Three references are the caller's, ours and
         # that of the question.
-        shared = g.__class__ is not ndarray or g.base is not None or sys.getrefcount(g) > 3
+        shared = g.__class__ is not ndarray or sys.getrefcount(g) > 3 or shares_memory(g)
         tensor.grad = wrap(np.array(g) if shared else g)
 
 

@@ -9,11 +9,11 @@ import math
 import numpy as np
 
 from ..engine import Tensor
+from ..kernels import activation as kernel_activation
 from ..kernels import erf as erf_kernel
 from ..kernels import softmax as kernel
 from ..op import composite, op
 from .elementwise import exp, where
-from .linear import own_memory
 from .reduce import sum
 from .shape import many_dims
 
@@ -30,7 +30,25 @@ def _kinked(r):
 def relu(input: Tensor) -> Tensor:
     """max(input, 0), elementwise. The gradient at 0 is 0; NaN stays NaN."""
     return np.maximum(input, 0)
-relu.vjp(input=lambda g, out: where(out <= 0, 0.0, g))          # NaN passes g on, as in torch
+relu.vjp(input=lambda g, out: relu_grad(g, out))
+
+
+@op(samples=lambda r: [(r(3, 4), r.apart(3, 4))],
+    ref=lambda g, y: np.where(y <= 0, 0.0, g))
+def relu_grad(g: Tensor, y: Tensor) -> Tensor:
+    """The gradient of relu, given its result y: g where y > 0, else 0; NaN passes g on, as in torch.
+
+    g, y of one shape -> that shape.
+    """
+    if g.size < _LARGE or g.dtype != y.dtype or g.dtype not in _FLOATS or g.shape != y.shape:
+        return np.where(y <= 0, 0.0, g)
+    return kernel_activation.relu_grad(g, y)
+relu_grad.vjp(g=lambda u, y: relu_grad(u, y))
+
+
+# Where our loop beats np.where, and a program is large enough to wait for its compilation.
+_LARGE = 1 << 14
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 @op(samples=lambda r: [(r.apart(3, 4),), (r.apart(3, 4), 0.3), (r.apart(5), -0.5)],
@@ -118,7 +136,7 @@ def erf(input: Tensor) -> Tensor:
     x = np.asarray(input)
     if x.dtype not in (np.float32, np.float64):
         x = x.astype(np.float32 if x.dtype == np.float16 else np.float64)
-    return own_memory(erf_kernel.erf(x.reshape(-1)), x.shape)
+    return erf_kernel.erf(x.reshape(-1)).reshape(x.shape)
 erf.vjp(input=lambda g, input: g * (exp(-(input * input)) * (2.0 / math.sqrt(math.pi))))
 
 
@@ -195,17 +213,17 @@ def _by_rows(function, dim, *arrays):
     x = arrays[0]
     if dim == -1 or dim == x.ndim - 1:                     # the usual case: rows as they lie
         k = x.shape[-1]
-        return own_memory(function(*(a.reshape((math.prod(a.shape[:-1]), k)) for a in arrays)),
-                          x.shape)
+        rows = (a.reshape((math.prod(a.shape[:-1]), k)) for a in arrays)
+        return function(*rows).reshape(x.shape)
     if x.ndim == 0:
-        return own_memory(function(*(a.reshape((1, 1)) for a in arrays)), ())
+        return function(*(a.reshape((1, 1)) for a in arrays)).reshape(())
     dims = (dim,) if isinstance(dim, int) else dim
     ends = tuple(range(-len(dims), 0))
     moved = [np.moveaxis(a, dims, ends) for a in arrays]
     shape = moved[0].shape
     k = math.prod(shape[-len(dims):])
     y = function(*(a.reshape((math.prod(shape[:-len(dims)]), k)) for a in moved))
-    return own_memory(np.moveaxis(y.reshape(shape), ends, dims), x.shape)
+    return np.moveaxis(y.reshape(shape), ends, dims)
 
 
 def _dims_samples(r):
@@ -291,7 +309,7 @@ def logsumexp(input: Tensor, dim: int | tuple[int, ...] | None, keepdim: bool = 
     moved = np.moveaxis(input, dim, range(-len(dim), 0))
     kept = moved.shape[:-len(dim)]
     y = kernel.logsumexp(moved.reshape((math.prod(kept), math.prod(moved.shape[-len(dim):]))))
-    return own_memory(y, _kept(input.shape, dim) if keepdim else kept)
+    return y.reshape(_kept(input.shape, dim) if keepdim else kept)
 logsumexp.vjp(input=lambda g, input, dim: g.reshape(_kept(input.shape, dim)) * softmax(input, dim))
 
 

@@ -16,7 +16,6 @@ from ..kernels import softmax as kernel
 from ..op import composite, op
 from .activation import log_softmax, softmax, softmax_grad
 from .elementwise import where
-from .linear import own_memory
 from .reduce import mean, sum
 
 _REDUCTIONS = ("mean", "sum", "none")
@@ -173,7 +172,7 @@ def _from_rows(rows, shape):
     """(R, C) -> (N, C, d1, ...)."""
     if len(shape) > 2:
         rows = np.moveaxis(rows.reshape((shape[0], *shape[2:], shape[1])), -1, 1)
-    return own_memory(rows, shape)
+    return rows.reshape(shape)
 
 
 @op(samples=_ce_samples, ref=_ce_ref, door=_ce_door)
@@ -187,7 +186,7 @@ def cross_entropy_labels(input: Tensor, target: Tensor, weight: np.ndarray | Non
     t = target.reshape(-1)
     loss, log_z = kernel.cross_entropy(_to_rows(input), t, weight, ignore_index, label_smoothing)
     if reduction == "none":
-        return own_memory(loss, target.shape), (log_z, 1.0)
+        return loss.reshape(target.shape), (log_z, 1.0)
     if reduction == "sum":
         return loss.sum(), (log_z, 1.0)
     counted = t != ignore_index

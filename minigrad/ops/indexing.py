@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from ..engine import Tensor, refuse_leaf_write, to_array, wrap
+from ..engine import Tensor, refuse_leaf_write, shares_memory, to_array, wrap
 from ..modes import settings
 from ..op import composite, op
 from ..writes import record_write
@@ -338,7 +338,7 @@ def tensor_setitem(self: Tensor, index: Any, value: Any) -> None:
         if self.array.dtype.kind != "f":
             raise TypeError(f"setitem: a value that requires grad cannot be put into a tensor of "
                             f"{self.dtype}: its gradient would be lost; use value.detach()")
-        if not self.array.flags.owndata:
+        if hasattr(self, "origin") or shares_memory(self.array):
             self.become(setitem(self, index, value))
             return
         refuse_leaf_write(self)

@@ -31,30 +31,15 @@ def product(a, b):
         return a @ b
     if a.ndim > 2 and b.ndim == 2:
         # One large product: NumPy would run one small product for each matrix of the batch.
-        return own_memory(product(_rows(a), b), (*a.shape[:-1], b.shape[1]))
+        return product(_rows(a), b).reshape((*a.shape[:-1], b.shape[1]))
     if a.size * b.shape[-1] <= _SMALL or b.ndim > 2 or a.dtype != b.dtype or \
             a.dtype not in _FLOATS or a.shape[1] != b.shape[0]:
         return np.matmul(a, b)
     if b.flags.f_contiguous:
-        y = kernel.linear(a, b.T)
-    elif a.flags.f_contiguous:
-        y = kernel.linear_grad_w(a.T, b)
-    else:
-        y = kernel.linear_grad_x(a, b)
-    return own_memory(y, y.shape)
-
-
-def own_memory(y, shape):
-    """A result that nobody else holds, in this shape, and no view: those are not changed in place.
-
-    The engine refuses y += 1 for views, and y.reshape(...), y[0] are views even where y itself is
-    forgotten at once; resize changes the shape of the array itself.
-    """
-    if y.base is not None or not y.flags.c_contiguous:
-        y = np.array(y, order="C")
-    if y.shape != shape:
-        y.resize(shape, refcheck=False)
-    return y
+        return kernel.linear(a, b.T)
+    if a.flags.f_contiguous:
+        return kernel.linear_grad_w(a.T, b)
+    return kernel.linear_grad_x(a, b)
 
 
 _SMALL = 1 << 13                                   # multiplications that take NumPy a few us
@@ -231,7 +216,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             y += bias
         return y
     y = kernel.linear(_rows(input), weight, bias)
-    return own_memory(y, (*input.shape[:-1], weight.shape[0]))
+    return y.reshape((*input.shape[:-1], weight.shape[0]))
 linear.vjp(input=lambda g, weight: g @ weight if g.ndim < 2 else product(g, weight),
            weight=lambda g, input: product(_rows(g).mT, _rows(input)),    # (O, R) @ (R, I)
            bias=lambda g: g)

@@ -12,7 +12,6 @@ from ..engine import Tensor
 from ..kernels import pool as kernel
 from ..op import composite, op
 from .conv import Pair, pair
-from .linear import own_memory
 
 
 def _axis_out(name: str, axis: str, n: int, k: int, s: int, p: int, d: int, ceil: bool) -> int:
@@ -114,7 +113,7 @@ def max_pool2d_with_indices(input: Tensor, kernel_size: Pair, stride: Pair, padd
     """max_pool2d behind its door: (the maxima, their indices), all options given as pairs."""
     y, indices = kernel.max_pool2d(_as_batch(input), kernel_size, stride, padding, dilation, out_hw)
     if input.ndim == 3:
-        y, indices = own_memory(y, y.shape[1:]), own_memory(indices, indices.shape[1:])
+        y, indices = y[0], indices[0]
     return (y, indices), indices
 max_pool2d_with_indices.vjp(
     input=lambda g, aux, input_shape: max_pool2d_scatter(g[0], aux, input_shape[-2:]))
@@ -157,7 +156,7 @@ def max_pool2d_scatter(g: Tensor, indices: np.ndarray, hw: Pair) -> Tensor:
     gave them for an image of this size; their range is trusted.
     """
     gx = kernel.max_pool2d_scatter(_as_batch(g), _as_batch(indices), hw)
-    return own_memory(gx, gx.shape[-g.ndim:])
+    return gx if g.ndim == 4 else gx[0]
 max_pool2d_scatter.vjp(g=lambda u, indices: max_pool2d_gather(u, indices))
 
 
@@ -172,7 +171,7 @@ def max_pool2d_gather(input: Tensor, indices: np.ndarray) -> Tensor:
     max_pool2d gave them for an image of this size; their range is trusted.
     """
     y = kernel.max_pool2d_gather(_as_batch(input), _as_batch(indices))
-    return own_memory(y, y.shape[-input.ndim:])
+    return y if input.ndim == 4 else y[0]
 max_pool2d_gather.vjp(
     input=lambda g, input_shape, indices: max_pool2d_scatter(g, indices, input_shape[-2:]))
 
@@ -250,7 +249,7 @@ def avg_pool2d_windows(input: Tensor, kernel_size: Pair, stride: Pair, padding: 
     """avg_pool2d behind its door: all options as pairs, divisor_override 0 for none."""
     y = kernel.avg_pool2d(_as_batch(input), kernel_size, stride, padding, out_hw, count_include_pad,
                           divisor_override)
-    return own_memory(y, y.shape[-input.ndim:])
+    return y if input.ndim == 4 else y[0]
 avg_pool2d_windows.vjp(
     input=lambda g, input_shape, kernel_size, stride, padding, count_include_pad, divisor_override:
         avg_pool2d_grad(g, input_shape[-2:], kernel_size, stride, padding, count_include_pad,
@@ -268,7 +267,7 @@ def avg_pool2d_grad(g: Tensor, hw: Pair, kernel_size: Pair, stride: Pair, paddin
     """
     gx = kernel.avg_pool2d_grad(_as_batch(g), hw, kernel_size, stride, padding, count_include_pad,
                                 divisor_override)
-    return own_memory(gx, gx.shape[-g.ndim:])
+    return gx if g.ndim == 4 else gx[0]
 avg_pool2d_grad.vjp(
     g=lambda u, g_shape, kernel_size, stride, padding, count_include_pad, divisor_override:
         avg_pool2d_windows(u, kernel_size, stride, padding, g_shape[-2:], count_include_pad,
