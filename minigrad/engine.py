@@ -207,7 +207,7 @@ class Tensor(TensorMethods, ArrayFace):
             return self
         if new.dtype != old.dtype:
             result = result.to(old.dtype)
-        views = []                                 # self = x[i][j]: x[i][j], then x[i]
+        views: list[tuple[Tensor, Any]] = []       # self = x[i][j]: x[i][j], then x[i]
         whole = self
         while hasattr(whole, "origin") or shares_memory(whole.array, besides=len(views)):
             parent, index = getattr(whole, "origin", (None, None))

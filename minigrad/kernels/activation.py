@@ -26,7 +26,7 @@ def relu_grad_range(start, stop, g, y, gx):
 
 
 def relu_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """g where the result y of relu is positive (or not a number), else 0. Any shape -> that shape."""
+    """g where the result y of relu is positive (or NaN), else 0. Any shape -> that shape."""
     gx = np.empty(g.shape, g.dtype)
     parallel(relu_grad_range, g.size, ready(g).reshape(-1), ready(y).reshape(-1), gx.reshape(-1),
              grain=GRAIN)

@@ -36,7 +36,7 @@ relu.vjp(input=lambda g, out: relu_grad(g, out))
 @op(samples=lambda r: [(r(3, 4), r.apart(3, 4))],
     ref=lambda g, y: np.where(y <= 0, 0.0, g))
 def relu_grad(g: Tensor, y: Tensor) -> Tensor:
-    """The gradient of relu, given its result y: g where y > 0, else 0; NaN passes g on, as in torch.
+    """The gradient of relu, from its result y: g where y > 0, else 0. NaN passes g on, as in torch.
 
     g, y of one shape -> that shape.
     """
