@@ -493,7 +493,6 @@ def chain(n, x):
 
 @pytest.mark.parametrize("walk", ["backward", "drop"])
 def test_a_chain_of_a_million_operations(walk):
-    assert sys.getrecursionlimit() <= 1000 or "pytest" in sys.modules
     x = leaf(1.0)
     y = chain(1_000_000, x)
     if walk == "backward":
