@@ -47,26 +47,34 @@ from .ops.elementwise import (
     sign as sign, sin as sin, sinh as sinh, sqrt as sqrt, square as square, sub as sub,
     tan as tan, trunc as trunc, where as where,
 )
+from .ops.order import (
+    amax as amax, amin as amin, argmax as argmax, argmin as argmin, max as max, min as min,
+)
 from .ops.reduce import (
-    all as all, amax as amax, amin as amin, any as any, argmax as argmax, argmin as argmin,
-    cumsum as cumsum, max as max, mean as mean, min as min, norm as norm, prod as prod,
+    all as all, any as any, cumsum as cumsum, mean as mean, prod as prod,
     std as std, sum as sum, var as var,
 )
+from .ops.cast import clone as clone
+from .ops.join import (
+    cat as cat, chunk as chunk, concat as concat, meshgrid as meshgrid, narrow as narrow,
+    repeat_interleave as repeat_interleave, select as select, split as split, stack as stack,
+    tile as tile, unbind as unbind,
+)
+from .ops.matrix import tril as tril, triu as triu
 from .ops.shape import (
-    broadcast_to as broadcast_to, cat as cat, chunk as chunk, clone as clone, concat as concat,
-    flatten as flatten, flip as flip, meshgrid as meshgrid, movedim as movedim, narrow as narrow,
-    permute as permute, repeat_interleave as repeat_interleave, reshape as reshape, roll as roll,
-    select as select, split as split, squeeze as squeeze, stack as stack, swapaxes as swapaxes,
-    t as t, tile as tile, transpose as transpose, tril as tril, triu as triu, unbind as unbind,
-    unflatten as unflatten, unsqueeze as unsqueeze,
+    broadcast_to as broadcast_to, flatten as flatten, flip as flip, movedim as movedim,
+    permute as permute, reshape as reshape, roll as roll, squeeze as squeeze,
+    swapaxes as swapaxes, t as t, transpose as transpose, unflatten as unflatten,
+    unsqueeze as unsqueeze,
 )
-from .ops.indexing import (
-    argsort as argsort, diag as diag, diagonal as diagonal, gather as gather,
-    index_add as index_add, index_select as index_select, masked_fill as masked_fill,
-    masked_select as masked_select, nonzero as nonzero, scatter as scatter,
-    scatter_add as scatter_add, sort as sort, take_along_dim as take_along_dim, topk as topk,
-    trace as trace,
+from .ops.gather import (
+    gather as gather, index_add as index_add, index_select as index_select,
+    masked_fill as masked_fill, masked_select as masked_select, nonzero as nonzero,
+    scatter as scatter, scatter_add as scatter_add, take_along_dim as take_along_dim,
 )
+from .ops.matrix import diag as diag, diagonal as diagonal, trace as trace
+from .ops.order import argsort as argsort, sort as sort, topk as topk
+from .ops.vector_norm import norm as norm
 from .ops.linear import bmm as bmm, dot as dot, matmul as matmul, mm as mm, outer as outer
 from .ops.activation import (
     erf as erf, log_softmax as log_softmax, logsumexp as logsumexp, relu as relu,

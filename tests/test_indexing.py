@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import Tensor, grad, no_grad
-from minigrad.ops import indexing
+from minigrad.ops import gather, matrix
 
 
 def leaf(*shape, seed=0):
@@ -319,10 +319,10 @@ def test_setitem_second_order_through_a_value():
     (lambda x: x.masked_fill(mg.ones(2, 3, 4) > 0, 1.0), ValueError,
      r"does not broadcast to the input"),
     (lambda x: x.topk(5), ValueError, r"topk: k=5 of 4 elements along dim -1"),
-    (lambda x: indexing.one_hot(mg.tensor([0, 3]), 3), ValueError,
+    (lambda x: gather.one_hot(mg.tensor([0, 3]), 3), ValueError,
      r"class 3 is out of range for num_classes=3 \(valid: 0 to 2\)"),
-    (lambda x: indexing.one_hot(x), TypeError, r"one_hot: want integer class indices, got float32"),
-    (lambda x: indexing.diag(mg.zeros(1, 1, 1)), ValueError, r"vector or a matrix"),
+    (lambda x: gather.one_hot(x), TypeError, r"one_hot: want integer class indices, got float32"),
+    (lambda x: matrix.diag(mg.zeros(1, 1, 1)), ValueError, r"vector or a matrix"),
     (lambda x: x.diagonal(dim1=1), ValueError, r"names a dimension twice"),
 ])
 def test_errors(call, error, message):

@@ -1,4 +1,4 @@
-"""What the README shows works: its training example runs, and the op it prints is the one in ops/."""
+"""What the README shows works: its training example runs, its op is the one in ops/."""
 import pathlib
 import re
 import subprocess
@@ -10,7 +10,8 @@ BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encod
 
 def test_the_training_example_learns():
     example = next(b for b in BLOCKS if "for step in range" in b)
-    out = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, check=True)
+    out = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True,
+                         check=True)
     loss, accuracy = re.fullmatch(r"loss (\d\.\d+), accuracy ([\d.]+)%\n", out.stdout).groups()
     assert float(loss) < 0.1 and float(accuracy) > 95
 

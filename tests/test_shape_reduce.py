@@ -7,7 +7,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import Tensor, grad, gradcheck, gradgradcheck, no_grad
-from minigrad.ops import elementwise, reduce, shape
+from minigrad.ops import elementwise, join, vector_norm
 from minigrad.ops.inplace import InPlaceMethods
 from minigrad.ops.samples import Draw
 
@@ -75,10 +75,10 @@ def test_an_empty_vector_joins_anything():
 
 def test_pad_constant_negative_and_torch_order():
     x = leaf(1, 2, 3)
-    y = shape.pad(x, (1, -1, 0, 2), value=7.0)
+    y = join.pad(x, (1, -1, 0, 2), value=7.0)
     want = np.pad(x.array, ((0, 0), (0, 2), (1, 0)), constant_values=7.0)[..., :-1]
     np.testing.assert_array_equal(y.array, want)
-    assert gradcheck(lambda x: shape.pad(x, (1, -1, 0, 2)), [x])
+    assert gradcheck(lambda x: join.pad(x, (1, -1, 0, 2)), [x])
 
 
 def test_conversions():
@@ -103,7 +103,7 @@ def test_conversions():
      r"reshape: the tensor \(2, 3, 4\) has 2\*3\*4 = 24 elements, the shape \(3, 5\) wants "
      r"3\*5 = 15; with 3 rows it fits \(3, -1\), that is \(3, 8\)"),
     (lambda x: x.reshape(-1, 5), ValueError,
-     r"24 elements, which is not divisible by 5 for the -1"),
+     r"24 elements, not divisible by 5 for the -1"),
     (lambda x: x.reshape(-1, -1), ValueError, r"2 sizes of -1, only one can be inferred"),
     (lambda x: x.reshape(-2, 12), ValueError, r"sizes must be -1 or more, got \(-2, 12\)"),
     (lambda x: x[:0].reshape(-1, 0), ValueError, r"cannot be inferred beside a size of 0"),
@@ -144,19 +144,19 @@ def test_conversions():
     (lambda x: x.repeat_interleave(mg.tensor([1, 2]), 1), ValueError, r"has size 3, want as many"),
     (lambda x: x.roll((1, 2), 0), ValueError, r"equally many"),
     (lambda x: x.flip(0, 0), ValueError, r"names a dimension twice"),
-    (lambda x: shape.pad(x, (1, 2, 3)), ValueError, r"pad: want \(left, right\).*at most 3 pairs"),
-    (lambda x: shape.pad(x, (4, 0), "reflect"), ValueError,
+    (lambda x: join.pad(x, (1, 2, 3)), ValueError, r"pad: want \(left, right\).*at most 3 pairs"),
+    (lambda x: join.pad(x, (4, 0), "reflect"), ValueError,
      r"mode 'reflect' can add 0 to 3 elements to dimension 2 of size 4, got \(4, 0\)"),
-    (lambda x: shape.pad(x, (5, 0), "circular"), ValueError, r"0 to 4 elements"),
-    (lambda x: shape.pad(x, (1, 1), "mirror"), ValueError, r"mode must be .* got 'mirror'"),
-    (lambda x: shape.pad(x, (1, 1), "reflect", 1.0), ValueError, r"value=1.0 has no meaning"),
-    (lambda x: shape.pad(x, (-3, -2)), ValueError,
+    (lambda x: join.pad(x, (5, 0), "circular"), ValueError, r"0 to 4 elements"),
+    (lambda x: join.pad(x, (1, 1), "mirror"), ValueError, r"mode must be .* got 'mirror'"),
+    (lambda x: join.pad(x, (1, 1), "reflect", 1.0), ValueError, r"value=1.0 has no meaning"),
+    (lambda x: join.pad(x, (-3, -2)), ValueError,
      r"dimension 2 has size 4.*cuts more than there is"),
     (lambda x: x.sum().tril(), ValueError, r"tril: want a matrix"),
     (lambda x: x.to("complex64"), TypeError, r"real numbers or bool, got complex64"),
     (lambda x: x.to("nonsense"), TypeError, r"want a dtype such as 'float32'"),
     (lambda x: x.to("cuda"), ValueError, r"CPU only"),
-    (lambda x: shape.meshgrid(x), ValueError, r"meshgrid: want vectors"),
+    (lambda x: join.meshgrid(x), ValueError, r"meshgrid: want vectors"),
 ])
 def test_errors_of_shapes(call, error, message):
     with pytest.raises(error, match=message):
@@ -246,7 +246,7 @@ def test_a_long_float32_mean_is_exact_enough():
     (lambda x: x.norm(-1), ValueError, r"norm: p must be .* got -1"),
     (lambda x: x.norm("nuc"), ValueError, r"got 'nuc'"),
     (lambda x: x.long().norm(), TypeError, r"norm: want a floating tensor"),
-    (lambda x: reduce.vector_norm(x, math.inf), ValueError, r"0 < ord < inf.*use norm"),
+    (lambda x: vector_norm.vector_norm(x, math.inf), ValueError, r"0 < ord < inf.*use norm"),
     (lambda x: x.cumsum(4), ValueError, r"cumsum: dim=4 does not exist"),
     (lambda x: x.prod(4), ValueError, r"prod: dim=4 does not exist"),
 ])

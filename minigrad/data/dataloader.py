@@ -10,7 +10,7 @@ from numpy import ndarray
 from ..engine import Tensor, wrap
 from ..modes import settings
 from ..ops.random import Generator
-from ..ops.shape import stack
+from ..ops.join import stack
 from .dataset import Subset, TensorDataset
 from .sampler import BatchSampler, RandomSampler, SequentialSampler
 

@@ -56,19 +56,25 @@ def _worker(inbox: SimpleQueue) -> None:
         job = inbox.get()
         if job is None:
             return
-        take, run, args, report = job.chunks.popleft, job.run, job.args, job.outcomes.put
+        outcomes: list[tuple[int, BaseException] | None] = []
         try:
             while True:
-                start, stop = take()
+                start, stop = job.chunks.popleft()
                 try:
-                    run(start, stop, *args)
+                    job.run(start, stop, *job.args)
                 except BaseException as error:
-                    report((start, error))
+                    outcomes.append((start, error))
                 else:
-                    report(None)
+                    outcomes.append(None)
         except IndexError:  # no chunk left; a worker that woke up late gets here at once
             pass
-        del job, take, run, args, report  # a parked thread keeps no array alive
+        # The caller goes on as soon as it hears of the last chunk, and asks who holds its arrays:
+        # so this thread lets go of them first. (A job without chunks has no arrays any more.)
+        report = job.outcomes.put
+        del job
+        for outcome in outcomes:
+            report(outcome)
+        del report, outcomes
 
 
 class _Pool:
@@ -194,6 +200,7 @@ def _share(pool: _Pool, run: Callable, args: tuple, bounds: list[tuple[int, int]
         outcome = job.outcomes.get()
         if outcome is not None:
             failures.append(outcome)
+    job.args = ()  # a worker that wakes up late finds no array in the job
     if failures:
         first = min(failures, key=lambda failure: failure[0])[1]
         failures.clear()  # the traceback refers to this frame: leave no cycle behind

@@ -6,7 +6,7 @@ from typing import Any
 from ..engine import Tensor
 from ..ops.conv import conv2d, pair
 from ..ops.pool import avg_pool2d, max_pool2d
-from ..ops.shape import pad
+from ..ops.join import pad
 from .init import fan_in_uniform_
 from .module import Module, new_parameter, positive
 

@@ -14,7 +14,7 @@ from ..ops.activation import softplus as softplus
 from ..ops.activation import tanh as tanh
 from ..ops.conv import conv2d as conv2d
 from ..ops.conv import convolve2d as convolve2d
-from ..ops.indexing import one_hot as one_hot
+from ..ops.gather import one_hot as one_hot
 from ..ops.linear import linear as linear
 from ..ops.loss import binary_cross_entropy as binary_cross_entropy
 from ..ops.loss import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
@@ -31,4 +31,4 @@ from ..ops.random import dropout as dropout
 from ..ops.random import dropout2d as dropout2d
 from ..ops.rnn import rnn_cell as rnn_cell
 from ..ops.rnn import rnn_layer as rnn_layer
-from ..ops.shape import pad as pad
+from ..ops.join import pad as pad

@@ -15,7 +15,8 @@ import numpy as np
 from ..engine import Tensor, wrap
 from ..ops.random import dropout
 from ..ops.rnn import ACTIVATIONS, rnn_cell, rnn_layer
-from ..ops.shape import cat, squeeze, stack, transpose, unsqueeze
+from ..ops.join import cat, stack
+from ..ops.shape import squeeze, transpose, unsqueeze
 from .init import uniform_
 from .module import Module, Parameter, new_parameter, positive
 

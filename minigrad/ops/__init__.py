@@ -1,6 +1,7 @@
 """The operations, sorted from simple to hard, and the methods that they lend to Tensor.
 
-elementwise  reduce  shape  indexing  linear  activation  conv  pool  rnn  loss  random
+elementwise  shape  cast  join  reduce  indexing  gather  order  vector_norm  matrix  linear
+activation  conv  pool  rnn  loss  class_loss  creation  random  inplace
 
 An op is one block: see `elementwise.py` for the first, `op.py` for what the parts mean.
 """
@@ -9,9 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from ..engine import Tensor
-from . import activation, indexing, linear, random, reduce, shape
-from . import conv as conv, creation as creation, loss as loss, pool as pool, rnn as rnn
-from . import elementwise as e
+from . import activation, cast, indexing, join, linear, matrix, order, random, reduce, shape
+from . import vector_norm
+from . import class_loss as class_loss, conv as conv, creation as creation, loss as loss
+from . import elementwise as e, gather as _gather, pool as pool, rnn as rnn
 from .inplace import InPlaceMethods
 
 
@@ -69,15 +71,15 @@ class TensorMethods(InPlaceMethods):
 
     # reduce
     sum, mean, var, std, prod, norm = (
-        reduce.sum, reduce.mean, reduce.var, reduce.std, reduce.prod, reduce.norm)
-    max, min, amax, amin = reduce.max, reduce.min, reduce.amax, reduce.amin
+        reduce.sum, reduce.mean, reduce.var, reduce.std, reduce.prod, vector_norm.norm)
+    max, min, amax, amin = order.max, order.min, order.amax, order.amin
     argmax, argmin, all, any, cumsum = (
-        reduce.argmax, reduce.argmin, reduce.all, reduce.any, reduce.cumsum)
+        order.argmax, order.argmin, reduce.all, reduce.any, reduce.cumsum)
 
     # shape
     reshape, view, expand = _sizes(shape.reshape), _sizes(shape.view), _sizes(shape.expand)
     permute, flip = _sizes(shape.permute), _sizes(shape.flip)
-    repeat, tile = _sizes(shape.repeat), _sizes(shape.tile)
+    repeat, tile = _sizes(join.repeat), _sizes(join.tile)
     flatten, unflatten, squeeze, unsqueeze = (
         shape.flatten, shape.unflatten, shape.squeeze, shape.unsqueeze)
     expand_as, reshape_as, view_as = shape.expand_as, shape.reshape_as, shape.reshape_as
@@ -87,29 +89,29 @@ class TensorMethods(InPlaceMethods):
     T = property(lambda self: shape.permute(self, tuple(range(self.ndim))[::-1]))
     mT = property(shape.matrix_transpose)
     split, chunk, unbind, narrow, select = (
-        shape.split, shape.chunk, shape.unbind, shape.narrow, shape.select)
+        join.split, join.chunk, join.unbind, join.narrow, join.select)
     roll, repeat_interleave, tril, triu = (
-        shape.roll, shape.repeat_interleave, shape.tril, shape.triu)
+        shape.roll, join.repeat_interleave, matrix.tril, matrix.triu)
     clone, contiguous, to, type, astype, type_as = (
-        shape.clone, shape.contiguous, shape.to, shape.to, shape.to, shape.type_as)
-    half = lambda self: shape.to(self, np.float16)
-    float = lambda self: shape.to(self, np.float32)
-    double = lambda self: shape.to(self, np.float64)
-    int = lambda self: shape.to(self, np.int32)
-    long = lambda self: shape.to(self, np.int64)
-    bool = lambda self: shape.to(self, np.bool_)
+        cast.clone, cast.contiguous, cast.to, cast.to, cast.to, cast.type_as)
+    half = lambda self: cast.to(self, np.float16)
+    float = lambda self: cast.to(self, np.float32)
+    double = lambda self: cast.to(self, np.float64)
+    int = lambda self: cast.to(self, np.int32)
+    long = lambda self: cast.to(self, np.int64)
+    bool = lambda self: cast.to(self, np.bool_)
     cpu = lambda self: self
 
     # indexing
     __getitem__, __setitem__ = indexing.tensor_getitem, indexing.tensor_setitem
     with_item = indexing.setitem
     gather, take_along_dim, index_select = (
-        indexing.gather, indexing.take_along_dim, indexing.index_select)
-    scatter, scatter_add, index_add = indexing.scatter, indexing.scatter_add, indexing.index_add
+        _gather.gather, _gather.take_along_dim, _gather.index_select)
+    scatter, scatter_add, index_add = _gather.scatter, _gather.scatter_add, _gather.index_add
     masked_fill, masked_select, nonzero = (
-        indexing.masked_fill, indexing.masked_select, indexing.nonzero)
-    argsort, sort, topk = indexing.argsort, indexing.sort, indexing.topk
-    diagonal, diag, trace = indexing.diagonal, indexing.diag, indexing.trace
+        _gather.masked_fill, _gather.masked_select, _gather.nonzero)
+    argsort, sort, topk = order.argsort, order.sort, order.topk
+    diagonal, diag, trace = matrix.diagonal, matrix.diag, matrix.trace
 
     # linear
     __matmul__ = matmul = linear.matmul

@@ -13,12 +13,13 @@ from numpy import ndarray
 
 from ..engine import Tensor, to_array, wrap
 from ..modes import settings
-from .shape import _check_device, _sizes, as_dtype, to
+from .cast import check_device, as_dtype, to
+from .dims import as_shape
 
 
 def _leaf(name: str, array: ndarray, device: Any, requires_grad: bool) -> Tensor:
     if device is not None:
-        _check_device(name, device)
+        check_device(name, device)
     t = wrap(array)
     if requires_grad:
         t.requires_grad = True
@@ -31,7 +32,7 @@ def shape_of(name: str, size: tuple) -> tuple[int, ...]:
     Raises: TypeError unless integers; ValueError for a negative one.
     """
     given = size[0] if len(size) == 1 and not isinstance(size[0], (int, np.integer)) else size
-    shape = _sizes(name, list(given) if isinstance(given, (tuple, list)) else given)
+    shape = as_shape(name, list(given) if isinstance(given, (tuple, list)) else given)
     if min(shape, default=0) < 0:
         raise ValueError(f"{name}: sizes must be 0 or more, got {shape}")
     return shape
@@ -65,7 +66,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     Raises: as tensor.
     """
     if device is not None:
-        _check_device("as_tensor", device)
+        check_device("as_tensor", device)
     if isinstance(data, Tensor):
         return data if dtype is None else to(data, as_dtype("as_tensor", dtype))
     return wrap(to_array(data, None if dtype is None else as_dtype("as_tensor", dtype)))

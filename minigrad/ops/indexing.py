@@ -1,29 +1,25 @@
-"""Functions that choose elements by index, and their derivatives, which put gradients back in
-place.
+"""x[index] and x[index] = value, with their derivatives, which put gradients back in their place.
 
-getitem and getitem_grad are each other's derivative, as are gather and gather_grad: reading x[i]
-sends the gradient back by adding into zeros at i, where a repeated index gets several. Indices
-themselves have no gradient. Not here: views along whole dimensions, such as split and unbind
-(`shape.py`).
+getitem and getitem_grad are each other's derivative: reading x[i] sends the gradient back by adding
+into zeros at i, where a repeated index gets several. Indices themselves have no gradient. Not here:
+gather and scatter (`gather.py`), views along whole dimensions such as split (`join.py`).
 """
 from __future__ import annotations
 
 import math
 import operator
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
-from ..engine import Tensor, refuse_leaf_write, shares_memory, to_array, wrap
+from ..engine import Tensor, refuse_leaf_write, shares_memory, to_array
 from ..modes import settings
-from ..op import composite, op
+from ..op import op
 from ..writes import record_write
 from .elementwise import where
-from .reduce import Extremes
-from .shape import expand, many_dims, one_dim, permute, reshape
+from .shape import reshape
 
 BASIC = frozenset((int, slice, type(None), type(Ellipsis)))
 
@@ -31,8 +27,7 @@ BASIC = frozenset((int, slice, type(None), type(Ellipsis)))
 # --- x[index] ------------------------------------------------------------------------------------
 
 def normal_index(index: Any) -> Any:
-    """An index with every Tensor, list or range in it as an array. A tuple if any array is in
-    it."""
+    """The index with each Tensor, list or range in it as an array; a tuple if there is one."""
     if index.__class__ in BASIC:
         return index
     if index.__class__ is tuple:
@@ -119,8 +114,7 @@ def _getitem_samples(r):
     door=lambda input, index: (input, normal_index(index)))
 def getitem(input: Tensor, index: Any) -> Tensor:
     """input[index], with all that NumPy knows: integers, slices (also with negative steps), None,
-    ...,
-    and integer or boolean tensors, arrays or lists, in any mixture.
+    Ellipsis, and integer or boolean tensors, arrays or lists, in any mixture.
 
     Integers and slices give a view, tensors and lists a copy.
 
@@ -163,8 +157,7 @@ def getitem_grad(g: Tensor, index: Any, shape: tuple[int, ...]) -> Tensor:
             _add_at(out, index, arrays, g)
     except (ValueError, IndexError) as error:
         raise ValueError(f"getitem_grad: g of shape {g.shape} is not as zeros({shape})[index]: "
-                         f"{error}"
-                         ) from None
+                         f"{error}") from None
     return out
 getitem_grad.vjp(g=lambda g, index: getitem(g, index))
 
@@ -210,12 +203,10 @@ def _setitem_ref(x, index, value):
 @op(samples=_setitem_samples, ref=_setitem_ref,
     door=lambda input, index, value, overwrite: (input, normal_index(index), value, overwrite))
 def setitem(input: Tensor, index: Any, value: Tensor | float, overwrite: bool = False) -> Tensor:
-    """A copy of input in which [index] is `value`, broadcast to it: x[index] = value, as a
-    function.
+    """A copy of input in which [index] is `value`, broadcast: x[index] = value as a function.
 
-    Where an index repeats, the last value stays, and it alone gets a gradient.
-    overwrite: write into input itself; only for Tensor.__setitem__, which knows when nobody sees
-    it.
+    Where an index repeats, the last value stays, and it alone gets a gradient. overwrite: write
+    into input itself; only for Tensor.__setitem__, which knows when nobody sees it.
 
     Raises: IndexError as getitem; ValueError if value does not broadcast to input[index].
     """
@@ -252,15 +243,14 @@ def write_at(array: ndarray, index: Any, value: Any) -> None:
 def _setitem_value(g, index, shape, value_shape):
     part = getitem(g, index)
     if index.__class__ is tuple and any(p.__class__ is ndarray and p.dtype.kind != "b"
-                                               for p in index):
+                                        for p in index):
         part = where(_last_writers(shape, index), part, 0.0)
     extra = len(value_shape) - part.ndim           # NumPy lets a value have ones in front
     return reshape(part, (1,) * extra + part.shape) if extra > 0 else part
 
 
 def _last_writers(shape, index):
-    """For each element of x[index], whether it is the last that an assignment writes to its
-    place."""
+    """For each element of x[index], whether it is the last that is written to its place."""
     places = np.zeros(shape, np.intp)
     numbers = np.arange(places[index].size).reshape(places[index].shape)
     places[index] = numbers
@@ -347,434 +337,3 @@ def tensor_setitem(self: Tensor, index: Any, value: Any) -> None:
         return
     write_at(self.array, index, value.array if isinstance(value, Tensor) else value)
     record_write(self.array)
-
-
-# --- along one dimension: an index for every place -----------------------------------------------
-
-def _check_along(name, shape, dim, index, index_shape, size):
-    """Raises unless index is an integer array that fits `shape` beside dim, within 0 .. size -
-    1."""
-    if not isinstance(index, ndarray) or index.dtype.kind not in "iu":
-        kind = index.dtype if isinstance(index, ndarray) else type(index).__name__
-        raise TypeError(f"{name}: index must be an integer tensor, got {kind}"
-                        + ("; convert it first: index.long()" if kind != "bool" else ""))
-    if len(index_shape) != len(shape):
-        raise ValueError(f"{name}: index has {len(index_shape)} dimensions (shape {index_shape}), "
-                         f"the tensor {len(shape)} (shape {shape}); they must be equally many"
-                         + (f": index.unsqueeze({dim})" if len(index_shape) == len(shape) - 1
-                            else ""))
-    for d, (n, m) in enumerate(zip(index_shape, shape)):
-        if n > m and d != dim:
-            raise ValueError(f"{name}: index has size {n} in dimension {d}, the tensor only {m} "
-                             f"(shapes {index_shape} and {shape})")
-    if index.size:
-        low, high = int(index.min()), int(index.max())
-        if low < 0 or high >= size:
-            raise IndexError(f"{name}: index {low if low < 0 else high} is out of range for "
-                             f"dimension {dim} of size {size} (valid: 0 to {size - 1})")
-
-
-def _along(shape, dim, index):
-    """The index tuple that means `index` along dim and every place along the others."""
-    grid = [np.arange(n).reshape((-1,) + (1,) * (index.ndim - 1 - d))
-            for d, n in enumerate(index.shape)]
-    grid[dim:dim + 1] = [index]
-    return tuple(grid)
-
-
-def _gather_door(input, dim, index):
-    shape = np.shape(input)
-    d = one_dim("gather", dim, len(shape))
-    _check_along("gather", shape, d, index, np.shape(index), shape[d] if shape else 1)
-    return input, d, index
-
-
-def _gather_samples(r):
-    return [(r(3, 4), 1, r.integers(4, 3, 2)), (r(3, 4), 0, r.integers(3, 5, 4)),
-            (r(2, 3, 4), 2, r.integers(4, 2, 2, 1))]
-
-
-def _gather_ref(x, dim, index):
-    out = np.empty(index.shape, x.dtype)
-    for place in np.ndindex(*index.shape):
-        source = list(place)
-        source[dim] = index[place]
-        out[place] = x[tuple(source)]
-    return out
-
-
-@op(samples=_gather_samples, ref=_gather_ref, door=_gather_door)
-def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """result[i][j] = input[i][index[i][j]] for dim 1, and so on: an index for every place.
-
-    index: integers, as many dimensions as input, not larger than it except along dim; the result
-    has its shape.
-
-    Raises: IndexError for an index outside 0 .. size - 1; TypeError if index is not of integers;
-    ValueError if the shapes do not fit or dim does not exist.
-    """
-    return input[_along(input.shape, dim, index)] if np.ndim(input) else np.array(input)
-gather.vjp(input=lambda g, dim, index, input_shape: gather_grad(g, dim, index, input_shape))
-
-
-def _scatter_ref(out, dim, index, src, add):
-    out = out.copy()
-    for place in np.ndindex(*index.shape):
-        target = list(place)
-        target[dim] = index[place]
-        value = src[place] if isinstance(src, ndarray) else src
-        out[tuple(target)] = value + (out[tuple(target)] if add else 0.0)
-    return out
-
-
-@op(samples=lambda r: [(r(*i.shape), dim, i, x.shape) for x, dim, i in _gather_samples(r)],
-    ref=lambda g, dim, index, shape: _scatter_ref(np.zeros(shape), dim, index, g, True))
-def gather_grad(g: Tensor, dim: int, index: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Zeros of `shape` with g added at the gathered places: the derivative of gather.
-
-    g: as index -> shape. Where an index repeats, its gradients add up.
-    """
-    out = np.zeros(shape, g.dtype)
-    if not shape:
-        return out + g
-    place = _along(shape, dim, index)
-    if index.shape[dim] == 1:
-        out[place] = g                             # one index in each line: none can repeat
-        return out
-    flat = np.ravel_multi_index(np.broadcast_arrays(*place), shape) if np.size(index) \
-        else index
-    np.add.at(out.reshape(-1), flat.ravel(), g.ravel())
-    return out
-gather_grad.vjp(g=lambda g, dim, index: gather(g, dim, index))
-
-
-@composite(samples=lambda r: [(r(3, 4), r.integers(4, 3, 2), 1), (r(3, 4), r.integers(12, 5)),
-                              (r(3, 4), r.integers(3, 1, 4), 0), (r(3, 4), r.integers(4, 1, 2), 1)],
-           ref=lambda x, i, dim=None: np.take_along_axis(x, i, dim))
-def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
-    """gather with broadcasting between input and indices; without dim, of the flattened input.
-
-    Raises: as gather.
-    """
-    if dim is None:
-        return gather(reshape(input, (-1,)), 0, reshape(indices, (-1,)))
-    shape, other = np.shape(input), np.shape(indices)
-    d = one_dim("take_along_dim", dim, len(shape))
-    if len(other) == len(shape):
-        common = np.broadcast_shapes((*shape[:d], 1, *shape[d + 1:]),
-                                     (*other[:d], 1, *other[d + 1:]))
-        input = expand(input, (*common[:d], shape[d], *common[d + 1:]))
-        indices = expand(indices, (*common[:d], other[d], *common[d + 1:]))
-    return gather(input, d, indices)
-
-
-@composite(samples=lambda r: [(r(3, 4), 0, r.integers(3, 5)), (r(3, 4), -1, np.array([2, 0]))],
-           ref=lambda x, dim, index: np.take(x, index, dim))
-def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """The slices of a dimension at the given indices (a vector of integers), in their order. A
-    copy.
-
-    Raises: IndexError for an index out of range; TypeError for a non-integer index; ValueError if
-    dim does not exist or index is no vector.
-    """
-    d = one_dim("index_select", dim, np.ndim(input))
-    if np.ndim(index) > 1:
-        raise ValueError(f"index_select: index must be a vector, got shape {np.shape(index)}; "
-                         "write x[index] for an index of any shape")
-    if index.dtype.kind not in "iu":
-        raise TypeError(f"index_select: index must be an integer tensor, got {index.dtype}")
-    return getitem(input, (*(slice(None),) * d, reshape(index, (-1,))))
-
-
-def _scatter_door(input, dim, index, src):
-    shape = np.shape(input)
-    d = one_dim("scatter", dim, len(shape))
-    # Beside dim the index must not exceed the input, as for gather: both name places of the input.
-    _check_along("scatter", shape, d, index, np.shape(index), shape[d] if shape else 1)
-    if isinstance(src, ndarray) and src.ndim and src.shape != index.shape:
-        raise ValueError(f"scatter: src has shape {src.shape}, index {index.shape}; they must be "
-                         "equal (or src a number)")
-    return input, d, index, src
-
-
-def _scatter_rule(g, dim, index, input_shape):
-    part = gather(g, dim, index)
-    return where(_last_writers(input_shape, _along(input_shape, dim, index)), part, 0.0)
-
-
-@op(samples=lambda r: [(r(3, 4), 1, np.array([[0, 2], [1, 1], [3, 0]]), r(3, 2)),
-                       (r(3, 4), 0, r.integers(3, 5, 4), r(5, 4)),
-                       (r(3, 4), 0, r.integers(3, 1, 4), 1.5)],
-    ref=lambda *args: _scatter_ref(*args, add=False), door=_scatter_door)
-def scatter(input: Tensor, dim: int, index: Tensor, src: Tensor | float) -> Tensor:
-    """A copy of input with result[i][index[i][j]] = src[i][j] for dim 1, and so on.
-
-    Where an index repeats, the last stays, and it alone gets a gradient. src: as index, or a
-    number.
-
-    Raises: IndexError for an index outside 0 .. size - 1; TypeError if index is not of integers;
-    ValueError if the shapes do not fit or dim does not exist.
-    """
-    out = np.array(input)
-    out[_along(input.shape, dim, index)] = np.asarray(src, order="C")
-    return out
-scatter.vjp(input=lambda g, dim, index: scatter(g, dim, index, 0.0), src=_scatter_rule)
-
-
-@composite(samples=lambda r: [(r(3, 4), 1, r.integers(4, 3, 2), r(3, 2)),
-                              (r(3, 4), 0, r.integers(3, 5, 4), r(5, 4))],
-           ref=lambda *args: _scatter_ref(*args, add=True))
-def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    """input with src added at result[i][index[i][j]] for dim 1, and so on; repeated indices add up.
-
-    Raises: as scatter.
-    """
-    shape, at = np.shape(input), index.array if isinstance(index, Tensor) else index
-    d = one_dim("scatter_add", dim, len(shape))
-    _check_along("scatter_add", shape, d, at, np.shape(at), shape[d] if shape else 1)
-    if np.shape(src) != np.shape(at):
-        raise ValueError(f"scatter_add: src has shape {np.shape(src)}, index {np.shape(at)}; they "
-                         "must be equal")
-    return input + gather_grad(src, d, at, shape)
-
-
-@composite(samples=lambda r: [(r(3, 4), 0, r.integers(3, 5), r(5, 4)),
-                              (r(3, 4), 1, np.array([3, 0]), r(3, 2), {"alpha": 2.0})],
-           ref=lambda x, dim, i, s, alpha=1.0: x + alpha * _put_back_ref(
-               s, (slice(None),) * dim + (i,), x.shape))
-def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *,
-              alpha: float = 1.0) -> Tensor:
-    """input with alpha times the slices of source added at the given indices of a dimension.
-
-    Raises: ValueError if source is not as input with as many slices as indices; as getitem
-    otherwise.
-    """
-    shape = np.shape(input)
-    d = one_dim("index_add", dim, len(shape))
-    at = normal_index((*(slice(None),) * d, index))
-    want = (*shape[:d], np.size(at[d]), *shape[d + 1:])
-    if np.shape(source) != want:
-        raise ValueError(f"index_add: source has shape {np.shape(source)}, want {want}: as the "
-                         f"input, with one slice of dim {dim} for each of {want[d]} indices")
-    getitem(input.array if isinstance(input, Tensor) else input, at)          # refuses a bad index
-    added = getitem_grad(source, at, shape)
-    return input + (added if alpha == 1.0 else added * alpha)
-
-
-# --- masks ---------------------------------------------------------------------------------------
-
-def _check_mask(name, mask):
-    if mask.dtype.kind != "b":
-        raise TypeError(f"{name}: mask must be of booleans, got {mask.dtype}; write mask.bool() or "
-                        "a comparison such as mask != 0")
-
-
-@composite(samples=lambda r: [(r(3, 4), r.mask(3, 4), 1.5), (r(3, 4), r.mask(4), -2.0),
-                              (r(3, 4), r.mask(3, 1), r())],
-           ref=lambda x, mask, value: np.where(mask, value, x))
-def masked_fill(input: Tensor, mask: Tensor, value: Tensor | float) -> Tensor:
-    """input with `value` where mask is true; mask broadcasts to input.
-
-    Raises: TypeError unless mask is of booleans; ValueError if it does not broadcast to input.
-    """
-    _check_mask("masked_fill", mask)
-    out = where(mask, value, input)
-    if out.shape != np.shape(input):
-        raise ValueError(f"masked_fill: mask {np.shape(mask)} does not broadcast to the input "
-                         f"{np.shape(input)}")
-    return out
-
-
-@composite(samples=lambda r: [(r(3, 4), r.mask(3, 4)), (r(3, 4), r.mask(4))],
-           ref=lambda x, mask: x[np.broadcast_to(mask, x.shape)])
-def masked_select(input: Tensor, mask: Tensor) -> Tensor:
-    """The elements where mask is true, as a vector; input and mask broadcast.
-
-    Raises: TypeError unless mask is of booleans; ValueError if the shapes do not broadcast.
-    """
-    _check_mask("masked_select", mask)
-    try:
-        shape = np.broadcast_shapes(np.shape(input), np.shape(mask))
-    except ValueError:
-        raise ValueError(f"masked_select: input {np.shape(input)} and mask {np.shape(mask)} do not "
-                         "broadcast") from None
-    return getitem(expand(input, shape), expand(mask, shape))
-
-
-@composite(samples=lambda r: [(r.mask(3, 4),), (r.integers(2, 5), True)],
-           ref=lambda x, as_tuple=False: np.nonzero(x) if as_tuple else np.argwhere(x))
-def nonzero(input: Tensor, as_tuple: bool = False) -> Any:
-    """The indices of the elements that are not zero: (how many, ndim) integers, in row-major order.
-
-    as_tuple: a vector for each dimension instead, so that x[nonzero(x, as_tuple=True)] selects
-    them.
-    """
-    array = input.array if isinstance(input, Tensor) else input
-    dress: Callable[[ndarray], Any] = wrap if isinstance(input, Tensor) else np.asarray
-    if as_tuple:
-        return tuple(map(dress, np.nonzero(array)))
-    return dress(np.argwhere(array))
-
-
-def _one_hot_door(tensor, num_classes):
-    if not isinstance(tensor, ndarray) or tensor.dtype.kind not in "iu":
-        raise TypeError(f"one_hot: want integer class indices, got "
-                        f"{getattr(tensor, 'dtype', type(tensor).__name__)}; convert them: "
-                        "x.long()")
-    if num_classes == -1:
-        if not tensor.size:
-            raise ValueError("one_hot: an empty tensor does not show how many classes there are; "
-                             "pass num_classes")
-        num_classes = int(tensor.max()) + 1
-    if num_classes < 1:
-        raise ValueError(f"one_hot: num_classes must be positive (or -1: as many as occur), got "
-                         f"{num_classes}")
-    if tensor.size and not 0 <= tensor.min() <= tensor.max() < num_classes:
-        wrong = int(tensor.min()) if tensor.min() < 0 else int(tensor.max())
-        raise ValueError(f"one_hot: class {wrong} is out of range for num_classes={num_classes} "
-                         f"(valid: 0 to {num_classes - 1})")
-    return tensor, num_classes
-
-
-@op(samples=lambda r: [(r.integers(4, 5),), (r.integers(4, 2, 3), 5)],
-    ref=lambda x, n=-1: np.eye(x.max() + 1 if n == -1 else n, dtype=np.int64)[x],
-    door=_one_hot_door)
-def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
-    """(...) class indices -> (..., num_classes) integers: 1 at the class, 0 elsewhere.
-
-    num_classes: -1 for the largest index plus 1.
-
-    Raises: TypeError unless integers; ValueError for a class out of range.
-    """
-    out = np.zeros((*tensor.shape, num_classes), np.int64)
-    np.put_along_axis(out, tensor[..., None].astype(np.intp), 1, -1)
-    return out
-
-
-# --- order ---------------------------------------------------------------------------------------
-
-def _argsort_door(input, dim, descending, stable):
-    return input, one_dim("argsort", dim, np.ndim(input)), descending, stable
-
-
-def _argsort_ref(x, dim=-1, descending=False):
-    return np.argsort(-x if descending else x, dim)
-
-
-@op(samples=lambda r: [(r.apart(3, 4),), (r.apart(3, 4), 0, True)], ref=_argsort_ref,
-    door=_argsort_door)
-def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
-    """The indices that sort the input along dim. Equal elements keep their order (always stable);
-    what is not a number counts as the largest.
-
-    Raises: ValueError if dim does not exist.
-    """
-    if not np.ndim(input):
-        return np.zeros((), np.int64)
-    if not descending:
-        return np.argsort(input, axis=dim, kind="stable")
-    # Sorted from behind, so that equal ones keep their order.
-    last = input.shape[dim] - 1
-    return last - np.flip(np.argsort(np.flip(input, dim), axis=dim, kind="stable"), dim)
-
-
-@composite(samples=lambda r: [(r.apart(3, 4),), (r.apart(3, 4), 0, True)],
-           ref=lambda x, dim=-1, d=False: (
-               np.take_along_axis(x, _argsort_ref(x, dim, d), dim), _argsort_ref(x, dim, d)))
-def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Extremes:
-    """(values, indices) sorted along dim; the gradient of a value goes to the element it came from.
-
-    Equal elements keep their order; what is not a number counts as the largest.
-
-    Raises: ValueError if dim does not exist.
-    """
-    indices = argsort(input, dim, descending)
-    return Extremes(gather(input, dim, indices), indices)
-
-
-def _topk_ref(x, k, dim=-1, largest=True):
-    i = np.take(np.argsort(-x if largest else x, dim), np.arange(k), dim)
-    return np.take_along_axis(x, i, dim), i
-
-
-@composite(samples=lambda r: [(r.apart(3, 5), 2), (r.apart(5, 3), 3, 0, False),
-                              (r.apart(2, 40), 3)],
-           ref=_topk_ref)
-def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True,
-         sorted: bool = True) -> Extremes:
-    """(values, indices) of the k largest (or smallest) elements along dim, best first.
-
-    Raises: ValueError if there are fewer than k elements, or dim does not exist.
-    """
-    array = input.array if isinstance(input, Tensor) else input
-    d = one_dim("topk", dim, array.ndim)
-    n = array.shape[d] if array.ndim else 1
-    if not 0 <= k <= n:
-        raise ValueError(f"topk: k={k} of {n} elements along dim {dim} (shape {array.shape}); want "
-                         f"0 <= k <= {n}")
-    if not array.ndim:
-        return Extremes(reshape(input, (1,))[:k], argsort(input))
-    lead = (slice(None),) * d
-    if 0 < k < n // 8:                             # choosing first is linear, sorting n log n
-        chosen = (np.argpartition(array, n - k, d)[(*lead, slice(n - k, n))] if largest
-                  else np.argpartition(array, k - 1, d)[(*lead, slice(0, k))])
-        chosen = np.sort(chosen, d)
-        order = argsort(np.take_along_axis(array, chosen, d), d, largest)
-        at = np.take_along_axis(chosen, order, d)
-    else:
-        at = argsort(array, d, largest)[(*lead, slice(0, k))]
-    indices = wrap(at) if isinstance(input, Tensor) else at
-    return Extremes(gather(input, d, indices), indices)
-
-
-# --- diagonals -----------------------------------------------------------------------------------
-
-def _diagonal_places(rows, columns, offset):
-    """Row and column indices of a diagonal of a matrix of this size."""
-    n = max(0, min(rows + min(offset, 0), columns - max(offset, 0)))
-    i = np.arange(n)
-    return i - min(offset, 0), i + max(offset, 0)
-
-
-@composite(samples=lambda r: [(r(3, 4),), (r(3, 4), 1), (r(2, 3, 4), -1, 0, 2)], ref=np.diagonal)
-def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """The diagonal of the matrices in two dimensions, as a new last dimension. A copy (torch: a
-    view).
-
-    offset: > 0 above the main diagonal, < 0 below.
-
-    Raises: ValueError if a dimension does not exist or both are the same.
-    """
-    shape = np.shape(input)
-    if len(shape) < 2:
-        raise ValueError(f"diagonal: want 2 dimensions or more, got shape {shape}")
-    a, b = many_dims("diagonal", (dim1, dim2), len(shape)) or (0, 1)
-    rest = [d for d in range(len(shape)) if d not in (a, b)]
-    i, j = _diagonal_places(shape[a], shape[b], offset)
-    return getitem(permute(input, (*rest, a, b)), (Ellipsis, i, j))
-
-
-@composite(samples=lambda r: [(r(3),), (r(3), -1), (r(3, 4), 1)], ref=np.diag)
-def diag(input: Tensor, diagonal: int = 0) -> Tensor:
-    """A vector as the diagonal of a square matrix of zeros; of a matrix, its diagonal as a vector.
-
-    Raises: ValueError unless 1 or 2 dimensions.
-    """
-    shape = np.shape(input)
-    if len(shape) == 1:
-        n = shape[0] + abs(diagonal)
-        return getitem_grad(input, _diagonal_places(n, n, diagonal), (n, n))
-    if len(shape) == 2:
-        return getitem(input, _diagonal_places(*shape, diagonal))
-    raise ValueError(f"diag: want a vector or a matrix, got shape {shape}; see diagonal")
-
-
-@composite(samples=lambda r: [(r(3, 3),), (r(3, 4),)], ref=np.trace)
-def trace(input: Tensor) -> Tensor:
-    """The sum of a matrix's diagonal.
-
-    Raises: ValueError unless 2 dimensions.
-    """
-    if np.ndim(input) != 2:
-        raise ValueError(f"trace: want a matrix, got shape {np.shape(input)}")
-    return diag(input).sum()

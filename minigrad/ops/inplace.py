@@ -14,8 +14,9 @@ import numpy as np
 from ..engine import Tensor, to_array, wrap
 from ..modes import settings
 from ..writes import record_write
-from . import elementwise, indexing, shape
-from .shape import clone, expand, to
+from . import elementwise, gather, matrix
+from .cast import clone, to
+from .shape import expand
 
 
 def in_place(function: Callable) -> Callable[..., Tensor]:
@@ -148,9 +149,9 @@ class InPlaceMethods:
     bitwise_and_ = in_place(elementwise.bitwise_and)
     bitwise_or_ = in_place(elementwise.bitwise_or)
     bitwise_xor_ = in_place(elementwise.bitwise_xor)
-    tril_ = in_place(shape.tril)
-    triu_ = in_place(shape.triu)
-    masked_fill_ = in_place(indexing.masked_fill)
-    scatter_ = in_place(indexing.scatter)
-    scatter_add_ = in_place(indexing.scatter_add)
-    index_add_ = in_place(indexing.index_add)
+    tril_ = in_place(matrix.tril)
+    triu_ = in_place(matrix.triu)
+    masked_fill_ = in_place(gather.masked_fill)
+    scatter_ = in_place(gather.scatter)
+    scatter_add_ = in_place(gather.scatter_add)
+    index_add_ = in_place(gather.index_add)

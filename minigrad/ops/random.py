@@ -17,7 +17,7 @@ from numpy import ndarray
 from ..engine import Tensor, wrap
 from ..op import composite, op
 from .creation import _dtype, _leaf, shape_of
-from .shape import as_dtype
+from .cast import as_dtype
 
 # --- generators ----------------------------------------------------------------------------------
 

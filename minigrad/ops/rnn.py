@@ -20,7 +20,8 @@ from .activation import relu, tanh
 from .elementwise import where
 from .linear import linear, product
 from .reduce import sum
-from .shape import cat, reshape
+from .join import cat
+from .shape import reshape
 
 ACTIVATIONS = {"tanh": tanh, "relu": relu}
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from ...engine import Tensor
-from ...ops.shape import cat, reshape
+from ...ops.join import cat
+from ...ops.shape import reshape
 from ...writes import record_write
 
 

@@ -1,0 +1,98 @@
+"""Parts of matrices: triangles and diagonals.
+
+Not here: products of matrices (`linear.py`).
+"""
+from __future__ import annotations
+
+import numpy as np
+
+from ..engine import Tensor
+from ..op import composite, op
+from .dims import many_dims
+from .indexing import getitem, getitem_grad
+from .shape import permute
+
+# --- triangles -----------------------------------------------------------------------------------
+
+def _matrix_door(name):
+    def door(input, diagonal):
+        if np.ndim(input) < 2:
+            raise ValueError(f"{name}: want a matrix (2 dimensions or more), got shape "
+                             f"{np.shape(input)}")
+        return input, diagonal
+    return door
+
+
+@op(samples=lambda r: [(r(3, 4),), (r(2, 3, 3), 1), (r(3, 3), -1)], ref=np.tril,
+    door=_matrix_door("tril"))
+def tril(input: Tensor, diagonal: int = 0) -> Tensor:
+    """The lower triangle of matrices (..., R, C), zeros above the given diagonal.
+
+    Raises: ValueError for fewer than 2 dimensions.
+    """
+    return np.tril(input, diagonal)
+tril.vjp(input=lambda g, diagonal: tril(g, diagonal))
+
+
+@op(samples=lambda r: [(r(3, 4),), (r(2, 3, 3), 1), (r(3, 3), -1)], ref=np.triu,
+    door=_matrix_door("triu"))
+def triu(input: Tensor, diagonal: int = 0) -> Tensor:
+    """The upper triangle of matrices (..., R, C), zeros below the given diagonal.
+
+    Raises: ValueError for fewer than 2 dimensions.
+    """
+    return np.triu(input, diagonal)
+triu.vjp(input=lambda g, diagonal: triu(g, diagonal))
+
+
+# --- diagonals -----------------------------------------------------------------------------------
+
+def _diagonal_places(rows, columns, offset):
+    """Row and column indices of a diagonal of a matrix of this size."""
+    n = max(0, min(rows + min(offset, 0), columns - max(offset, 0)))
+    i = np.arange(n)
+    return i - min(offset, 0), i + max(offset, 0)
+
+
+@composite(samples=lambda r: [(r(3, 4),), (r(3, 4), 1), (r(2, 3, 4), -1, 0, 2)], ref=np.diagonal)
+def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """The diagonal of the matrices in two dimensions, as a new last dimension. A copy (torch: a
+    view).
+
+    offset: > 0 above the main diagonal, < 0 below.
+
+    Raises: ValueError if a dimension does not exist or both are the same.
+    """
+    shape = np.shape(input)
+    if len(shape) < 2:
+        raise ValueError(f"diagonal: want 2 dimensions or more, got shape {shape}")
+    a, b = many_dims("diagonal", (dim1, dim2), len(shape)) or (0, 1)
+    rest = [d for d in range(len(shape)) if d not in (a, b)]
+    i, j = _diagonal_places(shape[a], shape[b], offset)
+    return getitem(permute(input, (*rest, a, b)), (Ellipsis, i, j))
+
+
+@composite(samples=lambda r: [(r(3),), (r(3), -1), (r(3, 4), 1)], ref=np.diag)
+def diag(input: Tensor, diagonal: int = 0) -> Tensor:
+    """A vector as the diagonal of a square matrix of zeros; of a matrix, its diagonal as a vector.
+
+    Raises: ValueError unless 1 or 2 dimensions.
+    """
+    shape = np.shape(input)
+    if len(shape) == 1:
+        n = shape[0] + abs(diagonal)
+        return getitem_grad(input, _diagonal_places(n, n, diagonal), (n, n))
+    if len(shape) == 2:
+        return getitem(input, _diagonal_places(*shape, diagonal))
+    raise ValueError(f"diag: want a vector or a matrix, got shape {shape}; see diagonal")
+
+
+@composite(samples=lambda r: [(r(3, 3),), (r(3, 4),)], ref=np.trace)
+def trace(input: Tensor) -> Tensor:
+    """The sum of a matrix's diagonal.
+
+    Raises: ValueError unless 2 dimensions.
+    """
+    if np.ndim(input) != 2:
+        raise ValueError(f"trace: want a matrix, got shape {np.shape(input)}")
+    return diag(input).sum()
