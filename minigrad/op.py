@@ -323,8 +323,8 @@ PLAIN_OR_NONE = PLAIN | {type(None)}
 
 def operand(x: Any, op: Op, name: str) -> Any:
     """What is neither Tensor nor array nor number, made one of these or refused."""
-    if isinstance(x, float):                       # np.float64 too: weak like 2.0, as in torch
-        return float(x)
+    if isinstance(x, float):                       # np.float64: as weak as 2.0, see demote()
+        return x
     if isinstance(x, (np.number, np.bool_, ndarray)):
         return np.asarray(x)
     raise TypeError(f"{op.name}: argument '{name}' must be a Tensor, an array or a number, got "

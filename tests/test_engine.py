@@ -609,3 +609,10 @@ def test_hooks_of_a_leaf_survive_another_array():
     x.data = np.array([1.0, 2.0])
     x.sum().backward()
     assert x.grad.tolist() == [10.0, 10.0]
+
+
+def test_gradients_without_dimensions_pass_every_rule():
+    x = leaf(0.5)
+    y = mg.relu(x.sum() * 2.0)                      # NumPy makes scalars, not arrays, of these
+    g, = grad(y * y, x, create_graph=True)
+    assert grad((g * g).sum(), x)[0].tolist() == [128.0 * 0.5]

@@ -14,7 +14,7 @@ from ..engine import Tensor, wrap
 from ..op import composite, op
 from .dims import one_dim
 from .elementwise import where
-from .indexing import _last_writers, _put_back_ref, getitem, getitem_grad, normal_index
+from .indexing import last_writers, put_back_ref, getitem, getitem_grad, normal_index
 from .shape import expand, reshape
 
 # --- along one dimension: an index for every place -----------------------------------------------
@@ -167,7 +167,7 @@ def _scatter_door(input, dim, index, src):
 
 def _scatter_rule(g, dim, index, input_shape):
     part = gather(g, dim, index)
-    return where(_last_writers(input_shape, _along(input_shape, dim, index)), part, 0.0)
+    return where(last_writers(input_shape, _along(input_shape, dim, index)), part, 0.0)
 
 
 @op(samples=lambda r: [(r(3, 4), 1, np.array([[0, 2], [1, 1], [3, 0]]), r(3, 2)),
@@ -208,7 +208,7 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
 
 @composite(samples=lambda r: [(r(3, 4), 0, r.integers(3, 5), r(5, 4)),
                               (r(3, 4), 1, np.array([3, 0]), r(3, 2), {"alpha": 2.0})],
-           ref=lambda x, dim, i, s, alpha=1.0: x + alpha * _put_back_ref(
+           ref=lambda x, dim, i, s, alpha=1.0: x + alpha * put_back_ref(
                s, (slice(None),) * dim + (i,), x.shape))
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *,
               alpha: float = 1.0) -> Tensor:

@@ -135,13 +135,13 @@ def _put_back_samples(r):
     return [(x[index], index, x.shape) for x, index in _getitem_samples(r)]
 
 
-def _put_back_ref(g, index, shape):
+def put_back_ref(g, index, shape):
     out = np.zeros(shape)
     np.add.at(out, index, g)
     return out
 
 
-@op(samples=_put_back_samples, ref=_put_back_ref)
+@op(samples=_put_back_samples, ref=put_back_ref)
 def getitem_grad(g: Tensor, index: Any, shape: tuple[int, ...]) -> Tensor:
     """Zeros of `shape` with g added at [index]: the derivative of x[index].
 
@@ -244,12 +244,12 @@ def _setitem_value(g, index, shape, value_shape):
     part = getitem(g, index)
     if index.__class__ is tuple and any(p.__class__ is ndarray and p.dtype.kind != "b"
                                         for p in index):
-        part = where(_last_writers(shape, index), part, 0.0)
+        part = where(last_writers(shape, index), part, 0.0)
     extra = len(value_shape) - part.ndim           # NumPy lets a value have ones in front
     return reshape(part, (1,) * extra + part.shape) if extra > 0 else part
 
 
-def _last_writers(shape, index):
+def last_writers(shape, index):
     """For each element of x[index], whether it is the last that is written to its place."""
     places = np.zeros(shape, np.intp)
     numbers = np.arange(places[index].size).reshape(places[index].shape)
