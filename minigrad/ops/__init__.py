@@ -7,6 +7,9 @@ An op is one block: see `elementwise.py` for the first, `op.py` for what the par
 """
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from ..engine import Tensor
@@ -17,12 +20,38 @@ from . import elementwise as e, gather as _gather, pool as pool, rnn as rnn
 from .inplace import InPlaceMethods
 
 
-def _sizes(function):
+Method = Callable[..., Tensor]
+
+
+def _sizes(function: Callable) -> Method:
     """A method that takes its sizes as numbers too: x.reshape(2, 3) and x.reshape((2, 3))."""
-    def method(self, *sizes):
+    def method(self: Tensor, *sizes: Any) -> Tensor:
         return function(self, sizes[0] if len(sizes) == 1 else sizes)
     method.__name__, method.__doc__ = function.__name__, function.__doc__
     return method
+
+
+def _swapped(function: Callable) -> Method:
+    """The operator for 2 - x, where the Tensor stands on the right."""
+    return lambda self, other: function(other, self)
+
+
+def _to(dtype: Any) -> Method:
+    """x.float() and the like: the elements in this dtype; x itself if it has it."""
+    def method(self: Tensor) -> Tensor:
+        return cast.to(self, dtype)
+    method.__doc__ = f"The elements as {np.dtype(dtype)}; the tensor itself if they are."
+    return method
+
+
+def _itself(self: Tensor) -> Tensor:
+    """The tensor itself."""
+    return self
+
+
+def _where(self: Tensor, condition: Tensor, other: Tensor | float) -> Tensor:
+    """The tensor where condition is true, else other."""
+    return e.where(condition, self, other)
 
 
 class TensorMethods(InPlaceMethods):
@@ -32,18 +61,18 @@ class TensorMethods(InPlaceMethods):
     # elementwise
     __add__ = __radd__ = add = e.add
     __sub__ = sub = e.sub
-    __rsub__ = lambda self, other: e.sub(other, self)
+    __rsub__ = _swapped(e.sub)
     __mul__ = __rmul__ = mul = e.mul
     __truediv__ = div = e.div
-    __rtruediv__ = lambda self, other: e.div(other, self)
+    __rtruediv__ = _swapped(e.div)
     __floordiv__ = floor_divide = e.floor_divide
-    __rfloordiv__ = lambda self, other: e.floor_divide(other, self)
+    __rfloordiv__ = _swapped(e.floor_divide)
     __mod__ = remainder = e.remainder
-    __rmod__ = lambda self, other: e.remainder(other, self)
+    __rmod__ = _swapped(e.remainder)
     __pow__ = pow = e.pow
-    __rpow__ = lambda self, other: e.pow(other, self)
+    __rpow__ = _swapped(e.pow)
     __neg__ = neg = e.neg
-    __pos__ = lambda self: self
+    __pos__ = _itself
     __abs__ = abs = e.abs
     __eq__ = eq = e.eq                              # type: ignore[assignment]
     __ne__ = ne = e.ne                              # type: ignore[assignment]
@@ -58,7 +87,7 @@ class TensorMethods(InPlaceMethods):
     logical_and, logical_or, logical_xor, logical_not = (
         e.logical_and, e.logical_or, e.logical_xor, e.logical_not)
     isnan, isinf, isfinite = e.isnan, e.isinf, e.isfinite
-    where = lambda self, condition, other: e.where(condition, self, other)
+    where = _where
     clamp, clip, maximum, minimum = e.clamp, e.clamp, e.maximum, e.minimum
     exp, exp2, expm1, log, log2, log10, log1p = (
         e.exp, e.exp2, e.expm1, e.log, e.log2, e.log10, e.log1p)
@@ -94,13 +123,13 @@ class TensorMethods(InPlaceMethods):
         shape.roll, join.repeat_interleave, matrix.tril, matrix.triu)
     clone, contiguous, to, type, astype, type_as = (
         cast.clone, cast.contiguous, cast.to, cast.to, cast.to, cast.type_as)
-    half = lambda self: cast.to(self, np.float16)
-    float = lambda self: cast.to(self, np.float32)
-    double = lambda self: cast.to(self, np.float64)
-    int = lambda self: cast.to(self, np.int32)
-    long = lambda self: cast.to(self, np.int64)
-    bool = lambda self: cast.to(self, np.bool_)
-    cpu = lambda self: self
+    half = _to(np.float16)
+    float = _to(np.float32)
+    double = _to(np.float64)
+    int = _to(np.int32)
+    long = _to(np.int64)
+    bool = _to(np.bool_)
+    cpu = _itself
 
     # indexing
     __getitem__, __setitem__ = indexing.tensor_getitem, indexing.tensor_setitem
@@ -115,7 +144,7 @@ class TensorMethods(InPlaceMethods):
 
     # linear
     __matmul__ = matmul = linear.matmul
-    __rmatmul__ = lambda self, other: linear.matmul(other, self)
+    __rmatmul__ = _swapped(linear.matmul)
     mm, bmm, dot, outer = linear.mm, linear.bmm, linear.dot, linear.outer
 
     # activation
