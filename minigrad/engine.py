@@ -8,7 +8,9 @@ over numbers (`kernels/`).
 from __future__ import annotations
 
 import math
+import os
 import sys
+import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
@@ -148,15 +150,9 @@ class Tensor(TensorMethods, ArrayFace):
 
     def retain_grad(self) -> None:
         """Keeps `.grad` for this tensor although it is not a leaf."""
-        if self.grad_fn is None:
-            return
-        me = weakref.ref(self)                     # the node must not keep its own result alive
-
-        def keep(g: Tensor) -> None:
-            tensor = me()
-            if tensor is not None:
-                tensor.grad = g if tensor.grad is None else tensor.grad + g
-        self.register_hook(keep)
+        node = self.grad_fn
+        if node is not None and not any(type(h) is Keep for h in node.hooks or ()):
+            HookHandle(node, Keep(self))
 
     # copies
 
@@ -202,6 +198,7 @@ class Tensor(TensorMethods, ArrayFace):
                             f"{old.dtype}; convert first, for example x = x.to({new.dtype})")
         recorded = settings.grad_enabled and (self._requires_grad or result._requires_grad)
         if not recorded:
+            refuse_read_only(old)
             np.copyto(old, new, casting="same_kind")
             record_write(old)
             return self
@@ -219,14 +216,20 @@ class Tensor(TensorMethods, ArrayFace):
             views.append((whole, index))
             whole = parent
         refuse_leaf_write(whole)
-        whole.array, whole.node, whole._requires_grad = (
-            result.array, result.node, result._requires_grad)
+        whole.take_place(result)
         for view, index in reversed(views):
-            fresh = whole[index]
-            view.array, view.node, view._requires_grad = (
-                fresh.array, fresh.node, fresh._requires_grad)
+            view.take_place(whole[index])
             whole = view
         return self
+
+    def take_place(self, result: Tensor) -> None:
+        """Self is from now on what `result` is in the graph; retain_grad() goes with it."""
+        old = self.node
+        self.array, self.node, self._requires_grad = (
+            result.array, result.node, result._requires_grad)
+        if old is not None and any(type(h) is Keep for h in old.hooks or ()):
+            old.hooks = [h for h in old.hooks or () if type(h) is not Keep] or None
+            self.retain_grad()
 
 
 def shares_memory(array: ndarray, besides: int = 0) -> bool:
@@ -250,6 +253,13 @@ def refuse_leaf_write(x: Tensor) -> None:
     if x._requires_grad and x.grad_fn is None:
         raise ValueError("in place: this is a leaf that requires grad; changing it would lose its "
                          "gradient. Update it under `with no_grad():`, or work on x.clone()")
+
+
+def refuse_read_only(array: ndarray) -> None:
+    """Raises where a tensor's memory may not be written into."""
+    if not array.flags.writeable:
+        raise ValueError("in place: this tensor is read-only memory (an expanded view, or made "
+                         "from a read-only array); work on x.clone()")
 
 
 def _unpickle(cls: type[Tensor], array: ndarray, requires_grad: bool) -> Tensor:
@@ -346,6 +356,18 @@ class Place:
 LEAF, PICK = Place("leaf"), Place("pick")
 
 
+class _AtLeaves:
+    """Threads that share parameters meet at the leaves only: there they take turns."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        if hasattr(os, "register_at_fork"):        # who held it is not in the child process
+            os.register_at_fork(after_in_child=lambda: setattr(self, "lock", threading.RLock()))
+
+
+at_leaves = _AtLeaves()
+
+
 def pick(node: Node, i: int, value: ndarray, where: Where | None) -> Node:
     """The node of the i-th result of a node with several: a link is always to one node."""
     return Node(PICK, (node,), (i,), value.shape, value.dtype, where)
@@ -353,9 +375,24 @@ def pick(node: Node, i: int, value: ndarray, where: Where | None) -> Node:
 
 def leaf(tensor: Tensor) -> Leaf:
     """Gives a tensor that requires grad the node that its first use needs."""
-    node = Leaf(tensor)
-    tensor.node = node
-    return node
+    with at_leaves.lock:                           # two threads may use it first
+        if tensor.node is None:
+            tensor.node = Leaf(tensor)
+        return cast(Leaf, tensor.node)
+
+
+class Keep:
+    """The hook of retain_grad(). The node must not keep its own result alive: it is held weakly."""
+    __slots__ = ("owner",)
+
+    def __init__(self, owner: Tensor) -> None:
+        self.owner = weakref.ref(owner)
+
+    def __call__(self, g: Tensor) -> None:
+        tensor = self.owner()
+        if tensor is not None:
+            g = g if g.requires_grad else wrap(g.array.copy())
+            tensor.grad = g if tensor.grad is None else tensor.grad + g
 
 
 class HookHandle:
@@ -363,7 +400,8 @@ class HookHandle:
 
     def __init__(self, node: Node, hook: Callable) -> None:
         self.node, self.hook = node, hook
-        node.hooks = [*(node.hooks or ()), hook]
+        # What is kept is what the other hooks made of the gradient.
+        node.hooks = sorted([*(node.hooks or ()), hook], key=lambda h: type(h) is Keep)
 
     def remove(self) -> None:
         """Removes the hook; a second call does nothing."""
@@ -380,10 +418,15 @@ class HookHandle:
 # part that x has had already. So a node must wait until every node made from it is done. Nodes are
 # numbered at birth, and inputs are older than what is made of them: youngest first is right.
 
-def backward(tensors: Sequence[Tensor], grad_tensors: Sequence[Any] | None = None,
+def backward(tensors: Tensor | Sequence[Tensor], grad_tensors: Any = None,
              retain_graph: bool | None = None, create_graph: bool = False,
              inputs: Sequence[Tensor] | None = None) -> None:
-    """Adds the gradients of the tensors' sum to the `.grad` of the leaves; see Tensor.backward."""
+    """Adds the gradients of the tensors' sum to the `.grad` of the leaves; see Tensor.backward.
+
+    tensors: a Tensor or a sequence. grad_tensors: cotangents, like the tensors.
+    """
+    if isinstance(tensors, Tensor):
+        tensors, grad_tensors = [tensors], None if grad_tensors is None else [grad_tensors]
     targets = None if inputs is None else _nodes_of(inputs, "backward")
     if targets is not None and any(type(n) is not Leaf for n in targets):
         raise ValueError("backward: inputs must be leaves; use minigrad.grad() for other tensors")
@@ -443,6 +486,10 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
         _add(grads, node, g if create_graph else g.array)
     order = _youngest_first(grads)
     wanted = None if targets is None else _leading_to(order, targets)
+    if wanted is not None and not wanted.issubset(order):        # what was freed leads nowhere
+        for node in order:
+            if node.saved is None:
+                raise _freed(node)
     found: dict[Node, Any] = {}
     stops = frozenset(targets or ())
     before = settings.grad_enabled
@@ -456,14 +503,17 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
                 g = _call_hooks(node, g)
             if node in stops and not accumulate:
                 found[node] = g
-            op = node.op
+            op, inputs = node.op, node.inputs
             if op is LEAF:
                 if accumulate and (wanted is None or node in wanted):
-                    _accumulate(cast(Leaf, node), g)
+                    with at_leaves.lock:
+                        _accumulate(cast(Leaf, node), g)
                 continue
-            if wanted is not None and node not in wanted:
-                continue
-            saved, inputs = node.saved, node.inputs
+            if wanted is not None:
+                inputs = tuple([n if n in wanted else None for n in inputs])
+                if not any(inputs):                # a target itself may be freed: it need not run
+                    continue
+            saved = node.saved
             if saved is None:
                 raise _freed(node)
             if op is PICK:
@@ -475,8 +525,6 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
                 _check_not_overwritten(node)
             if create_graph:
                 saved = _as_tensors(node)
-            if wanted is not None:
-                inputs = tuple(n if n in wanted else None for n in inputs)
             for slot, rule, picked in op.rules:
                 link = inputs[slot]
                 if link is not None:
@@ -540,7 +588,7 @@ def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
 def _accumulate(node: Leaf, g: Any) -> None:
     """Adds a complete gradient to the leaf's `.grad`; a gradient of its own, shared with nobody."""
     tensor = node.owner()
-    if tensor is None:                             # nobody can ask for it any more
+    if tensor is None or not tensor._requires_grad:              # nobody asks for it any more
         return
     if tensor.grad is not None:
         old = tensor.grad

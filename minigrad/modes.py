@@ -4,8 +4,10 @@ Each thread has its own; a new thread starts with the defaults.
 """
 from __future__ import annotations
 
+import functools
+import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ContextDecorator
 from typing import Any
 
@@ -21,28 +23,14 @@ class _Settings(threading.local):
 settings = _Settings()
 
 
-class set_grad_enabled(ContextDecorator):
-    """Context manager, decorator or plain call that switches recording on or off (torch's name)."""
-
-    def __init__(self, mode: bool) -> None:
-        self.before = [settings.grad_enabled]
-        self.mode = settings.grad_enabled = bool(mode)
-
-    def __enter__(self) -> None:
-        settings.grad_enabled = self.mode
-
-    def __exit__(self, *exc: object) -> None:
-        settings.grad_enabled = self.before[0]
-
-
 class _GradMode(ContextDecorator):
     """Switches recording for a `with` block or, as a decorator, for each call of a function."""
     mode: bool
 
-    def __new__(cls, function: Callable | None = None) -> Any:
+    def __new__(cls, function: Any = None) -> Any:
         self = super().__new__(cls)
         self.before = []
-        return self if function is None else self(function)      # `@no_grad` without parentheses
+        return self(function) if callable(function) else self    # `@no_grad` without parentheses
 
     def __init__(self, function: Callable | None = None) -> None:
         self.before: list[bool]                                  # a stack: one instance may nest
@@ -54,6 +42,27 @@ class _GradMode(ContextDecorator):
     def __exit__(self, *exc: object) -> None:
         settings.grad_enabled = self.before.pop()
 
+    def _recreate_cm(self) -> Any:
+        """For each call of a decorated function its own stack: other threads call it too."""
+        return type(self)()
+
+    def __call__(self, function: Any) -> Any:
+        """Decorates a function, or a generator function: then for each of its steps."""
+        if not inspect.isgeneratorfunction(function):
+            return super().__call__(function)
+
+        @functools.wraps(function)
+        def steps(*args: Any, **options: Any) -> Iterator:
+            generator = function(*args, **options)
+            end = object()
+            while True:
+                with self._recreate_cm():
+                    value = next(generator, end)
+                if value is end:
+                    return
+                yield value
+        return steps
+
 
 class no_grad(_GradMode):
     """`with no_grad():` operations record nothing, their results need no gradient."""
@@ -63,6 +72,26 @@ class no_grad(_GradMode):
 class enable_grad(_GradMode):
     """`with enable_grad():` records again inside a `no_grad` block."""
     mode = True
+
+
+class set_grad_enabled(_GradMode):
+    """Context manager, decorator or plain call that switches recording on or off (torch's name)."""
+
+    def __init__(self, mode: bool) -> None:
+        self.mode = bool(mode)
+        self.at_call = settings.grad_enabled
+        settings.grad_enabled = self.mode
+
+    def __enter__(self) -> None:
+        self.before.append(self.at_call)
+        settings.grad_enabled = self.mode
+
+    def __call__(self, function: Any) -> Any:
+        settings.grad_enabled = self.at_call                     # the call was a decorator's
+        return super().__call__(function)
+
+    def _recreate_cm(self) -> Any:
+        return set_grad_enabled(self.mode)
 
 
 def is_grad_enabled() -> bool:

@@ -22,7 +22,7 @@ from .writes import PACKAGE, Where, user_line
 
 P = ParamSpec("P")
 R = TypeVar("R")
-FLOAT64 = np.dtype(np.float64)
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
 class OpFunction(Generic[P, R]):
     """What a type checker sees of a decorated forward: the function, its rules, its method."""
@@ -61,10 +61,11 @@ class Op:
     def __init__(self, forward: Callable, samples: Callable | None, ref: Callable | None, *,
                  door: Callable | None = None, explain: Callable | None = None,
                  promote: bool = True, order: int | float = float("inf"),
-                 flat: bool = False) -> None:
+                 flat: bool = False, floating: bool = False) -> None:
         self.name, self.forward, self.doc = forward.__name__, forward, forward.__doc__
         self.samples, self.ref, self.flat, self.order = samples, ref, flat, order
         self.door, self.explain, self.promote = door, explain, promote
+        self.floating = floating
         self.parameters = inspect.signature(forward).parameters
         self.hints = {p.name: str(p.annotation) for p in self.parameters.values()}
         self.tensors = [n for n, hint in self.hints.items() if "Tensor" in hint]
@@ -79,6 +80,10 @@ class Op:
         self.requests: list[str] = []
         self.by_argument: dict[str, Callable] = {}
         self.source = ""
+
+    def takes_number(self, name: str) -> bool:
+        """Whether an argument may be a Python number, which has no dtype of its own."""
+        return "float" in self.hints[name] or "int" in self.hints[name]
 
     @property
     def has_aux(self) -> bool:
@@ -180,9 +185,13 @@ class Op:
                 add(f"        if {name}._requires_grad:")
                 add(f"            {node} = {name}.node or leaf({name})")
             add(f"        {name} = {name}.array")
-            plain = "PLAIN_OR_NONE" if "None" in self.hints[name] else "PLAIN"
+            plain = "PLAIN" if self.takes_number(name) else "ARRAY"
+            plain += "_OR_NONE" if "None" in self.hints[name] else ""
             add(f"    elif {name}.__class__ not in {plain}:")
             add(f"        {name} = operand({name}, OP, {name!r})")
+            if self.floating:
+                add(f"    if {name}.dtype is not FLOAT32 and {name}.dtype.kind != 'f':")
+                add(f"        {name} = {name}.astype(settings.default_dtype)")
         passed = ", ".join(f"{p.name}={p.name}" if p.kind is p.KEYWORD_ONLY else
                            f"*{p.name}" if p.kind is p.VAR_POSITIONAL else p.name
                            for p in sig.parameters.values())
@@ -190,7 +199,7 @@ class Op:
             add(f"    {', '.join(sig.parameters)}, = DOOR({passed})")
         if self.explain is not None:
             add(f"    try:\n        out = FORWARD({passed})")
-            add("    except (ValueError, TypeError) as error:")
+            add("    except (ValueError, TypeError, OverflowError) as error:")
             add(f"        raise EXPLAIN(OP, error, {passed}) from None")
         else:
             add(f"    out = FORWARD({passed})")
@@ -283,6 +292,8 @@ def op(*, samples: Callable | None, ref: Callable | None = None, **about: Any
     promote: False if a float64 result is meant although no argument is float64 (a cast).
     order: how often the op can be differentiated (default: without end).
     flat: the derivative is 0 wherever it exists (steps), so that a check may not refuse a zero.
+    floating: integers and booleans become the default dtype first. NumPy would compute with bytes
+        in half precision.
     """
     def decorate(forward: Callable[P, R]) -> OpFunction[P, R]:
         new = Op(forward, samples, ref, **about)
@@ -317,15 +328,16 @@ def composite(*, samples: Callable | None, ref: Callable | None = None
 
 # What the generated functions call.
 
-PLAIN = frozenset((ndarray, float, int, bool))
-PLAIN_OR_NONE = PLAIN | {type(None)}
+ARRAY = frozenset((ndarray,))
+PLAIN = ARRAY | {float, int, bool}
+ARRAY_OR_NONE, PLAIN_OR_NONE = ARRAY | {type(None)}, PLAIN | {type(None)}
 
 
 def operand(x: Any, op: Op, name: str) -> Any:
     """What is neither Tensor nor array nor number, made one of these or refused."""
-    if isinstance(x, float):                       # np.float64: as weak as 2.0, see demote()
-        return x
-    if isinstance(x, (np.number, np.bool_, ndarray)):
+    if isinstance(x, float) and op.takes_number(name):
+        return x                                   # np.float64: as weak as 2.0, see demote()
+    if isinstance(x, (float, int, np.number, np.bool_, ndarray)):
         return np.asarray(x)
     raise TypeError(f"{op.name}: argument '{name}' must be a Tensor, an array or a number, got "
                     f"{type(x).__name__}" + ("; make it one with minigrad.tensor(...)"
@@ -345,7 +357,7 @@ def unwrap_sequence(xs: Any, op: Op, name: str, wrapped: bool) -> tuple[tuple, t
             if x._requires_grad:
                 node = x.node or leaf(x)
             x = x.array
-        elif x.__class__ not in PLAIN:
+        elif x.__class__ is not ndarray:
             x = operand(x, op, name)
         arrays.append(x)
         links.append(node)
@@ -375,9 +387,9 @@ def many(op: Op, links: tuple, saved: tuple, outs: tuple, where: Where | None
                  for i, y in enumerate(map(np.asarray, outs)))
 
 
-_WRAPPER_NAMES = dict(Tensor=Tensor, Node=Node, leaf=leaf, wrap=wrap, ndarray=ndarray, PLAIN=PLAIN,
-                      PLAIN_OR_NONE=PLAIN_OR_NONE,
+_WRAPPER_NAMES = dict(Tensor=Tensor, Node=Node, leaf=leaf, wrap=wrap, ndarray=ndarray, ARRAY=ARRAY,
+                      PLAIN=PLAIN, ARRAY_OR_NONE=ARRAY_OR_NONE, PLAIN_OR_NONE=PLAIN_OR_NONE,
                       asarray=np.asarray, settings=settings, operand=operand, demote=demote,
                       unwrap_sequence=unwrap_sequence, shape_of=shape_of, many=many,
                       new=Tensor.__new__,
-                      FLOAT64=FLOAT64, user_line=user_line, any=any)
+                      FLOAT32=FLOAT32, FLOAT64=FLOAT64, user_line=user_line, any=any)

@@ -616,3 +616,139 @@ def test_gradients_without_dimensions_pass_every_rule():
     y = mg.relu(x.sum() * 2.0)                      # NumPy makes scalars, not arrays, of these
     g, = grad(y * y, x, create_graph=True)
     assert grad((g * g).sum(), x)[0].tolist() == [128.0 * 0.5]
+
+
+# --- found by comparing random programs with torch's ---------------------------------------------
+
+def test_a_target_of_grad_is_not_differentiated_itself():
+    x = leaf(1.0, 2.0)
+    y = x.exp()
+    y.sum().backward()                              # frees y's node, which grad() need not run
+    assert grad((y * 3.0).sum(), y)[0].tolist() == [3.0, 3.0]
+    z = x.exp()
+    grad((z * z).sum(), z)                          # must not free what z saved
+    z.sum().backward()
+    assert x.grad is not None
+
+
+def test_a_freed_graph_is_named_rather_than_called_unused():
+    x = leaf(1.0, 2.0)
+    y = (x * x).sum()
+    grad(y, x)
+    for again in (lambda: grad(y, x), lambda: grad(y, x, allow_unused=True),
+                  lambda: y.backward(inputs=[x])):
+        with pytest.raises(RuntimeError, match="retain_graph=True"):
+            again()
+
+
+def test_retain_grad_twice_after_hooks_and_through_in_place():
+    x = leaf(1.0, 2.0)
+    y = x * 2.0
+    y.retain_grad()
+    y.retain_grad()
+    y.register_hook(lambda g: g * 10.0)
+    y.sum().backward()
+    assert y.grad.tolist() == [10.0, 10.0]          # what the other hooks made of it, once
+    y.grad.zero_()                                  # memory of its own
+    z = x * 2.0
+    z.retain_grad()
+    z *= 3.0
+    z.sum().backward()
+    assert z.grad.tolist() == [1.0, 1.0] and x.grad.tolist() == [26.0, 26.0]
+
+
+def test_a_leaf_that_stopped_requiring_grad_gets_none():
+    x = leaf(1.0, 2.0)
+    y = (x * 2.0).sum()
+    x.requires_grad = False
+    y.backward()
+    assert x.grad is None
+
+
+def test_set_grad_enabled_as_decorator_leaves_the_mode_alone():
+    @mg.set_grad_enabled(False)
+    def f():
+        return mg.is_grad_enabled()
+    assert mg.is_grad_enabled() and not f() and mg.is_grad_enabled()
+
+
+def test_a_decorated_function_restores_the_mode_of_each_thread():
+    inside, other_inside, left = threading.Event(), threading.Event(), threading.Event()
+    after = {}
+
+    @mg.no_grad()
+    def meet(mine, theirs):
+        mine.set()
+        assert theirs.wait(10)
+
+    def recording():
+        meet(inside, other_inside)
+        after["recording"] = mg.is_grad_enabled()
+        left.set()
+
+    def not_recording():
+        assert inside.wait(10)
+        with mg.no_grad():
+            meet(other_inside, left)
+            after["not recording"] = mg.is_grad_enabled()
+    threads = [threading.Thread(target=t) for t in (recording, not_recording)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert after == {"recording": True, "not recording": False}
+
+
+def test_a_decorated_generator_is_in_the_mode_at_each_step_only():
+    @mg.no_grad()
+    def steps(n):
+        for _ in range(n):
+            yield mg.is_grad_enabled()
+    seen = [(mode, mg.is_grad_enabled()) for mode in steps(2)]
+    assert seen == [(False, True)] * 2 and mg.is_grad_enabled()
+
+
+def test_threads_lose_no_gradient_of_a_shared_parameter():
+    w = leaf(np.ones(50_000))                       # large: NumPy lets other threads run meanwhile
+
+    def work():
+        for _ in range(50):
+            (w * 1.0).sum().backward()
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert w.grad.numpy().min() == w.grad.numpy().max() == 200.0
+
+
+@pytest.mark.parametrize("write", [lambda x: x.add_(1.0), lambda x: x.zero_(),
+                                   lambda x: x.copy_(mg.ones(3))])
+def test_read_only_memory_is_refused_by_name(write):
+    with pytest.raises(ValueError, match="read-only.*clone"):
+        write(mg.zeros(3).expand(2, 3))
+
+
+def test_bytes_are_computed_in_the_default_dtype():
+    for x in (mg.tensor([1, 2, 20], dtype=mg.uint8), mg.tensor([True, True])):
+        for function in (mg.sqrt, mg.log1p, mg.exp, mg.rsqrt, mg.sin):
+            y = function(x)
+            assert y.dtype == np.float32
+            assert y.tolist() == function(x.float()).tolist()
+
+
+def test_a_number_outside_an_integer_dtype_is_refused():
+    with pytest.raises(ValueError, match="sub: .*300.*x.long()"):
+        mg.ones(2, dtype=mg.uint8) - 300
+
+
+def test_gradients_of_numbers_are_arrays_to_every_rule():
+    x = leaf(0.5)
+    (mg.softmax(x * 1.0, -1).exp() + mg.relu(x * 1.0)).backward()
+    assert x.grad.item() == 1.0
+
+
+def test_backward_of_one_tensor():
+    x = leaf(1.0, 2.0)
+    mg.backward(x * x, mg.ones(2, dtype=mg.float64))
+    assert x.grad.tolist() == [2.0, 4.0]

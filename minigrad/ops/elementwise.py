@@ -16,6 +16,8 @@ from ..op import Op, composite, op
 def _broadcast_error(op: Op, error: Exception, *args: object) -> Exception:
     """NumPy's broadcasting error, with the dimension that does not fit and the likely fix."""
     shapes = {name: x.shape for name, x in zip(op.parameters, args) if isinstance(x, np.ndarray)}
+    if isinstance(error, OverflowError):           # uint8 - 300
+        return ValueError(f"{op.name}: {error}; convert the tensor first, for example x.long()")
     if "broadcast" not in str(error):
         return type(error)(f"{op.name}: {error}")
     (a, s), (b, t) = [*shapes.items()][-2:]
@@ -294,63 +296,63 @@ def abs(input: Tensor) -> Tensor:
 abs.vjp(input=lambda g, input: g * sign(input))
 
 
-@op(samples=lambda r: [(r(3, 4),)], ref=np.exp)
+@op(samples=lambda r: [(r(3, 4),)], ref=np.exp, floating=True)
 def exp(input: Tensor) -> Tensor:
     """e ** input."""
     return np.exp(input)
 exp.vjp(input=lambda g, out: g * out)
 
 
-@op(samples=lambda r: [(r(3, 4),)], ref=np.exp2)
+@op(samples=lambda r: [(r(3, 4),)], ref=np.exp2, floating=True)
 def exp2(input: Tensor) -> Tensor:
     """2 ** input."""
     return np.exp2(input)
 exp2.vjp(input=lambda g, out: g * (out * _LN2))
 
 
-@op(samples=lambda r: [(r(3, 4),)], ref=np.expm1)
+@op(samples=lambda r: [(r(3, 4),)], ref=np.expm1, floating=True)
 def expm1(input: Tensor) -> Tensor:
     """e ** input - 1, exact for small input."""
     return np.expm1(input)
 expm1.vjp(input=lambda g, out: g * (out + 1.0))
 
 
-@op(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=np.log)
+@op(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=np.log, floating=True)
 def log(input: Tensor) -> Tensor:
     """The natural logarithm."""
     return np.log(input)
 log.vjp(input=lambda g, input: g / input)
 
 
-@op(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=np.log2)
+@op(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=np.log2, floating=True)
 def log2(input: Tensor) -> Tensor:
     """The logarithm to base 2."""
     return np.log2(input)
 log2.vjp(input=lambda g, input: g / (input * _LN2))
 
 
-@op(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=np.log10)
+@op(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=np.log10, floating=True)
 def log10(input: Tensor) -> Tensor:
     """The logarithm to base 10."""
     return np.log10(input)
 log10.vjp(input=lambda g, input: g / (input * _LN10))
 
 
-@op(samples=lambda r: [(r.between(-0.5, 2, 3, 4),)], ref=np.log1p)
+@op(samples=lambda r: [(r.between(-0.5, 2, 3, 4),)], ref=np.log1p, floating=True)
 def log1p(input: Tensor) -> Tensor:
     """log(1 + input), exact for small input."""
     return np.log1p(input)
 log1p.vjp(input=lambda g, input: g / (input + 1.0))
 
 
-@op(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=np.sqrt)
+@op(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=np.sqrt, floating=True)
 def sqrt(input: Tensor) -> Tensor:
     """The square root. The gradient at 0 is infinite, as in mathematics and in torch."""
     return np.sqrt(input)
 sqrt.vjp(input=lambda g, out: g / (out * 2.0))
 
 
-@op(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=lambda x: x ** -0.5)
+@op(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=lambda x: x ** -0.5, floating=True)
 def rsqrt(input: Tensor) -> Tensor:
     """1 / sqrt(input)."""
     return 1.0 / np.sqrt(input)
@@ -371,42 +373,42 @@ def reciprocal(input: Tensor) -> Tensor:
 reciprocal.vjp(input=lambda g, out: -g * out * out)
 
 
-@op(samples=lambda r: [(r(3, 4),)], ref=np.sin)
+@op(samples=lambda r: [(r(3, 4),)], ref=np.sin, floating=True)
 def sin(input: Tensor) -> Tensor:
     """The sine, input in radians."""
     return np.sin(input)
 sin.vjp(input=lambda g, input: g * cos(input))
 
 
-@op(samples=lambda r: [(r(3, 4),)], ref=np.cos)
+@op(samples=lambda r: [(r(3, 4),)], ref=np.cos, floating=True)
 def cos(input: Tensor) -> Tensor:
     """The cosine, input in radians."""
     return np.cos(input)
 cos.vjp(input=lambda g, input: -g * sin(input))
 
 
-@op(samples=lambda r: [(r.between(-1, 1, 3, 4),)], ref=np.tan)
+@op(samples=lambda r: [(r.between(-1, 1, 3, 4),)], ref=np.tan, floating=True)
 def tan(input: Tensor) -> Tensor:
     """The tangent, input in radians."""
     return np.tan(input)
 tan.vjp(input=lambda g, out: g * (out * out + 1.0))
 
 
-@op(samples=lambda r: [(r.between(-0.8, 0.8, 3, 4),)], ref=np.arcsin)
+@op(samples=lambda r: [(r.between(-0.8, 0.8, 3, 4),)], ref=np.arcsin, floating=True)
 def asin(input: Tensor) -> Tensor:
     """The inverse sine, in radians."""
     return np.arcsin(input)
 asin.vjp(input=lambda g, input: g * rsqrt(1.0 - input * input))
 
 
-@op(samples=lambda r: [(r.between(-0.8, 0.8, 3, 4),)], ref=np.arccos)
+@op(samples=lambda r: [(r.between(-0.8, 0.8, 3, 4),)], ref=np.arccos, floating=True)
 def acos(input: Tensor) -> Tensor:
     """The inverse cosine, in radians."""
     return np.arccos(input)
 acos.vjp(input=lambda g, input: -g * rsqrt(1.0 - input * input))
 
 
-@op(samples=lambda r: [(r(3, 4),)], ref=np.arctan)
+@op(samples=lambda r: [(r(3, 4),)], ref=np.arctan, floating=True)
 def atan(input: Tensor) -> Tensor:
     """The inverse tangent, in radians."""
     return np.arctan(input)
@@ -414,7 +416,7 @@ atan.vjp(input=lambda g, input: g / (input * input + 1.0))
 
 
 @op(samples=lambda r: [(r(3, 4), r(3, 4)), (r(3, 4), r(4))], ref=np.arctan2,
-    explain=_broadcast_error)
+    explain=_broadcast_error, floating=True)
 def atan2(input: Tensor, other: Tensor) -> Tensor:
     """The angle of the point (other, input) in radians, from -pi to pi."""
     return np.arctan2(input, other)
@@ -422,35 +424,35 @@ atan2.vjp(input=lambda g, input, other: g * other / (input * input + other * oth
           other=lambda g, input, other: -g * input / (input * input + other * other))
 
 
-@op(samples=lambda r: [(r(3, 4),)], ref=np.sinh)
+@op(samples=lambda r: [(r(3, 4),)], ref=np.sinh, floating=True)
 def sinh(input: Tensor) -> Tensor:
     """The hyperbolic sine."""
     return np.sinh(input)
 sinh.vjp(input=lambda g, input: g * cosh(input))
 
 
-@op(samples=lambda r: [(r(3, 4),)], ref=np.cosh)
+@op(samples=lambda r: [(r(3, 4),)], ref=np.cosh, floating=True)
 def cosh(input: Tensor) -> Tensor:
     """The hyperbolic cosine."""
     return np.cosh(input)
 cosh.vjp(input=lambda g, input: g * sinh(input))
 
 
-@op(samples=lambda r: [(r(3, 4),)], ref=np.arcsinh)
+@op(samples=lambda r: [(r(3, 4),)], ref=np.arcsinh, floating=True)
 def asinh(input: Tensor) -> Tensor:
     """The inverse hyperbolic sine."""
     return np.arcsinh(input)
 asinh.vjp(input=lambda g, input: g * rsqrt(input * input + 1.0))
 
 
-@op(samples=lambda r: [(r.between(1.5, 3, 3, 4),)], ref=np.arccosh)
+@op(samples=lambda r: [(r.between(1.5, 3, 3, 4),)], ref=np.arccosh, floating=True)
 def acosh(input: Tensor) -> Tensor:
     """The inverse hyperbolic cosine."""
     return np.arccosh(input)
 acosh.vjp(input=lambda g, input: g * rsqrt(input * input - 1.0))
 
 
-@op(samples=lambda r: [(r.between(-0.8, 0.8, 3, 4),)], ref=np.arctanh)
+@op(samples=lambda r: [(r.between(-0.8, 0.8, 3, 4),)], ref=np.arctanh, floating=True)
 def atanh(input: Tensor) -> Tensor:
     """The inverse hyperbolic tangent."""
     return np.arctanh(input)

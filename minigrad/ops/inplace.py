@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor, to_array, wrap
+from ..engine import Tensor, refuse_read_only, to_array, wrap
 from ..modes import settings
 from ..writes import record_write
 from . import elementwise, gather, matrix
@@ -55,6 +55,7 @@ def _write(self: Tensor, value: Any) -> Tensor:
     """Every element becomes `value`, a number or an array that broadcasts."""
     if settings.grad_enabled and self._requires_grad:
         return self.become(wrap(np.full(self.shape, value, self.dtype)))
+    refuse_read_only(self.array)
     self.array[...] = value
     record_write(self.array)
     return self
