@@ -522,7 +522,7 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
                 parts[saved[0]] = g if old is None else old + g
                 continue
             if writes.last > node.birth:
-                _check_not_overwritten(node)
+                _check_not_overwritten(node, inputs)
             if create_graph:
                 saved = _as_tensors(node)
             for slot, rule, picked in op.rules:
@@ -596,10 +596,19 @@ def _accumulate(node: Leaf, g: Any) -> None:
     elif isinstance(g, Tensor):
         tensor.grad = g
     else:
-        # Rules may return g itself or a view of it. Three references are the caller's, ours and
-        # that of the question.
-        shared = g.__class__ is not ndarray or sys.getrefcount(g) > 3 or shares_memory(g)
+        # Rules may return g itself or a view of it, and others may hold that.
+        shared = g.__class__ is not ndarray or sys.getrefcount(g) > _ONE_CALLER or shares_memory(g)
         tensor.grad = wrap(np.array(g) if shared else g)
+
+
+def _references_of_one_caller() -> int:
+    def as_accumulate(node: Any, g: ndarray) -> int:
+        return sys.getrefcount(g)
+    g = np.zeros(2)
+    return as_accumulate(None, g)
+
+
+_ONE_CALLER = _references_of_one_caller()          # asked: it depends on the version of Python
 
 
 def _cotangent(root: Tensor, given: Any) -> Tensor:
@@ -654,12 +663,23 @@ def _freed(node: Node) -> RuntimeError:
         "a state is carried from step to step, cut it off with .detach()")
 
 
-def _check_not_overwritten(node: Node) -> None:
+def _check_not_overwritten(node: Node, inputs: Sequence[Node | None]) -> None:
     for name, value in zip(node.op.requests, node.saved or ()):
         for array in value if isinstance(value, tuple) else (value,):
             place = writes.after(node.birth, array) if isinstance(array, ndarray) else None
-            if place is not None:
+            if place is not None and name in _used(cast("Op", node.op), inputs):
                 raise RuntimeError(
                     f"backward: '{node.name}' ({describe(node.where)}) saved {name}, of shape "
                     f"{array.shape}, for its derivative, but it was overwritten in place at "
                     f"{describe(place[0])}. Write into a copy (x.clone()), or after backward()")
+
+
+def _used(op: Op, inputs: Sequence[Node | None]) -> set[str]:
+    """What the rules ask for that will run: x * 2 saved both, but only the gradient of x needs 2."""
+    used = {name for slot, _, picked in op.rules if inputs[slot] is not None
+            for name in picked(op.requests)}
+    if op.joint is not None:
+        slots, _, picked = op.joint
+        if any(inputs if slots is None else [inputs[i] for i in slots]):
+            used.update(picked(op.requests))
+    return used

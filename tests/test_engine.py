@@ -752,3 +752,21 @@ def test_backward_of_one_tensor():
     x = leaf(1.0, 2.0)
     mg.backward(x * x, mg.ones(2, dtype=mg.float64))
     assert x.grad.tolist() == [2.0, 4.0]
+
+
+def test_what_no_rule_that_runs_needs_may_be_overwritten():
+    w, buffer = leaf(2.0, 3.0), Tensor(np.array([5.0, 7.0]))
+    y = (w * buffer).sum()                          # saves w too, but for the gradient of buffer
+    with no_grad():
+        w += 1.0
+    y.backward()
+    assert w.grad.tolist() == [5.0, 7.0]
+    y = (w * buffer).sum()
+    buffer += 1.0
+    with pytest.raises(RuntimeError, match="saved other"):
+        y.backward()
+
+
+def test_arrays_that_are_no_numbers_are_refused_by_name():
+    with pytest.raises(TypeError, match="^add: "):
+        mg.ones(2) + np.array(["a", "b"])

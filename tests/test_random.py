@@ -243,3 +243,10 @@ def test_dropout2d_drops_whole_channels():
 def test_dropout_in_place():
     x = mg.ones(50)
     assert r.dropout(x, 0.5, inplace=True) is x and set(np.unique(x.array)) == {0.0, 2.0}
+
+
+@pytest.mark.parametrize("input, p, match", [([1.0, 2.0], 0.5, "dropout: want a Tensor, got list"),
+                                             (mg.ones(2), "a", "dropout: p must be a number")])
+def test_dropout_refuses_what_it_cannot_use(input, p, match):
+    with pytest.raises(TypeError, match=match):
+        mg.nn.functional.dropout(input, p)

@@ -19,7 +19,7 @@ def _broadcast_error(op: Op, error: Exception, *args: object) -> Exception:
     if isinstance(error, OverflowError):           # uint8 - 300
         return ValueError(f"{op.name}: {error}; convert the tensor first, for example x.long()")
     if "broadcast" not in str(error):
-        return type(error)(f"{op.name}: {error}")
+        return TypeError(f"{op.name}: {error}")
     (a, s), (b, t) = [*shapes.items()][-2:]
     at = next(i for i in range(-1, -min(len(s), len(t)) - 1, -1)
               if s[i] != t[i] and 1 not in (s[i], t[i]))

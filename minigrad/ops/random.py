@@ -364,6 +364,8 @@ def bernoulli_(self: Tensor, p: float = 0.5, *, generator: Generator | None = No
 # --- dropout -------------------------------------------------------------------------------------
 
 def _check_p(name: str, p: float) -> None:
+    if not isinstance(p, (int, float, np.number)):
+        raise TypeError(f"{name}: p must be a number, got {type(p).__name__}")
     if not 0 <= p <= 1:
         raise ValueError(f"{name}: p is a probability, want 0 <= p <= 1, got {p}")
 
@@ -411,6 +413,9 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
 def _dropped(name, input, p, training, inplace, generator, shape):
     _check_p(name, p)
+    if not isinstance(input, (Tensor, np.ndarray)):
+        raise TypeError(f"{name}: want a Tensor, got {type(input).__name__}; make it one with "
+                        "minigrad.tensor(...)")
     if input.dtype.kind != "f":
         raise TypeError(f"{name}: want a floating tensor, got {input.dtype}; convert it first: "
                         "x.float()")
