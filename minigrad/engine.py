@@ -95,13 +95,14 @@ class Tensor(TensorMethods, ArrayFace):
         return None if type(self.node) is Leaf else self.node
 
     def backward(self, gradient: Any = None, retain_graph: bool | None = None,
-                 create_graph: bool = False, inputs: Sequence[Tensor] | None = None) -> None:
+                 create_graph: bool = False,
+                 inputs: Tensor | Sequence[Tensor] | None = None) -> None:
         """Adds d(self)/d(leaf) to the `.grad` of every leaf that this tensor was computed from.
 
         gradient: the cotangent, shape of self; may be left out if self has one element (then 1).
         retain_graph: keep the saved values for another backward (default: create_graph).
         create_graph: record this backward itself, for derivatives of higher order.
-        inputs: accumulate into these leaves only.
+        inputs: accumulate into these leaves (or this one) only.
 
         Raises: ValueError if self has several elements and no gradient is given, or needs no
         gradient; RuntimeError if the graph was freed or a saved value was overwritten.
@@ -399,13 +400,16 @@ class HookHandle:
     """Returned by register_hook: remove() takes the hook away again."""
 
     def __init__(self, node: Node, hook: Callable) -> None:
-        self.node, self.hook = node, hook
+        self.node, self.hook, self.removed = node, hook, False
         # What is kept is what the other hooks made of the gradient.
         node.hooks = sorted([*(node.hooks or ()), hook], key=lambda h: type(h) is Keep)
 
     def remove(self) -> None:
         """Removes the hook; a second call does nothing."""
-        self.node.hooks = [h for h in self.node.hooks or () if h is not self.hook] or None
+        hooks = list(self.node.hooks or ())
+        if self.hook in hooks and not self.removed:              # it may be registered twice
+            hooks.remove(self.hook)
+            self.removed, self.node.hooks = True, hooks or None
 
 
 # --- the reverse walk ----------------------------------------------------------------------------
@@ -420,13 +424,17 @@ class HookHandle:
 
 def backward(tensors: Tensor | Sequence[Tensor], grad_tensors: Any = None,
              retain_graph: bool | None = None, create_graph: bool = False,
-             inputs: Sequence[Tensor] | None = None) -> None:
+             inputs: Tensor | Sequence[Tensor] | None = None) -> None:
     """Adds the gradients of the tensors' sum to the `.grad` of the leaves; see Tensor.backward.
 
     tensors: a Tensor or a sequence. grad_tensors: cotangents, like the tensors.
     """
     if isinstance(tensors, Tensor):
         tensors, grad_tensors = [tensors], None if grad_tensors is None else [grad_tensors]
+    inputs = [inputs] if isinstance(inputs, Tensor) else inputs
+    if inputs is not None and not inputs:
+        raise ValueError("backward: inputs is empty, so nothing would be accumulated; leave it out "
+                         "for all leaves")
     targets = None if inputs is None else _nodes_of(inputs, "backward")
     if targets is not None and any(type(n) is not Leaf for n in targets):
         raise ValueError("backward: inputs must be leaves; use minigrad.grad() for other tensors")
@@ -476,6 +484,9 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
     graph of the derivative. Returns {target: gradient} unless the leaves take them (accumulate).
     """
     retain = create_graph if retain_graph is None else retain_graph
+    if cotangents is not None and len(cotangents) != len(roots):
+        raise ValueError(f"backward: {len(cotangents)} gradients for {len(roots)} tensors; want "
+                         "one, or None, for each")
     grads: dict[Node, Any] = {}                    # have arrived, are not handed on yet
     for i, root in enumerate(roots):
         node = root.node or (leaf(root) if root._requires_grad else None)
@@ -590,6 +601,9 @@ def _accumulate(node: Leaf, g: Any) -> None:
     tensor = node.owner()
     if tensor is None or not tensor._requires_grad:              # nobody asks for it any more
         return
+    if g.shape != tensor.array.shape:
+        raise RuntimeError(f"backward: a leaf had shape {g.shape} when it was used and has "
+                           f"{tensor.array.shape} now, since its .data was set")
     if tensor.grad is not None:
         old = tensor.grad
         tensor.grad = old + g if isinstance(g, Tensor) else wrap(old.array + g)
@@ -630,10 +644,11 @@ def _call_hooks(node: Node, g: Any) -> Any:
     for hook in node.hooks or ():
         new = hook(wrap(g) if not isinstance(g, Tensor) else g)
         if new is not None:
-            if np.shape(new) != node.shape:
-                raise ValueError(f"hook: the gradient has shape {node.shape}, the hook returned "
-                                 f"{np.shape(new)}")
-            g = new if isinstance(new, Tensor) else wrap(to_array(new))
+            new = new if isinstance(new, Tensor) else wrap(to_array(new))
+            if new.shape != node.shape or new.dtype != node.dtype:
+                raise ValueError(f"hook: the gradient is {node.dtype} of shape {node.shape}, the "
+                                 f"hook returned {new.dtype} of shape {new.shape}")
+            g = new
     return g.array if plain and isinstance(g, Tensor) else g
 
 
@@ -675,7 +690,7 @@ def _check_not_overwritten(node: Node, inputs: Sequence[Node | None]) -> None:
 
 
 def _used(op: Op, inputs: Sequence[Node | None]) -> set[str]:
-    """What the rules ask for that will run: x * 2 saved both, but only the gradient of x needs 2."""
+    """What the rules that will run ask for: x * 2 saves both, the gradient of x needs only 2."""
     used = {name for slot, _, picked in op.rules if inputs[slot] is not None
             for name in picked(op.requests)}
     if op.joint is not None:

@@ -770,3 +770,36 @@ def test_what_no_rule_that_runs_needs_may_be_overwritten():
 def test_arrays_that_are_no_numbers_are_refused_by_name():
     with pytest.raises(TypeError, match="^add: "):
         mg.ones(2) + np.array(["a", "b"])
+
+
+def test_a_hook_keeps_the_dtype_and_each_handle_removes_its_own_registration():
+    x = leaf(1.0, 2.0)
+    x.register_hook(lambda g: g.float())
+    with pytest.raises(ValueError, match="float64.*returned float32"):
+        x.sum().backward()
+    x, calls = leaf(1.0, 2.0), []
+    hook = lambda g: calls.append(1)
+    first, _ = x.register_hook(hook), x.register_hook(hook)
+    first.remove()
+    first.remove()
+    x.sum().backward()
+    assert calls == [1]
+
+
+def test_backward_wants_one_gradient_for_each_tensor_and_some_inputs():
+    x = leaf(1.0, 2.0)
+    for gradients in ([None], [None] * 3):
+        with pytest.raises(ValueError, match=f"{len(gradients)} gradients for 2 tensors"):
+            mg.backward([x.sum(), x.sum()], gradients)
+    with pytest.raises(ValueError, match="inputs is empty"):
+        x.sum().backward(inputs=[])
+    x.sum().backward(inputs=x)
+    assert x.grad.tolist() == [1.0, 1.0]
+
+
+def test_a_leaf_of_another_shape_than_when_it_was_used_is_refused():
+    x = leaf(1.0, 2.0)
+    y = (x * 2.0).sum()
+    x.data = np.ones(3)
+    with pytest.raises(RuntimeError, match=r"had shape \(2,\).*\(3,\) now"):
+        y.backward()
