@@ -803,3 +803,8 @@ def test_a_leaf_of_another_shape_than_when_it_was_used_is_refused():
     x.data = np.ones(3)
     with pytest.raises(RuntimeError, match=r"had shape \(2,\).*\(3,\) now"):
         y.backward()
+
+
+def test_bitwise_operators_say_what_does_not_broadcast():
+    with pytest.raises(ValueError, match="bitwise_and: .*dimension -1 is 3 against 4"):
+        mg.ones(2, 3, dtype=mg.bool) & mg.ones(4, dtype=mg.bool)

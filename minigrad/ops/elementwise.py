@@ -187,19 +187,22 @@ def bitwise_not(input: Tensor) -> Tensor:
     return ~input
 
 
-@op(samples=lambda r: [(r.mask(3, 4), r.mask(4)), (r.integers(9, 5), 6)], ref=np.bitwise_and)
+@op(samples=lambda r: [(r.mask(3, 4), r.mask(4)), (r.integers(9, 5), 6)], ref=np.bitwise_and,
+    explain=_broadcast_error)
 def bitwise_and(input: Tensor, other: Tensor | int) -> Tensor:
     """input & other, for booleans and integers."""
     return input & other
 
 
-@op(samples=lambda r: [(r.mask(3, 4), r.mask(4)), (r.integers(9, 5), 6)], ref=np.bitwise_or)
+@op(samples=lambda r: [(r.mask(3, 4), r.mask(4)), (r.integers(9, 5), 6)], ref=np.bitwise_or,
+    explain=_broadcast_error)
 def bitwise_or(input: Tensor, other: Tensor | int) -> Tensor:
     """input | other, for booleans and integers."""
     return input | other
 
 
-@op(samples=lambda r: [(r.mask(3, 4), r.mask(4)), (r.integers(9, 5), 6)], ref=np.bitwise_xor)
+@op(samples=lambda r: [(r.mask(3, 4), r.mask(4)), (r.integers(9, 5), 6)], ref=np.bitwise_xor,
+    explain=_broadcast_error)
 def bitwise_xor(input: Tensor, other: Tensor | int) -> Tensor:
     """input ^ other, for booleans and integers."""
     return input ^ other
