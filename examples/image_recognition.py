@@ -5,8 +5,10 @@ training and 2,000 test images, travels with the repository; --full trains on al
 tests on 10,000. The accuracy at the end is measured on test images only.
 """
 
+import sys
+
 import numpy as np
-from common import argument_parser, data_file, plt, positive, save_picture
+from common import above_zero, argument_parser, data_file, plt, positive, save_picture
 from tqdm import tqdm
 
 import minigrad as mg
@@ -73,14 +75,17 @@ parser.add_argument(
 )
 parser.add_argument("--data", metavar="FOLDER", help="with --full: the four .gz files are here")
 parser.add_argument("--epochs", type=positive, help="passes over the data (default 10; --quick 2)")
-parser.add_argument("--lr", type=float, default=0.05, help="first learning rate (default 0.05)")
+parser.add_argument("--lr", type=above_zero, default=0.05, help="first learning rate (0.05)")
 args = parser.parse_args()
 if args.data and not args.full:
     parser.error("--data is where the complete data set is: use it together with --full")
 epochs = args.epochs or (2 if args.quick else 10)
 mg.manual_seed(args.seed)
 
-train_images, train_labels, test_images, test_labels = load(args)
+try:
+    train_images, train_labels, test_images, test_labels = load(args)
+except (OSError, ValueError) as error:  # no network, no such folder, a damaged file: it says so
+    sys.exit(f"error: {error}")
 train_data, test_data = dataset(train_images, train_labels), dataset(test_images, test_labels)
 shuffle = mg.Generator().manual_seed(args.seed)
 loader = DataLoader(train_data, batch_size=64, shuffle=True, drop_last=True, generator=shuffle)

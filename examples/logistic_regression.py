@@ -65,7 +65,7 @@ predicted = score > 0.5
 accuracy = (predicted == truth).mean()
 missed, false_alarms = (truth & ~predicted).sum(), (~truth & predicted).sum()
 print(f"{len(test)} held-out tumours: accuracy {accuracy:.1%}", end=", ")
-print(f"{missed} of {truth.sum()} malignant missed, {false_alarms} false alarms")
+print(f"{missed} of {truth.sum()} malignant missed, false alarms: {false_alarms}")
 print(f"always answering 'benign': accuracy {(~truth).mean():.1%}")
 
 # The ROC curve asks for every threshold at once: how many malignant tumours are found (hits) at
@@ -89,7 +89,7 @@ middle.hist(score[truth], bins, alpha=0.7, label="malignant", color="tab:red")
 middle.axvline(0.5, color="black", linestyle="--", linewidth=1, label="decision")
 middle.set(yscale="log", xlabel="predicted probability of malignant", ylabel="tumours (log scale)")
 middle.set_title(f"Held-out predictions: {accuracy:.1%} right")
-middle.legend(loc="upper center")
+middle.legend(loc="upper left", bbox_to_anchor=(0.52, 1))  # right of the decision, above the bars
 
 right.plot(alarms, hits, label=f"model (area under the curve {area:.3f})")
 right.plot([0, 1], [0, 1], color="grey", linestyle=":", label="guessing (0.500)")

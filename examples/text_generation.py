@@ -10,7 +10,7 @@ import gzip
 import textwrap
 
 import numpy as np
-from common import argument_parser, data_file, plt, positive, save_picture
+from common import above_zero, argument_parser, data_file, plt, positive, save_picture
 from tqdm import tqdm
 
 import minigrad as mg
@@ -76,9 +76,11 @@ def write(model, prompt, length, temperature, rng):
 parser = argument_parser(__file__, "A character RNN learns from Moby Dick, then writes.")
 parser.add_argument("--steps", type=positive, help="training steps (default 4000; --quick 60)")
 parser.add_argument("--hidden", type=positive, default=256, help="size of its memory (default 256)")
-parser.add_argument("--prompt", default="The whale ", help="start of the text to write")
+parser.add_argument("--prompt", default="The whale ", help="start of the text ('The whale ')")
 parser.add_argument("--length", type=positive, default=800, help="how much to write (default 800)")
-parser.add_argument("--temperature", type=float, default=0.7, help="0.2 careful, 0.7, 1.2 wild")
+parser.add_argument(
+    "--temperature", type=above_zero, default=0.7, help="0.2 careful, 1.2 wild (default 0.7)"
+)
 args = parser.parse_args()
 mg.manual_seed(args.seed)
 
@@ -91,8 +93,6 @@ if not args.prompt:
     parser.error("--prompt is empty: the network needs at least one character to start from")
 if unknown:
     parser.error(f"--prompt has characters that are not in the book: {unknown!r}")
-if args.temperature <= 0:
-    parser.error(f"--temperature must be above 0, got {args.temperature}")
 number = {character: i for i, character in enumerate(characters)}
 ids = np.array([number[character] for character in book], dtype=np.int64)
 split = len(ids) * 9 // 10
@@ -174,7 +174,9 @@ left.legend(loc="upper center", bbox_to_anchor=(0.5, 0.88))
 
 right.axis("off")
 right.set_title(f"What it writes (temperature {args.temperature})")
-lines = [part for line in written.splitlines() for part in textwrap.wrap(line, 60) or [""]]
+# Where its lines end is the book's habit; here a paragraph is filled anew.
+paragraphs = (textwrap.wrap(paragraph, 60) for paragraph in written.split("\n\n"))
+lines = [line for paragraph in paragraphs for line in (*paragraph, "")]
 page = right.text(0, 0.97, "\n".join(lines[:21]), va="top", family="serif", fontsize=11.5)
 page.set_linespacing(1.6)
 page.set_in_layout(False)  # the words shall not squeeze the curve
