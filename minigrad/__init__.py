@@ -2,7 +2,9 @@
 
 The public names, which are torch's: `import minigrad as torch` is meant to work.
 """
-from . import data as data, nn as nn, ops as ops, optim as optim
+from math import e as e, inf as inf, nan as nan, pi as pi
+
+from . import autograd as autograd, data as data, nn as nn, ops as ops, optim as optim
 from .engine import backward as backward, grad as grad, Tensor as Tensor
 from .modes import (
     enable_grad as enable_grad, get_default_dtype as get_default_dtype,
@@ -81,5 +83,9 @@ from .ops.activation import (
     sigmoid as sigmoid, softmax as softmax, tanh as tanh,
 )
 from .ops.conv import conv2d as conv2d, convolve2d as convolve2d
+
+# The second names that torch has for some of them.
+absolute, clip, concatenate, divide, moveaxis, multiply, negative, subtract = (
+    abs, clamp, concat, div, movedim, mul, neg, sub)
 
 __version__ = "0.1.0"

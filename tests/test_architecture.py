@@ -24,6 +24,7 @@ ALLOWED = {
     "optim": {"engine", "modes", "writes"},
     "data": {"ops", "engine", "modes"},
     "gradcheck": {"engine", "modes", "writes"},
+    "autograd": {"engine", "modes", "gradcheck"},
 }
 
 

@@ -271,6 +271,13 @@ def test_options_that_contradict(options, error, match):
         DataLoader(numbers(), **options)
 
 
+@pytest.mark.parametrize("data", [TensorDataset(mg.ones(3)),
+                                  Subset(TensorDataset(mg.ones(9)), [0, 1, 2])])
+def test_an_index_that_the_data_set_does_not_have(data):
+    with pytest.raises(IndexError, match="the sampler gave an index.* 3 .*size 3"):
+        list(DataLoader(data, sampler=[0, 3]))
+
+
 def test_what_is_no_data_set():
     with pytest.raises(TypeError, match="__len__ and __getitem__"):
         DataLoader(iter([1, 2]))

@@ -477,6 +477,10 @@ def test_an_empty_sequential_passes_on():
     (lambda: nn.ModuleDict({"a": 3}), "got int"),
     (lambda: nn.ModuleDict({3: nn.ReLU()}), "strings"),
     (lambda: nn.ParameterList([3.0]), "want Parameter instances, got float"),
+    (lambda: nn.ModuleList(nn.Linear(1, 1)), r"want a list of Modules, got Linear; write \[x\]"),
+    (lambda: nn.ModuleList([]).extend(3), "want a list of Modules, got int"),
+    (lambda: nn.ParameterList(mg.ones(2)), r"list of Parameters, got Tensor; write \[x\]"),
+    (lambda: nn.ModuleDict([nn.ReLU()]), r"want a dict or pairs \(name, Module\), got list"),
 ])
 def test_containers_refuse_what_is_no_module(make, match):
     with pytest.raises(TypeError, match=match):
@@ -522,6 +526,10 @@ def test_module_dict_and_parameter_containers():
     (lambda: nn.Linear(2.5, 3), TypeError, "in_features must be an integer, got 2.5"),
     (lambda: nn.Linear(2, True), TypeError, "out_features"),
     (lambda: nn.Linear(2, 3, dtype=np.int64), TypeError, "parameters are floats, got int64"),
+    (lambda: nn.Linear(2, 3, device="cuda"), ValueError, "Linear.*CPU only.*got 'cuda'"),
+    (lambda: nn.Conv2d(3, 4, 3, device="cuda"), ValueError, "Conv2d.*CPU only"),
+    (lambda: nn.RNN(3, 4, device="cuda"), ValueError, "RNN:.*CPU only"),
+    (lambda: nn.RNNCell(3, 4, device="cuda"), ValueError, "RNNCell.*CPU only"),
     (lambda: nn.Conv2d(3, 4, 0), ValueError, "kernel_size must be at least 1"),
     (lambda: nn.Conv2d(3, 4, (1, 2, 3)), ValueError, "integer or a pair"),
     (lambda: nn.Conv2d(3, 4, 3, stride=0), ValueError, "stride"),
@@ -550,6 +558,7 @@ def test_bad_sizes_and_options_are_refused_at_construction(make, error, match):
 
 def test_dtype_and_default_dtype():
     assert nn.Linear(2, 3, dtype=mg.float64).bias.dtype == np.float64
+    assert nn.Linear(2, 3, True, "cpu", mg.float64).bias.dtype == np.float64    # torch's order
     assert nn.Conv2d(1, 2, 3, dtype="float64").weight.dtype == np.float64
     mg.set_default_dtype(mg.float64)
     try:

@@ -394,6 +394,7 @@ def test_a_schedule_can_be_stored_and_loaded(make):
     (lambda o: schedules.CosineAnnealingLR(o, -1), ValueError, "T_max"),
     (lambda o: schedules.StepLR("sgd", 1), TypeError, "want an optimiser, got str"),
     (lambda o: schedules.LambdaLR(None, abs), TypeError, "want an optimiser"),
+    (lambda o: schedules.LambdaLR(o, 0.5), TypeError, "must be a function of the epoch, got float"),
     (lambda o: schedules.StepLR(o, 1, last_epoch=3), ValueError, "'initial_lr'"),
     (lambda o: schedules.LRScheduler(o), NotImplementedError, "get_lr"),
 ])

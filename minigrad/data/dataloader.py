@@ -100,9 +100,13 @@ def _cutter(dataset: Any) -> Callable[[list[int]], list[Tensor]] | None:
 
     def cut(indices: list[int]) -> list[Tensor]:
         at = np.asarray(indices, np.intp)
-        for inner in chain:
-            at = inner[at]
-        return dataset.batch(at)
+        try:
+            for inner in chain:
+                at = inner[at]
+            return dataset.batch(at)
+        except IndexError as error:
+            raise IndexError(f"DataLoader: the sampler gave an index that the data set does not "
+                             f"have: {error}") from None
     return cut
 
 

@@ -44,11 +44,18 @@ class _ListItems(_Items):
 
     def _store(self, items: Iterable[Any]) -> None:
         """Makes these the items, in this order."""
-        items = [self._check(x) for x in items]
+        items = [self._check(x) for x in self._listed(items)]
         for name in self._items():
             object.__delattr__(self, name)
         for i, x in enumerate(items):
             object.__setattr__(self, str(i), x)
+
+    def _listed(self, items: Any) -> list:
+        if isinstance(items, (Tensor, Mapping)) or not isinstance(items, Iterable):
+            raise TypeError(f"{type(self).__name__}: want a list of {self._kind.__name__}s, got "
+                            f"{type(items).__name__}" + ("; write [x]" if isinstance(
+                                items, (Tensor, Module)) else ""))
+        return list(items)
 
     def _name_of(self, index: Any) -> str:
         names = list(self._items())
@@ -93,7 +100,7 @@ class _ListItems(_Items):
 
     def extend(self, items: Iterable[Any]) -> Any:
         """Adds items at the end. Returns self."""
-        for x in list(items):
+        for x in self._listed(items):
             self.append(x)
         return self
 
@@ -153,7 +160,7 @@ class ModuleList(_ListItems):
 
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
-        self._store(modules or ())
+        self._store(() if modules is None else modules)
 
     def __iadd__(self, modules: Iterable[Module]) -> ModuleList:
         return self.extend(modules)
@@ -176,7 +183,7 @@ class ParameterList(_ListItems):
 
     def __init__(self, values: Iterable[Any] | None = None) -> None:
         super().__init__()
-        self._store(values or ())
+        self._store(() if values is None else values)
 
     def _check(self, x: Any) -> Any:
         return Parameter(x) if type(x) is Tensor else super()._check(x)
@@ -189,9 +196,6 @@ class ParameterList(_ListItems):
 
 class _DictItems(_Items):
     """Items are attributes with the names that the user gives."""
-
-    def _put(self, key: str, x: Any) -> None:
-        raise NotImplementedError
 
     def __getitem__(self, key: str) -> Any:
         items = self._items()
@@ -231,7 +235,11 @@ class _DictItems(_Items):
 
     def update(self, items: Any) -> None:
         """Adds or replaces items from a mapping or from pairs."""
-        for key, x in items.items() if hasattr(items, "items") else items:
+        pairs = list(items.items() if hasattr(items, "items") else items)
+        if not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in pairs):
+            raise TypeError(f"{type(self).__name__}: want a dict or pairs (name, "
+                            f"{self._kind.__name__}), got {type(items).__name__}")
+        for key, x in pairs:
             self[key] = x
 
     def pop(self, key: str) -> Any:
@@ -251,7 +259,7 @@ class ModuleDict(_DictItems):
 
     def __init__(self, modules: Any = None) -> None:
         super().__init__()
-        self.update(modules or {})
+        self.update({} if modules is None else modules)
 
 
 class ParameterDict(_DictItems):
@@ -260,7 +268,7 @@ class ParameterDict(_DictItems):
 
     def __init__(self, parameters: Any = None) -> None:
         super().__init__()
-        self.update(parameters or {})
+        self.update({} if parameters is None else parameters)
 
     def _check(self, x: Any) -> Any:
         return Parameter(x) if type(x) is Tensor else super()._check(x)

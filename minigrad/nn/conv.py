@@ -4,6 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..engine import Tensor
+from ..ops.cast import check_device
 from ..ops.conv import conv2d, pair
 from ..ops.pool import avg_pool2d, max_pool2d
 from ..ops.join import pad
@@ -32,9 +33,10 @@ class Conv2d(Module):
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int | Pair,
                  stride: int | Pair = 1, padding: int | Pair | str = 0, dilation: int | Pair = 1,
-                 groups: int = 1, bias: bool = True, padding_mode: str = "zeros", dtype: Any = None
-                 ) -> None:
+                 groups: int = 1, bias: bool = True, padding_mode: str = "zeros",
+                 device: Any = None, dtype: Any = None) -> None:
         super().__init__()
+        check_device("Conv2d", device)
         self.in_channels, self.out_channels, self.groups = positive(
             "Conv2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
         for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):

@@ -8,6 +8,7 @@ import math
 from typing import Any
 
 from ..engine import Tensor
+from ..ops.cast import check_device
 from ..ops.linear import linear
 from ..ops.shape import flatten, unflatten
 from .init import fan_in_uniform_
@@ -23,9 +24,10 @@ class Linear(Module):
     Raises: ValueError or TypeError for sizes that are not positive integers.
     """
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype: Any = None
-                 ) -> None:
+    def __init__(self, in_features: int, out_features: int, bias: bool = True,
+                 device: Any = None, dtype: Any = None) -> None:
         super().__init__()
+        check_device("Linear", device)
         self.in_features, self.out_features = positive(
             "Linear", in_features=in_features, out_features=out_features)
         self.weight = new_parameter(self.out_features, self.in_features, dtype=dtype)

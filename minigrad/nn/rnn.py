@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Tensor, wrap
+from ..ops.cast import check_device
 from ..ops.random import dropout
 from ..ops.rnn import ACTIVATIONS, rnn_cell, rnn_layer
 from ..ops.join import cat, stack
@@ -43,8 +44,9 @@ class RNNCell(Module):
     """
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True,
-                 nonlinearity: str = "tanh", dtype: Any = None) -> None:
+                 nonlinearity: str = "tanh", device: Any = None, dtype: Any = None) -> None:
         super().__init__()
+        check_device("RNNCell", device)
         self.input_size, self.hidden_size = positive(
             "RNNCell", input_size=input_size, hidden_size=hidden_size)
         _check_nonlinearity("RNNCell", nonlinearity)
@@ -106,8 +108,10 @@ class RNN(Module):
 
     def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1,
                  nonlinearity: str = "tanh", bias: bool = True, batch_first: bool = False,
-                 dropout: float = 0.0, bidirectional: bool = False, dtype: Any = None) -> None:
+                 dropout: float = 0.0, bidirectional: bool = False, device: Any = None,
+                 dtype: Any = None) -> None:
         super().__init__()
+        check_device("RNN", device)
         self.input_size, self.hidden_size, self.num_layers = positive(
             "RNN", input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         _check_nonlinearity("RNN", nonlinearity)
@@ -116,8 +120,7 @@ class RNN(Module):
                              f"{dropout!r}")
         if dropout and self.num_layers == 1:
             warnings.warn("RNN: dropout acts between layers, and there is only one; set "
-                          "num_layers=2 or "
-                          "more, or put nn.Dropout after the RNN", stacklevel=2)
+                          "num_layers=2 or more, or put nn.Dropout after the RNN", stacklevel=2)
         self.nonlinearity, self.bias, self.batch_first = nonlinearity, bool(bias), bool(batch_first)
         self.dropout, self.bidirectional = float(dropout), bool(bidirectional)
         d, directions = self.hidden_size, 1 + self.bidirectional

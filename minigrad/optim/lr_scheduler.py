@@ -144,6 +144,10 @@ class LambdaLR(LRScheduler):
         if len(self.lr_lambdas) != groups:
             raise ValueError(f"LambdaLR: {len(self.lr_lambdas)} functions for {groups} groups; "
                              "give one for each, or one for all")
+        for f in self.lr_lambdas:
+            if not callable(f):
+                raise TypeError("LambdaLR: lr_lambda must be a function of the epoch, got "
+                                f"{type(f).__name__}")
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
