@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import linecache
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from operator import itemgetter
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
@@ -344,11 +344,22 @@ def operand(x: Any, op: Op, name: str) -> Any:
                                              if isinstance(x, (list, tuple)) else ""))
 
 
+def refuse_other(name: str, **arguments: Any) -> None:
+    """For composites that look into their arguments: raises TypeError unless Tensors or arrays."""
+    for argument, x in arguments.items():
+        if not isinstance(x, (Tensor, ndarray, np.generic)):
+            raise TypeError(f"{name}: argument '{argument}' must be a Tensor, got "
+                            f"{type(x).__name__}; make it one with minigrad.tensor(...)")
+
+
 def unwrap_sequence(xs: Any, op: Op, name: str, wrapped: bool) -> tuple[tuple, tuple, bool]:
     """The arrays and the nodes of a sequence of tensors, and whether any was a Tensor."""
     if isinstance(xs, Tensor):
         raise TypeError(f"{op.name}: argument '{name}' must be a list or tuple of Tensors, got one "
                         f"Tensor of shape {xs.shape}; write [{name}] or use {name}.unbind()")
+    if not isinstance(xs, Iterable) or isinstance(xs, str):
+        raise TypeError(f"{op.name}: argument '{name}' must be a list or tuple of Tensors, got "
+                        f"{type(xs).__name__}")
     arrays, links = [], []
     for x in xs:
         node = None

@@ -808,3 +808,9 @@ def test_a_leaf_of_another_shape_than_when_it_was_used_is_refused():
 def test_bitwise_operators_say_what_does_not_broadcast():
     with pytest.raises(ValueError, match="bitwise_and: .*dimension -1 is 3 against 4"):
         mg.ones(2, 3, dtype=mg.bool) & mg.ones(4, dtype=mg.bool)
+
+
+def test_what_is_no_number_is_not_equal():
+    x = leaf(1.0)
+    assert (x == None) is False and (x != "a") is True           # noqa: E711
+    assert x not in [None, "a"] and (x == 1.0).tolist() == [True]

@@ -347,3 +347,38 @@ def test_every_in_place_method_is_its_function():
             got = getattr(x, name)(*args[1:])
             assert got is x
             np.testing.assert_array_equal(x.array, want.array)
+
+
+# --- digits --------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("shape, dim", [((100_000, 2), 0), ((2, 100_000), 1), ((40_007,), None),
+                                        ((3, 20_000, 2), 1), ((300, 3, 300), (0, 2)),
+                                        ((50, 60, 70), (1, 2)), ((50, 60, 70), (0, 1))])
+def test_sums_in_float32_lose_no_digits(shape, dim):
+    a = np.full(shape, 0.1, np.float32)
+    for x in (Tensor(a), Tensor(np.asfortranarray(a))):
+        for keepdim in (False, True):
+            want = a.astype(np.float64)
+            np.testing.assert_allclose(x.sum(dim, keepdim).numpy(),
+                                       want.sum(dim, keepdims=keepdim), rtol=3e-6)
+            np.testing.assert_allclose(x.mean(dim, keepdim).numpy(),
+                                       want.mean(dim, keepdims=keepdim), rtol=3e-6)
+        assert float(x.var(dim).max()) < 1e-9
+
+
+def test_a_mean_in_float16_does_not_overflow():
+    assert mg.full((5000,), 100.0, dtype="float16").mean().item() == 100.0
+
+
+def test_activations_of_bytes_are_floats():
+    x = Tensor(np.array([0, 1], np.uint8))
+    np.testing.assert_allclose(mg.sigmoid(x).numpy(), [0.5, 0.7310586], rtol=1e-6)
+
+
+@pytest.mark.parametrize("call", [
+    lambda x: x.masked_fill([True, False, True], 0.0), lambda x: x.index_select(0, [0]),
+    lambda x: mg.topk([1.0, 2.0], 1), lambda x: mg.cat(None), lambda x: mg.stack(3),
+    lambda x: x.type_as([1.0])])
+def test_lists_and_nothing_where_tensors_are_wanted(call):
+    with pytest.raises(TypeError, match="must be a (list or tuple of )?Tensor"):
+        call(mg.zeros(3))

@@ -44,6 +44,16 @@ def _to(dtype: Any) -> Method:
     return method
 
 
+def _comparable(function: Callable) -> Method:
+    """== and != for which anything but numbers is simply not equal: x == None is False."""
+    def method(self: Tensor, other: Any) -> Tensor:
+        if other is None or isinstance(other, (str, bytes, dict, list, tuple, set)):
+            return NotImplemented
+        return function(self, other)
+    method.__doc__ = function.__doc__
+    return method
+
+
 def _itself(self: Tensor) -> Tensor:
     """The tensor itself."""
     return self
@@ -74,8 +84,8 @@ class TensorMethods(InPlaceMethods):
     __neg__ = neg = e.neg
     __pos__ = _itself
     __abs__ = abs = e.abs
-    __eq__ = eq = e.eq                              # type: ignore[assignment]
-    __ne__ = ne = e.ne                              # type: ignore[assignment]
+    __eq__, __ne__ = _comparable(e.eq), _comparable(e.ne)        # type: ignore[assignment]
+    eq, ne = e.eq, e.ne
     __lt__ = lt = e.lt
     __le__ = le = e.le
     __gt__ = gt = e.gt

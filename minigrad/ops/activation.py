@@ -76,14 +76,15 @@ def relu6(input: Tensor) -> Tensor:
 
 # --- smooth --------------------------------------------------------------------------------------
 
-@op(samples=lambda r: [(r(3, 4),)], ref=np.tanh)
+@op(samples=lambda r: [(r(3, 4),)], floating=True, ref=np.tanh)
 def tanh(input: Tensor) -> Tensor:
     """(e^x - e^-x) / (e^x + e^-x), elementwise, between -1 and 1. The derivative is 1 - tanh^2."""
     return np.tanh(input)
 tanh.vjp(input=lambda g, out: g * (1.0 - out * out))
 
 
-@op(samples=lambda r: [(r(3, 4),), (_BOTH_SIDES,)], ref=lambda x: 0.5 * (1.0 + np.tanh(0.5 * x)))
+@op(samples=lambda r: [(r(3, 4),), (_BOTH_SIDES,)],
+    floating=True, ref=lambda x: 0.5 * (1.0 + np.tanh(0.5 * x)))
 def sigmoid(input: Tensor) -> Tensor:
     """1 / (1 + e^-x), elementwise, between 0 and 1. The derivative is s (1 - s)."""
     # exp of -|x| never overflows, and 1 / (1 + e) and e / (1 + e) lose no digit on either side.
@@ -93,6 +94,7 @@ sigmoid.vjp(input=lambda g, out: g * (out * (1.0 - out)))
 
 
 @op(samples=lambda r: [(r(3, 4),), (_BOTH_SIDES,)],
+    floating=True,
     ref=lambda x: -np.logaddexp(0.0, -x))
 def logsigmoid(input: Tensor) -> Tensor:
     """log(1 / (1 + e^-x)) = min(x, 0) - log(1 + e^-|x|), elementwise; never overflows."""
@@ -101,6 +103,7 @@ logsigmoid.vjp(input=lambda g, input: g * sigmoid(-input))
 
 
 @op(samples=lambda r: [(r(3, 4),), (r(3, 4), 2.0), (_BOTH_SIDES, 0.5), (r.apart(6), 3.0, 0.7)],
+    floating=True,
     ref=lambda x, beta=1.0, threshold=20.0:
         np.where(beta * x > threshold, x, np.log1p(np.exp(np.minimum(beta * x, 700))) / beta))
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
@@ -112,6 +115,7 @@ softplus.vjp(input=lambda g, input, beta, threshold:
 
 
 @op(samples=lambda r: [(r.apart(3, 4),), (r.apart(3, 4), 0.5), (r.apart(5), -1.5)],
+    floating=True,
     ref=lambda x, alpha=1.0: np.where(x > 0, x, alpha * (np.exp(x) - 1.0)))
 def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
     """x where it is positive, else alpha (e^x - 1). At 0 the slope is alpha."""
@@ -119,7 +123,8 @@ def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
 elu.vjp(input=lambda g, input, out, alpha: where(input > 0, g, g * (out + alpha)))
 
 
-@op(samples=lambda r: [(r(3, 4),), (_BOTH_SIDES,)], ref=lambda x: x / (1.0 + np.exp(-x)))
+@op(samples=lambda r: [(r(3, 4),), (_BOTH_SIDES,)],
+    floating=True, ref=lambda x: x / (1.0 + np.exp(-x)))
 def silu(input: Tensor) -> Tensor:
     """x / (1 + e^-x) = x sigmoid(x), elementwise (also called swish)."""
     return input * sigmoid(input)
@@ -130,7 +135,8 @@ def _silu_slope(x, s):
     return s * (x * (1.0 - s) + 1.0)
 
 
-@op(samples=lambda r: [(r(3, 4),), (_BOTH_SIDES,)], ref=np.vectorize(math.erf, otypes=[float]))
+@op(samples=lambda r: [(r(3, 4),), (_BOTH_SIDES,)],
+    floating=True, ref=np.vectorize(math.erf, otypes=[float]))
 def erf(input: Tensor) -> Tensor:
     """The error function, 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x, elementwise."""
     x = np.asarray(input)
@@ -151,6 +157,7 @@ _SQRT_2_PI = math.sqrt(2.0 / math.pi)
 
 
 @op(samples=lambda r: [(r(3, 4),), (r(3, 4), {"approximate": "tanh"}), (_BOTH_SIDES / 4,)],
+    floating=True,
     ref=lambda x, approximate="none": 0.5 * x * (1.0 + (
         np.tanh(_SQRT_2_PI * (x + _CUBE * x ** 3)) if approximate == "tanh" else
         np.vectorize(math.erf, otypes=[float])(x / math.sqrt(2.0)))), door=_gelu_door)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy import ndarray
 
 from ..engine import Tensor
-from ..op import composite, op
+from ..op import composite, op, refuse_other
 
 
 @op(samples=lambda r: [(r(3, 4),)], ref=np.copy)
@@ -23,6 +23,7 @@ clone.vjp(input=lambda g: g)
 @composite(samples=lambda r: [(r(3, 4),), (r(3, 4).T,)], ref=np.ascontiguousarray)
 def contiguous(input: Tensor) -> Tensor:
     """The tensor itself if its elements lie in memory in row-major order, else a copy that does."""
+    refuse_other("contiguous", input=input)
     array = input.array if isinstance(input, Tensor) else input
     if array.flags.c_contiguous:
         return input
@@ -62,8 +63,7 @@ cast_float.vjp(input=lambda g: g)                  # the engine brings it to the
 @op(samples=lambda r: [(r(3, 4) * 3, np.dtype(np.int64)), (r.integers(2, 3), np.dtype(np.bool_))],
     ref=lambda x, dtype: x.astype(dtype), promote=False)
 def cast_discrete(input: Tensor, dtype: np.dtype) -> Tensor:
-    """The elements as integers (towards zero) or booleans; `to` calls it. The gradient ends
-    here."""
+    """The elements as integers (towards zero) or booleans; `to` calls it. No gradient passes."""
     return np.array(input).astype(dtype)
 
 
@@ -86,6 +86,7 @@ def to(input: Tensor, *args: Any, dtype: Any = None, device: Any = None, copy: b
 
     Raises: TypeError if dtype is none; ValueError for a device other than "cpu".
     """
+    refuse_other("to", input=input)
     for arg in args:
         if isinstance(arg, (Tensor, ndarray)):
             dtype = arg.dtype
@@ -109,4 +110,5 @@ def to(input: Tensor, *args: Any, dtype: Any = None, device: Any = None, copy: b
 @composite(samples=lambda r: [(r(3), r(2))], ref=lambda x, o: x + 0 * o.sum())
 def type_as(input: Tensor, other: Tensor) -> Tensor:
     """input in the dtype of other."""
+    refuse_other("type_as", other=other)
     return to(input, other.dtype)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy import ndarray
 
 from ..engine import Tensor, wrap
-from ..op import composite, op
+from ..op import composite, op, refuse_other
 from .dims import one_dim
 from .elementwise import where
 from .indexing import last_writers, put_back_ref, getitem, getitem_grad, normal_index
@@ -139,12 +139,12 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
 @composite(samples=lambda r: [(r(3, 4), 0, r.integers(3, 5)), (r(3, 4), -1, np.array([2, 0]))],
            ref=lambda x, dim, index: np.take(x, index, dim))
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """The slices of a dimension at the given indices (a vector of integers), in their order. A
-    copy.
+    """The slices of a dimension at the given indices (a vector of integers), as a copy.
 
     Raises: IndexError for an index out of range; TypeError for a non-integer index; ValueError if
     dim does not exist or index is no vector.
     """
+    refuse_other("index_select", input=input, index=index)
     d = one_dim("index_select", dim, np.ndim(input))
     if np.ndim(index) > 1:
         raise ValueError(f"index_select: index must be a vector, got shape {np.shape(index)}; "
@@ -232,6 +232,7 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *,
 # --- masks ---------------------------------------------------------------------------------------
 
 def _check_mask(name, mask):
+    refuse_other(name, mask=mask)
     if mask.dtype.kind != "b":
         raise TypeError(f"{name}: mask must be of booleans, got {mask.dtype}; write mask.bool() or "
                         "a comparison such as mask != 0")

@@ -333,7 +333,7 @@ def tensor_setitem(self: Tensor, index: Any, value: Any) -> None:
             return
         refuse_leaf_write(self)
         result = setitem(self, index, value, sys.getrefcount(self.array) == _ALONE)
-        self.array, self.node, self._requires_grad = result.array, result.node, True
+        self.take_place(result)
         return
     write_at(self.array, index, value.array if isinstance(value, Tensor) else value)
     record_write(self.array)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy import ndarray
 
 from ..engine import Tensor, wrap
-from ..op import composite, op
+from ..op import composite, op, refuse_other
 from .cast import to
 from .dims import Dim, count_of, many_dims, one_dim
 from .elementwise import eq, logical_or, maximum, minimum, ne
@@ -251,6 +251,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True,
 
     Raises: ValueError if there are fewer than k elements, or dim does not exist.
     """
+    refuse_other("topk", input=input)
     array = input.array if isinstance(input, Tensor) else input
     d = one_dim("topk", dim, array.ndim)
     n = array.shape[d] if array.ndim else 1

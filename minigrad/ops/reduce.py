@@ -22,6 +22,7 @@ from .join import cat
 from .samples import numpy_names
 from .shape import expand, flip, reshape, spread
 
+
 def check_floating(name: str, input: Any) -> None:
     """Raises TypeError for integers and booleans."""
     if isinstance(input, ndarray) and input.dtype.kind != "f":
@@ -36,6 +37,50 @@ def dim_samples(r):
 
 # --- sums and means ------------------------------------------------------------------------------
 
+_MANY = 4096                                       # elements from which the order of adding matters
+
+
+def add_up(x, dim, keepdim=False, dtype=None):
+    """np.add.reduce, without its loss of digits in float16 and float32.
+
+    NumPy adds in pairs along the last dimension, but row after row along others: a million rows of
+    0.1 came out 9 % wrong in float32. Here the last dimensions are added first, and long others in
+    two steps of about sqrt(n) rows. float16 is added in float32: it overflows at 65504.
+    """
+    if x.__class__ is not ndarray or dtype is not None or x.dtype.char not in "ef":
+        return np.add.reduce(x, axis=dim, dtype=dtype, keepdims=keepdim)
+    if x.dtype.char == "e":
+        return np.add.reduce(x, axis=dim, dtype=np.float32, keepdims=keepdim).astype(x.dtype)
+    if x.size < _MANY:
+        return np.add.reduce(x, axis=dim, keepdims=keepdim)
+    dims = range(x.ndim) if dim is None else sorted(dim)
+    total, ends = x, 0                             # how many of the last dimensions are added up
+    while ends < len(dims) and dims[-1 - ends] == x.ndim - 1 - ends:
+        ends += 1
+    if ends and x.flags.c_contiguous:
+        total = np.add.reduce(x.reshape((*x.shape[:-ends], -1)), axis=-1)
+        total = total.reshape((*x.shape[:-ends], *(1,) * ends))
+        dims = dims[:len(dims) - ends]
+    for d in reversed(dims):
+        total = _add_rows(total, d)
+    if keepdim:
+        return total
+    return total.reshape([n for d, n in enumerate(x.shape) if dim is not None and d not in dim])
+
+
+def _add_rows(x, d):
+    """The sum along one dimension, which stays with size 1."""
+    n = x.shape[d]
+    if n < 512 or d == x.ndim - 1:
+        return np.add.reduce(x, axis=d, keepdims=True)
+    step = math.isqrt(n)
+    whole = n // step * step
+    before = (slice(None),) * d
+    blocks = x[(*before, slice(whole))].reshape((*x.shape[:d], -1, step, *x.shape[d + 1:]))
+    total = np.add.reduce(np.add.reduce(blocks, axis=d + 1), axis=d, keepdims=True)
+    rest = x[(*before, slice(whole, n))]
+    return total + np.add.reduce(rest, axis=d, keepdims=True) if whole < n else total
+
 def _sum_door(input, dim, keepdim, dtype):
     if dim is not None:
         dim = many_dims("sum", dim, np.ndim(input))
@@ -43,8 +88,7 @@ def _sum_door(input, dim, keepdim, dtype):
 
 
 @op(samples=lambda r: [*dim_samples(r), (r.integers(5, 3, 4), 0)], ref=numpy_names(np.sum),
-    door=_sum_door,
-    promote=False)
+    door=_sum_door, promote=False)
 def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The sum of the elements along dim. Integers and booleans are summed as int64.
 
@@ -54,7 +98,7 @@ def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = N
     """
     if dtype is None and np.result_type(input).kind == "u":
         dtype = np.int64
-    return np.add.reduce(input, axis=dim, dtype=dtype, keepdims=keepdim)
+    return add_up(input, dim, keepdim, dtype)
 sum.vjp(input=lambda g, input_shape, dim, keepdim: spread(g, input_shape, dim, keepdim))
 
 
@@ -84,8 +128,10 @@ def mean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = 
 
     Raises: TypeError for integers without dtype; ValueError if dim does not exist or comes twice.
     """
-    total = np.add.reduce(input, axis=dim, dtype=dtype, keepdims=keepdim)
     n = count_of(np.shape(input), dim)
+    if dtype is None and input.dtype.char == "e":  # the sum may overflow where the mean does not
+        return mean(input, dim, keepdim, dtype=np.float32).astype(np.float16)
+    total = add_up(input, dim, keepdim, dtype)
     return total / n if n else total * math.nan
 mean.vjp(input=_mean_rule)
 
@@ -126,8 +172,8 @@ def _var_rule(g, input, input_shape, dim, keepdim, correction):
 def _variance(x, dim, keepdim, correction):
     """np.var, which takes three times as long on small arrays."""
     n = count_of(x.shape, dim)
-    centred = x - np.add.reduce(x, axis=dim, keepdims=True) / n
-    return np.add.reduce(centred * centred, axis=dim, keepdims=keepdim) / (n - correction)
+    centred = x - add_up(x, dim, True) / n
+    return add_up(centred * centred, dim, keepdim) / (n - correction)
 
 
 @op(samples=_var_samples, ref=_var_ref, door=_var_door("var"))
