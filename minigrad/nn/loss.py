@@ -1,6 +1,7 @@
 """Losses as objects: they hold options and apply the function of `ops/loss.py`.
 
-Every loss takes reduction="mean" (default), "sum" or "none". Options are given by name, as torch's
+Every loss takes reduction="mean" (default), "sum" or "none": one number, or one loss for each
+element (for each label, in CrossEntropyLoss and NLLLoss). Options are given by name, as torch's
 documentation does: torch's own positions still hold two arguments that it gave up years ago.
 """
 from __future__ import annotations
@@ -20,7 +21,10 @@ class _Loss(Module):
 
 
 class MSELoss(_Loss):
-    """(input - target)^2, reduced. The shapes must be equal: nothing is broadcast in silence."""
+    """(input - target)^2, reduced. Any shape, the same for both: nothing is broadcast in silence.
+
+    Raises: ValueError for an unknown reduction, or shapes that differ, with the reshape that helps.
+    """
 
     def __init__(self, *, reduction: str = "mean") -> None:
         super().__init__(reduction)
@@ -31,7 +35,10 @@ class MSELoss(_Loss):
 
 
 class L1Loss(_Loss):
-    """|input - target|, reduced. The shapes must be equal."""
+    """|input - target|, reduced. Any shape, the same for both.
+
+    Raises: as MSELoss.
+    """
 
     def __init__(self, *, reduction: str = "mean") -> None:
         super().__init__(reduction)
@@ -42,7 +49,10 @@ class L1Loss(_Loss):
 
 
 class SmoothL1Loss(_Loss):
-    """d^2 / (2 beta) where d = |input - target| < beta, else d - beta/2; reduced."""
+    """d^2 / (2 beta) where d = |input - target| < beta, else d - beta/2; reduced.
+
+    Any shape, the same for both. Raises: as MSELoss; ValueError for a negative beta, when called.
+    """
 
     def __init__(self, *, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction)
@@ -54,7 +64,10 @@ class SmoothL1Loss(_Loss):
 
 
 class HuberLoss(_Loss):
-    """d^2 / 2 where d = |input - target| < delta, else delta * (d - delta/2); reduced."""
+    """d^2 / 2 where d = |input - target| < delta, else delta * (d - delta/2); reduced.
+
+    Any shape, the same for both. Raises: as MSELoss; ValueError unless delta > 0, when called.
+    """
 
     def __init__(self, *, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
@@ -66,11 +79,16 @@ class HuberLoss(_Loss):
 
 
 class CrossEntropyLoss(_Loss):
-    """-log softmax(input)[target]: for logits (N, C, ...) and classes.
+    """-log softmax(input)[target]: for logits (N, C), (C,) or (N, C, ...) and classes.
 
-    target: integer class numbers (N, ...) in 0 ... C-1, or probabilities of input's shape.
-    weight (C,): how much each class counts. ignore_index: targets that do not count.
+    target: integer class numbers (N,), () or (N, ...) in 0 ... C-1, or probabilities of input's
+        shape.
+    weight (C,): how much each class counts; "mean" divides by the sum of the labels' weights.
+    ignore_index: labels with this value do not count.
     label_smoothing: this share of the target is spread over all classes.
+
+    Raises: ValueError for a label that does not exist, shapes that do not fit or options out of
+        range; TypeError for a dtype that is neither labels nor probabilities.
     """
     weight: Tensor | None
 
@@ -90,9 +108,13 @@ class CrossEntropyLoss(_Loss):
 
 
 class NLLLoss(_Loss):
-    """-input[target]: for log-probabilities (N, C, ...), as of LogSoftmax, and class numbers.
+    """-input[target]: for log-probabilities (N, C), (C,) or (N, C, ...), as of LogSoftmax, and class
+    numbers (N,), () or (N, ...).
 
-    weight (C,): how much each class counts. ignore_index: targets that do not count.
+    weight (C,): how much each class counts; "mean" divides by the sum of the labels' weights.
+    ignore_index: labels with this value do not count.
+
+    Raises: as CrossEntropyLoss.
     """
     weight: Tensor | None
 
@@ -111,7 +133,10 @@ class NLLLoss(_Loss):
 class BCELoss(_Loss):
     """-(t log p + (1 - t) log(1 - p)), p = input; logarithms end at -100, as in torch.
 
-    weight: how much each element counts, broadcast. Prefer BCEWithLogitsLoss: it is exact.
+    Any shape, the same for both. weight: how much each element counts, broadcast. Prefer
+    BCEWithLogitsLoss: it is exact.
+
+    Raises: ValueError for shapes that differ, or numbers that are not from 0 to 1.
     """
     weight: Tensor | None
 
@@ -127,8 +152,10 @@ class BCELoss(_Loss):
 class BCEWithLogitsLoss(_Loss):
     """BCELoss()(sigmoid(input), target), exact at any logit.
 
-    weight: how much each element counts. pos_weight: how much a positive target counts. Both
-    broadcast.
+    Any shape, the same for both. weight: how much each element counts. pos_weight: how much a
+    positive target counts. Both broadcast.
+
+    Raises: ValueError for shapes that differ, or targets that are not from 0 to 1.
     """
     weight: Tensor | None
     pos_weight: Tensor | None

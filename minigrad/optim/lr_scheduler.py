@@ -15,6 +15,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
+
 from .optimizer import Optimizer
 
 
@@ -80,6 +82,13 @@ class LRScheduler:
         vars(self).update(state_dict)
 
 
+def _check_number(scheduler: LRScheduler, name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+        raise TypeError(f"{type(scheduler).__name__}: {name} must be a number, got {value!r}")
+    if not value >= 0:
+        raise ValueError(f"{type(scheduler).__name__}: {name} must be 0 or more, got {value}")
+
+
 def _check_epochs(scheduler: LRScheduler, name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"{type(scheduler).__name__}: {name} must be a number of epochs, 1 or "
@@ -87,11 +96,15 @@ def _check_epochs(scheduler: LRScheduler, name: str, value: Any) -> None:
 
 
 class StepLR(LRScheduler):
-    """lr is multiplied by gamma every step_size epochs: lr = lr_0 * gamma^(epoch // step_size)."""
+    """lr is multiplied by gamma every step_size epochs: lr = lr_0 * gamma^(epoch // step_size).
+
+    Raises: ValueError if step_size is not an integer, 1 or more, or gamma is negative.
+    """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1,
                  last_epoch: int = -1) -> None:
         _check_epochs(self, "step_size", step_size)
+        _check_number(self, "gamma", gamma)
         self.step_size, self.gamma = step_size, gamma
         super().__init__(optimizer, last_epoch)
 
@@ -108,6 +121,7 @@ class MultiStepLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1,
                  last_epoch: int = -1) -> None:
+        _check_number(self, "gamma", gamma)
         self.milestones, self.gamma = Counter(milestones), gamma
         super().__init__(optimizer, last_epoch)
 
@@ -121,6 +135,7 @@ class ExponentialLR(LRScheduler):
     """lr is multiplied by gamma every epoch: lr = lr_0 * gamma^epoch."""
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
+        _check_number(self, "gamma", gamma)
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
 
@@ -161,11 +176,14 @@ class CosineAnnealingLR(LRScheduler):
         lr = eta_min + (lr_0 - eta_min) * (1 + cos(pi * epoch / T_max)) / 2
 
     Loshchilov, Hutter 2017, arXiv:1608.03983 (without its restarts).
+
+    Raises: ValueError if T_max is not an integer, 1 or more, or eta_min is negative.
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
                  ) -> None:
         _check_epochs(self, "T_max", T_max)
+        _check_number(self, "eta_min", eta_min)
         self.T_max, self.eta_min = T_max, eta_min
         super().__init__(optimizer, last_epoch)
 
