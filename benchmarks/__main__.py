@@ -17,6 +17,10 @@ from types import SimpleNamespace
 from .programs import CONTROLS, PROGRAMS
 
 
+# Threads of OpenMP spin for up to 0.2 s after their last work, and would slow the next one's turn.
+PAUSE = 0.3
+
+
 def load(library: str, threads: int) -> SimpleNamespace:
     """The library's modules under torch's names."""
     modules = {n: importlib.import_module(f"{library}.{n}") for n in ("nn", "optim")}
@@ -79,6 +83,7 @@ def main() -> None:
             for lib in libraries:
                 if lib == "numpy" and name not in CONTROLS:
                     continue
+                time.sleep(PAUSE)
                 worker = workers[lib]
                 assert worker.stdin and worker.stdout
                 print(name, file=worker.stdin, flush=True)
