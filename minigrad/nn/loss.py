@@ -108,9 +108,9 @@ class CrossEntropyLoss(_Loss):
 
 
 class NLLLoss(_Loss):
-    """-input[target]: for log-probabilities (N, C), (C,) or (N, C, ...), as of LogSoftmax, and class
-    numbers (N,), () or (N, ...).
+    """-input[target]: for the logarithms of probabilities that LogSoftmax gives, and class numbers.
 
+    input (N, C), (C,) or (N, C, ...); target (N,), () or (N, ...), integers.
     weight (C,): how much each class counts; "mean" divides by the sum of the labels' weights.
     ignore_index: labels with this value do not count.
 
