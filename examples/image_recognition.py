@@ -85,7 +85,7 @@ mg.manual_seed(args.seed)
 try:
     train_images, train_labels, test_images, test_labels = load(args)
 except (OSError, ValueError) as error:  # no network, no such folder, a damaged file: it says so
-    sys.exit(f"error: {error}")
+    sys.exit(f"error: {error} (here, root= is --data)" if args.full else f"error: {error}")
 train_data, test_data = dataset(train_images, train_labels), dataset(test_images, test_labels)
 shuffle = mg.Generator().manual_seed(args.seed)
 loader = DataLoader(train_data, batch_size=64, shuffle=True, drop_last=True, generator=shuffle)
