@@ -8,7 +8,7 @@ from . import autograd as autograd, data as data, nn as nn, ops as ops, optim as
 from .engine import backward as backward, grad as grad, Tensor as Tensor
 from .modes import (
     enable_grad as enable_grad, get_default_dtype as get_default_dtype,
-    is_grad_enabled as is_grad_enabled, no_grad as no_grad,
+    inference_mode as inference_mode, is_grad_enabled as is_grad_enabled, no_grad as no_grad,
     set_default_dtype as set_default_dtype, set_grad_enabled as set_grad_enabled,
 )
 from .gradcheck import (
@@ -53,8 +53,8 @@ from .ops.order import (
     amax as amax, amin as amin, argmax as argmax, argmin as argmin, max as max, min as min,
 )
 from .ops.reduce import (
-    all as all, any as any, cumsum as cumsum, mean as mean, prod as prod,
-    std as std, sum as sum, var as var,
+    all as all, allclose as allclose, any as any, cumsum as cumsum, equal as equal, mean as mean,
+    prod as prod, std as std, sum as sum, var as var,
 )
 from .ops.cast import clone as clone
 from .ops.join import (

@@ -57,6 +57,9 @@ class Tensor(TensorMethods, ArrayFace):
     grad: Tensor | None
 
     def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False) -> None:
+        if isinstance(dtype, int):
+            raise TypeError("Tensor: want data, got sizes; use minigrad.empty(2, 3) for a tensor "
+                            "of that shape, minigrad.tensor([2, 3]) for these numbers")
         self.array = to_array(data, dtype, copy=True)
         self.node = self.grad = None
         self._requires_grad = False

@@ -69,6 +69,10 @@ class no_grad(_GradMode):
     mode = False
 
 
+class inference_mode(no_grad):
+    """The same as no_grad, under torch's newer name."""
+
+
 class enable_grad(_GradMode):
     """`with enable_grad():` records again inside a `no_grad` block."""
     mode = True

@@ -814,3 +814,16 @@ def test_what_is_no_number_is_not_equal():
     x = leaf(1.0)
     assert (x == None) is False and (x != "a") is True           # noqa: E711
     assert x not in [None, "a"] and (x == 1.0).tolist() == [True]
+
+
+def test_sizes_instead_of_data():
+    with pytest.raises(TypeError, match=r"Tensor: want data, got sizes.*empty\(2, 3\)"):
+        Tensor(2, 3)
+
+
+def test_activations_take_torchs_inplace():
+    x = leaf(-1.0, 2.0)
+    assert mg.nn.functional.relu(x, inplace=True).tolist() == [0.0, 2.0]
+    assert x.tolist() == [-1.0, 2.0]
+    y = x * 1.0
+    assert y.relu_() is y and grad(y.sum(), x)[0].tolist() == [0.0, 1.0]

@@ -250,3 +250,9 @@ def test_dropout_in_place():
 def test_dropout_refuses_what_it_cannot_use(input, p, match):
     with pytest.raises(TypeError, match=match):
         mg.nn.functional.dropout(input, p)
+
+
+def test_randint_by_name():
+    for x in (mg.randint(5, (40,)), mg.randint(5, size=(40,)), mg.randint(high=5, size=(40,)),
+              mg.randint(0, 5, (40,)), mg.randint(low=0, high=5, size=(40,))):
+        assert x.shape == (40,) and int(x.min()) >= 0 and int(x.max()) < 5

@@ -382,3 +382,9 @@ def test_activations_of_bytes_are_floats():
 def test_lists_and_nothing_where_tensors_are_wanted(call):
     with pytest.raises(TypeError, match="must be a (list or tuple of )?Tensor"):
         call(mg.zeros(3))
+
+
+def test_allclose_and_equal_are_bools():
+    x = mg.tensor([1.0, 2.0])
+    assert mg.allclose(x, x + 1e-7) is True and mg.equal(x, x + 0.5) is False
+    assert mg.equal(x, mg.tensor([1.0, 2.0])) and not mg.equal(x, mg.tensor([[1.0, 2.0]]))

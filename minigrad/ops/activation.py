@@ -1,5 +1,6 @@
 """The bends between linear layers (relu, tanh, sigmoid, gelu, ...) and the softmax family.
 
+`inplace` is accepted for torch's sake: a result in new memory is never wrong.
 Not here: the loops of softmax and erf (`kernels/`), losses that contain a softmax (`loss.py`).
 """
 from __future__ import annotations
@@ -27,7 +28,7 @@ def _kinked(r):
 # --- piecewise linear ----------------------------------------------------------------------------
 
 @op(samples=_kinked, ref=lambda x: np.where(x > 0, x, 0.0))
-def relu(input: Tensor) -> Tensor:
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(input, 0), elementwise. The gradient at 0 is 0; NaN stays NaN."""
     return np.maximum(input, 0)
 relu.vjp(input=lambda g, out: relu_grad(g, out))
@@ -53,7 +54,7 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 @op(samples=lambda r: [(r.apart(3, 4),), (r.apart(3, 4), 0.3), (r.apart(5), -0.5)],
     ref=lambda x, slope=0.01: np.where(x > 0, x, slope * x))
-def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """input where it is positive, else negative_slope * input. At 0 the slope is negative_slope."""
     return np.where(input > 0, input, input * negative_slope)
 leaky_relu.vjp(input=lambda g, input, negative_slope: where(input > 0, g, g * negative_slope))
@@ -61,7 +62,8 @@ leaky_relu.vjp(input=lambda g, input, negative_slope: where(input > 0, g, g * ne
 
 @op(samples=lambda r: [(r.apart(3, 4, gap=0.4),), (r.apart(3, 4), -0.25, 0.35)],
     ref=lambda x, low=-1.0, high=1.0: np.clip(x, low, high))
-def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+             ) -> Tensor:
     """input cut off below min_val and above max_val. At and beyond these the gradient is 0."""
     return np.clip(input, min_val, max_val)
 hardtanh.vjp(input=lambda g, input, min_val, max_val:
@@ -69,7 +71,7 @@ hardtanh.vjp(input=lambda g, input, min_val, max_val:
 
 
 @composite(samples=lambda r: [(r.apart(3, 4, gap=1.5),)], ref=lambda x: np.clip(x, 0, 6))
-def relu6(input: Tensor) -> Tensor:
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     """min(max(input, 0), 6), elementwise. The gradient at 0 and at 6 is 0."""
     return hardtanh(input, 0.0, 6.0)
 
@@ -117,7 +119,7 @@ softplus.vjp(input=lambda g, input, beta, threshold:
 @op(samples=lambda r: [(r.apart(3, 4),), (r.apart(3, 4), 0.5), (r.apart(5), -1.5)],
     floating=True,
     ref=lambda x, alpha=1.0: np.where(x > 0, x, alpha * (np.exp(x) - 1.0)))
-def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where it is positive, else alpha (e^x - 1). At 0 the slope is alpha."""
     return np.where(input > 0, input, np.expm1(np.minimum(input, 0)) * alpha)
 elu.vjp(input=lambda g, input, out, alpha: where(input > 0, g, g * (out + alpha)))
@@ -125,7 +127,7 @@ elu.vjp(input=lambda g, input, out, alpha: where(input > 0, g, g * (out + alpha)
 
 @op(samples=lambda r: [(r(3, 4),), (_BOTH_SIDES,)],
     floating=True, ref=lambda x: x / (1.0 + np.exp(-x)))
-def silu(input: Tensor) -> Tensor:
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x / (1 + e^-x) = x sigmoid(x), elementwise (also called swish)."""
     return input * sigmoid(input)
 silu.vjp(input=lambda g, input: g * _silu_slope(input, sigmoid(input)))

@@ -14,7 +14,7 @@ import numpy as np
 from ..engine import Tensor, refuse_read_only, to_array, wrap
 from ..modes import settings
 from ..writes import record_write
-from . import elementwise, gather, matrix
+from . import activation, elementwise, gather, matrix
 from .cast import clone, to
 from .shape import expand
 
@@ -116,6 +116,9 @@ class InPlaceMethods:
     addcmul_, addcdiv_ = _product(1.0), _product(-1.0)
     neg_ = in_place(elementwise.neg)
     abs_ = in_place(elementwise.abs)
+    relu_ = in_place(activation.relu)
+    tanh_ = in_place(activation.tanh)
+    sigmoid_ = in_place(activation.sigmoid)
     exp_ = in_place(elementwise.exp)
     exp2_ = in_place(elementwise.exp2)
     expm1_ = in_place(elementwise.expm1)

@@ -188,7 +188,8 @@ def _linear_error(input, weight, bias) -> Exception:
         dtypes["bias"] = bias.dtype
     given = ", ".join(f"{name} {dtype}" for name, dtype in dtypes.items())
     return TypeError(f"linear: all arguments must be of one floating dtype, got {given}; convert "
-                     f"the input with x.to(minigrad.{weight.dtype})")
+                     f"the input with x.to(minigrad.{weight.dtype}), an array with "
+                     f"x.astype('{weight.dtype}')")
 
 
 def _linear_samples(r):

@@ -176,15 +176,18 @@ def randn(*size: Any, generator: Generator | None = None, dtype: Any = None, dev
     return _leaf("randn", array, device, requires_grad)
 
 
-def randint(low: int, high: Any = None, size: Any = None, *, generator: Generator | None = None,
+def randint(low: Any = 0, high: Any = None, size: Any = None, *, generator: Generator | None = None,
             dtype: Any = np.int64, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Integers, low <= x < high, all equally likely: randint(high, size) or randint(low, high,
-    size).
+    """Integers, low <= x < high, all equally likely; low may be left out.
+
+    randint(high, size) or randint(low, high, size), in order or by name.
 
     Raises: ValueError if there is no integer from low to high - 1; TypeError if size is missing.
     """
     if size is None:
-        low, high, size = 0, low, high
+        low, high, size = 0, low, high             # randint(high, size)
+    elif high is None:
+        low, high = 0, low                         # randint(high, size=size)
     if size is None or isinstance(size, int):
         raise TypeError(f"randint: size must be a tuple of integers, got {size!r}: write "
                         "randint(low, high, (n,))")

@@ -299,3 +299,16 @@ def all(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
 def any(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """Whether any element along dim is true (not zero); false if there are none."""
     return np.any(input, axis=dim, keepdims=keepdim)
+
+
+def allclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8,
+             equal_nan: bool = False) -> bool:
+    """Whether |input - other| <= atol + rtol * |other| everywhere; a bool, not a Tensor."""
+    a, b = (x.array if isinstance(x, Tensor) else x for x in (input, other))
+    return bool(np.allclose(a, b, rtol, atol, equal_nan))
+
+
+def equal(input: Tensor, other: Tensor) -> bool:
+    """Whether both have the same shape and elements; a bool, not a Tensor (eq compares each)."""
+    a, b = (x.array if isinstance(x, Tensor) else x for x in (input, other))
+    return bool(np.array_equal(a, b))
