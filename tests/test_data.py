@@ -258,7 +258,6 @@ def test_gradients_flow_to_a_data_set_that_asks_for_them():
 @pytest.mark.parametrize("options, error, match", [
     ({"batch_size": 0}, ValueError, "batch_size must be an integer, 1 or more, got 0"),
     ({"batch_size": 2.0}, ValueError, "batch_size"),
-    ({"num_workers": 2}, ValueError, "num_workers=2 is not supported.*leave it at 0"),
     ({"shuffle": True, "sampler": [1]}, ValueError, "RandomSampler"),
     ({"batch_sampler": [[1]], "batch_size": 4}, ValueError, "batch_sampler decides everything"),
     ({"batch_sampler": [[1]], "shuffle": True}, ValueError, "batch_sampler"),
@@ -474,3 +473,10 @@ def test_an_interrupted_write_leaves_nothing(home, monkeypatch):
 def test_the_cache_folder_without_an_override(monkeypatch):
     monkeypatch.delenv("MINIGRAD_DATA_DIR", raising=False)
     assert fashion_mnist.cache_folder().parts[-2:] == ("minigrad", "fashion-mnist")
+
+
+def test_workers_warn_and_change_nothing():
+    data = TensorDataset(mg.arange(6))
+    with pytest.warns(UserWarning, match="num_workers=2 has no effect"):
+        loader = DataLoader(data, batch_size=2, num_workers=2)
+    assert [x.tolist() for x, in loader] == [[0, 1], [2, 3], [4, 5]]

@@ -1,6 +1,7 @@
 """The DataLoader goes through a data set in batches, if asked to in a new order every epoch."""
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -25,7 +26,7 @@ class DataLoader:
     generator: draws the order; default is the thread's default generator.
 
     Batches of a TensorDataset (or a Subset of one) are cut out of its tensors at once. num_workers
-    must be 0: batches are made in the calling thread. pin_memory is accepted and does nothing.
+    has no effect (and warns): batches are made in the calling thread. pin_memory has none either.
 
     Raises: ValueError or TypeError for options that contradict each other.
     """
@@ -39,9 +40,9 @@ class DataLoader:
             raise TypeError(f"DataLoader: a data set needs __len__ and __getitem__, "
                             f"{type(dataset).__name__} has not both")
         if num_workers:
-            raise ValueError(f"DataLoader: num_workers={num_workers} is not supported: batches are "
-                             "made in the calling thread, and cutting them out of a TensorDataset "
-                             "takes microseconds; leave it at 0")
+            warnings.warn(f"DataLoader: num_workers={num_workers} has no effect: batches are made in "
+                          "the calling thread, which for a TensorDataset takes microseconds",
+                          stacklevel=2)
         if sampler is not None and shuffle:
             raise ValueError("DataLoader: a sampler decides the order, so shuffle must not be "
                              "given; use RandomSampler to shuffle")
