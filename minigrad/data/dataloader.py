@@ -40,8 +40,8 @@ class DataLoader:
             raise TypeError(f"DataLoader: a data set needs __len__ and __getitem__, "
                             f"{type(dataset).__name__} has not both")
         if num_workers:
-            warnings.warn(f"DataLoader: num_workers={num_workers} has no effect: batches are made in "
-                          "the calling thread, which for a TensorDataset takes microseconds",
+            warnings.warn(f"DataLoader: num_workers={num_workers} has no effect: batches are made "
+                          "in the calling thread, which for a TensorDataset takes microseconds",
                           stacklevel=2)
         if sampler is not None and shuffle:
             raise ValueError("DataLoader: a sampler decides the order, so shuffle must not be "
