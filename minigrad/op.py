@@ -162,8 +162,8 @@ class Op:
         """Writes the public function: same signature as the forward, arrays or Tensors in and out.
 
         It is generated as text for each op, as dataclasses do for __init__, so that a call costs no
-        loop over arguments, no dictionary and no second call: about 0.5 us on top of NumPy. To read
-        one: `print(minigrad.matmul.op.source)`.
+        loop over arguments, no dictionary and no second call. x * x on 3 x 4 elements takes 0.24 us
+        in NumPy, 0.50 as a Tensor, 1.1 recorded. To read one: `print(minigrad.matmul.op.source)`.
         """
         sig = inspect.signature(self.forward)
         # Defaults are written as None here and set to the forward's own by finish().
