@@ -161,6 +161,22 @@ def test_wrong_indices(index, error, message):
         x[index] = 1.0
 
 
+@pytest.mark.parametrize("index, message", [
+    (([0, 1], Ellipsis, [0, 4]), r"index 4 is out of range for dimension 2 of size 4"),
+    ((None, [0, 1], Ellipsis, [0, -5]), r"index -5 is out of range for dimension 2 of size 4"),
+    (([0, 1], Ellipsis, [True, False]),
+     r"mask of shape \(2,\) does not fit dimension 2 of the tensor, of shape \(4,\)"),
+    (np.ones((2, 2), bool), r"mask of shape \(2, 2\) does not fit dimensions 0 to 1 of"),
+    (([], 3), r"index 3 is out of range for dimension 1 of size 3"),
+    ((Ellipsis, 0, Ellipsis), r"single ellipsis"),
+])
+def test_wrong_indices_are_found_behind_an_ellipsis_and_beside_empty_ones(index, message):
+    with pytest.raises(IndexError, match=message):
+        mg.zeros(2, 3, 4)[index]
+    with pytest.raises(IndexError, match=message):
+        mg.zeros(2, 3, 4)[index] = 1.0
+
+
 # --- x[index] = value ----------------------------------------------------------------------------
 
 def test_writing_without_gradient_goes_into_the_memory():

@@ -20,8 +20,7 @@ from .shape import expand, reshape
 # --- along one dimension: an index for every place -----------------------------------------------
 
 def _check_along(name, shape, dim, index, index_shape, size):
-    """Raises unless index is an integer array that fits `shape` beside dim, within 0 .. size -
-    1."""
+    """Raises unless index is an integer array that fits `shape` beside dim, from 0 to size - 1."""
     if not isinstance(index, ndarray) or index.dtype.kind not in "iu":
         kind = index.dtype if isinstance(index, ndarray) else type(index).__name__
         raise TypeError(f"{name}: index must be an integer tensor, got {kind}"
@@ -75,8 +74,8 @@ def _gather_ref(x, dim, index):
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """result[i][j] = input[i][index[i][j]] for dim 1, and so on: an index for every place.
 
-    index: integers, as many dimensions as input, not larger than it except along dim; the result
-    has its shape.
+    index: integers, as many dimensions as input, not larger than it except along dim.
+    The result has the shape of index.
 
     Raises: IndexError for an index outside 0 .. size - 1; TypeError if index is not of integers;
     ValueError if the shapes do not fit or dim does not exist.
@@ -177,8 +176,8 @@ def _scatter_rule(g, dim, index, input_shape):
 def scatter(input: Tensor, dim: int, index: Tensor, src: Tensor | float) -> Tensor:
     """A copy of input with result[i][index[i][j]] = src[i][j] for dim 1, and so on.
 
-    Where an index repeats, the last stays, and it alone gets a gradient. src: as index, or a
-    number.
+    Where an index repeats, the last stays, and it alone gets a gradient.
+    src: of the shape of index, or a number.
 
     Raises: IndexError for an index outside 0 .. size - 1; TypeError if index is not of integers;
     ValueError if the shapes do not fit or dim does not exist.
@@ -214,8 +213,7 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *,
               alpha: float = 1.0) -> Tensor:
     """input with alpha times the slices of source added at the given indices of a dimension.
 
-    Raises: ValueError if source is not as input with as many slices as indices; as getitem
-    otherwise.
+    Raises: ValueError unless source is as input, with one slice for each index; else as getitem.
     """
     shape = np.shape(input)
     d = one_dim("index_add", dim, len(shape))
@@ -275,8 +273,7 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
 def nonzero(input: Tensor, as_tuple: bool = False) -> Any:
     """The indices of the elements that are not zero: (how many, ndim) integers, in row-major order.
 
-    as_tuple: a vector for each dimension instead, so that x[nonzero(x, as_tuple=True)] selects
-    them.
+    as_tuple: a vector for each dimension instead: x[nonzero(x, as_tuple=True)] selects them.
     """
     array = input.array if isinstance(input, Tensor) else input
     dress: Callable[[ndarray], Any] = wrap if isinstance(input, Tensor) else np.asarray

@@ -6,7 +6,6 @@ gather and scatter (`gather.py`), views along whole dimensions such as split (`j
 """
 from __future__ import annotations
 
-import math
 import operator
 import sys
 from typing import Any
@@ -42,8 +41,6 @@ def normal_index(index: Any) -> Any:
 def _index_part(part):
     if part.__class__ in BASIC:
         return part
-    if isinstance(part, slice):
-        return part
     if isinstance(part, (bool, np.bool_)):
         return np.asarray(part)
     if isinstance(part, Tensor):
@@ -68,34 +65,40 @@ def _index_part(part):
 def _index_error(name, error, shape, index):
     """The IndexError that says which index does not fit which dimension."""
     parts = index if isinstance(index, tuple) else (index,)
-    is_mask = lambda p: isinstance(p, ndarray) and p.dtype.kind == "b"
-    takes = [p.ndim if is_mask(p) else 0 if p is None or p is Ellipsis else 1 for p in parts]
-    used = math.fsum(takes)
+    used = sum(map(_dims_taken, parts))
     if used > len(shape):
-        return IndexError(f"{name}: {int(used)} indices for a tensor of {len(shape)} dimensions "
+        return IndexError(f"{name}: {used} indices for a tensor of {len(shape)} dimensions "
                           f"(shape {shape})")
-    dim = 0
-    for part, n in zip(parts, takes):
+    dim, skipped = 0, len(shape) - used            # skipped: what the Ellipsis stands for
+    for part in parts:
+        n = _dims_taken(part)
         if part is Ellipsis:
-            dim = len(shape) - int(math.fsum(takes[parts.index(Ellipsis) + 1:])) \
-                if not any(isinstance(p, ndarray) for p in parts[:1]) else dim
-        elif is_mask(part):
+            dim, skipped = dim + skipped, 0
+        elif _is_mask(part):
             if part.shape != shape[dim:dim + n]:
-                return IndexError(f"{name}: a mask of shape {part.shape} does not fit dimensions "
-                                  f"{dim} to {dim + n - 1} of the tensor, of shape "
-                                  f"{shape[dim:dim + n]}")
+                place = f"dimension {dim}" if n == 1 else f"dimensions {dim} to {dim + n - 1}"
+                return IndexError(f"{name}: a mask of shape {part.shape} does not fit {place} "
+                                  f"of the tensor, of shape {shape[dim:dim + n]}")
         elif part is not None and not isinstance(part, slice):
-            low, high = (part, part) if isinstance(part, int) else \
-                (int(part.min(initial=0)), int(part.max(initial=0)))
-            wrong = low if low < -shape[dim] else high
-            if not -shape[dim] <= wrong < shape[dim]:
-                valid = f"valid: {-shape[dim]} to {shape[dim] - 1}" if shape[dim] else "it is empty"
-                return IndexError(f"{name}: index {wrong} is out of range for dimension {dim} of "
-                                  f"size {shape[dim]} ({valid})")
+            size, asked = shape[dim], np.asarray(part)
+            wrong = asked[(asked < -size) | (asked >= size)]
+            if wrong.size:
+                valid = f"valid: {-size} to {size - 1}" if size else "it is empty"
+                return IndexError(f"{name}: index {wrong[0]} is out of range for dimension {dim} "
+                                  f"of size {size} ({valid})")
         dim += n
     arrays = [p.shape for p in parts if isinstance(p, ndarray)]
     return IndexError(f"{name}: {error} (tensor of shape {shape}, index tensors of "
                       f"shapes {arrays})")
+
+
+def _is_mask(part):
+    return isinstance(part, ndarray) and part.dtype.kind == "b"
+
+
+def _dims_taken(part):
+    """How many dimensions of the tensor a part of an index is for; an Ellipsis is for the rest."""
+    return part.ndim if _is_mask(part) else 0 if part is None or part is Ellipsis else 1
 
 
 def _getitem_samples(r):
@@ -113,8 +116,8 @@ def _getitem_samples(r):
 @op(samples=_getitem_samples, ref=lambda x, index: x[index],
     door=lambda input, index: (input, normal_index(index)))
 def getitem(input: Tensor, index: Any) -> Tensor:
-    """input[index], with all that NumPy knows: integers, slices (also with negative steps), None,
-    Ellipsis, and integer or boolean tensors, arrays or lists, in any mixture.
+    """The elements at an index of any kind that NumPy knows, or several in a tuple: integers,
+    slices (also with negative steps), None, ..., integer or boolean tensors, arrays or lists.
 
     Integers and slices give a view, tensors and lists a copy.
 
@@ -214,8 +217,8 @@ def setitem(input: Tensor, index: Any, value: Tensor | float, overwrite: bool = 
     write_at(out, index, value)
     return out
 setitem.vjp(input=lambda g, index: setitem(g, index, 0.0),
-            value=lambda g, index, input_shape, value_shape: _setitem_value(g, index, input_shape,
-                                                                          value_shape))
+            value=lambda g, index, input_shape, value_shape: _setitem_value(
+                g, index, input_shape, value_shape))
 
 
 def write_at(array: ndarray, index: Any, value: Any) -> None:

@@ -17,13 +17,13 @@ from .shape import expand, reshape, transpose, unsqueeze
 
 # --- several tensors into one, one into several --------------------------------------------------
 
-def _sequence(name, tensors):
+def _refuse_none(name, tensors):
     if not tensors:
         raise ValueError(f"{name}: want at least one tensor, got an empty sequence")
 
 
 def _cat_door(tensors, dim):
-    _sequence("cat", tensors)
+    _refuse_none("cat", tensors)
     # torch joins an empty vector with anything: the usual start of a loop that collects.
     first = next((a for a in tensors if np.shape(a) != (0,)), tensors[0])
     shape = np.shape(first)
@@ -72,13 +72,14 @@ def concat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
 
 def _stack_door(tensors, dim):
-    _sequence("stack", tensors)
+    _refuse_none("stack", tensors)
     shape = np.shape(tensors[0])
     for i, a in enumerate(tensors):
         if np.shape(a) != shape:
             raise ValueError(f"stack: tensor {i} has shape {np.shape(a)}, tensor 0 {shape}; they "
-                             "must be equal" + ("; use cat to join along a dimension that they have"
-                                           if np.ndim(a) == len(shape) else ""))
+                             "must be equal"
+                             + ("; use cat to join along a dimension that they have"
+                                if np.ndim(a) == len(shape) else ""))
     return tensors, one_dim("stack", dim, len(shape) + 1)
 
 
@@ -133,8 +134,7 @@ def _split_ref(x, size, dim=0):
     door=_split_door)
 def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0
           ) -> tuple[Tensor, ...]:
-    """Parts along a dimension: of one size (the last may be smaller), or of the sizes listed.
-    Views.
+    """Parts along a dimension, as views: of one size (the last may be smaller), or of those listed.
 
     Raises: ValueError if the sizes do not add up to the dimension's, or dim does not exist.
     """
@@ -284,10 +284,10 @@ def _constant_pad_door(input, pad, value):
                        (r(3, 4), (-1, -1, 0, 0))],
     ref=lambda x, pad, value=0.0: _constant_pad_ref(x, pad, value), door=_constant_pad_door)
 def constant_pad(input: Tensor, pad: tuple[int, ...], value: float = 0.0) -> Tensor:
-    """`value` around the input: pad = (left, right) of each dimension, the first first; negative
-    cuts.
+    """`value` around the input, which is what `pad` does in its mode "constant".
 
-    What `pad` does in its mode "constant". (The derivative of padding by p is padding by -p.)
+    pad: (left, right) of each dimension, the first first; negative numbers cut. (So the derivative
+    of padding by p is padding by -p.)
     """
     pairs = list(zip(pad[::2], pad[1::2]))
     out = np.full([n + a + b for n, (a, b) in zip(input.shape, pairs)], value, input.dtype)

@@ -56,8 +56,9 @@ def _diagonal_places(rows, columns, offset):
 
 @composite(samples=lambda r: [(r(3, 4),), (r(3, 4), 1), (r(2, 3, 4), -1, 0, 2)], ref=np.diagonal)
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """The diagonal of the matrices in two dimensions, as a new last dimension. A copy (torch: a
-    view).
+    """The diagonal of the matrices in two dimensions, as a new last dimension.
+
+    A copy (in torch a view).
 
     offset: > 0 above the main diagonal, < 0 below.
 

@@ -87,8 +87,7 @@ def _chosen_door(name):
 _ties_of_one = lambda r: [(r.apart(3, 4),), (r.apart(2, 3, 4), 1), (r.apart(3, 4), -1, True)]
 
 
-@op(samples=_ties_of_one,
-    ref=numpy_names(np.argmax), door=_chosen_door("argmax"))
+@op(samples=_ties_of_one, ref=numpy_names(np.argmax), door=_chosen_door("argmax"))
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The index of the (first) largest element along dim; without dim, in the flattened tensor.
 
@@ -180,9 +179,8 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = N
     """The largest element. Three forms, as in torch:
 
     max(input): of all elements; equal ones share the gradient evenly.
-    max(input, dim, keepdim=False): (values, indices) along one dimension, the first of equal ones;
-    the
-        gradient goes to the element at the index.
+    max(input, dim, keepdim=False): (values, indices) along one dimension; of equal ones the first,
+        which gets the gradient.
     max(input, other): maximum(input, other), elementwise.
 
     Raises: ValueError if there are no elements, or dim does not exist or is several.
@@ -243,8 +241,7 @@ def _topk_ref(x, k, dim=-1, largest=True):
 
 
 @composite(samples=lambda r: [(r.apart(3, 5), 2), (r.apart(5, 3), 3, 0, False),
-                              (r.apart(2, 40), 3)],
-           ref=_topk_ref)
+                              (r.apart(2, 40), 3)], ref=_topk_ref)
 def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True,
          sorted: bool = True) -> Extremes:
     """(values, indices) of the k largest (or smallest) elements along dim, best first.

@@ -2,8 +2,8 @@
 
 `dim` is one dimension, several, or None for all; negative ones count from the end; keepdim keeps
 them with size 1. The gradient of a result belongs to every element that went into it, so that most
-rules begin with `spread`: repeat g to the shape of the input. Not here: logsumexp
-(`activation.py`).
+rules begin with `spread`: repeat g to the shape of the input.
+Not here: the largest element (`order.py`), norms (`vector_norm.py`), logsumexp (`activation.py`).
 """
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .dims import Dim, count_of, many_dims, one_dim
 from .elementwise import eq, where
 from .join import cat
 from .samples import numpy_names
-from .shape import expand, flip, reshape, spread
+from .shape import flip, reshape, spread
 
 
 def check_floating(name: str, input: Any) -> None:
@@ -80,6 +80,7 @@ def _add_rows(x, d):
     total = np.add.reduce(np.add.reduce(blocks, axis=d + 1), axis=d, keepdims=True)
     rest = x[(*before, slice(whole, n))]
     return total + np.add.reduce(rest, axis=d, keepdims=True) if whole < n else total
+
 
 def _sum_door(input, dim, keepdim, dtype):
     if dim is not None:
@@ -251,11 +252,10 @@ def _prod_door(input, dim, keepdim, dtype):
 
 
 def _prod_rule(g, input, input_shape, dim, keepdim):
-    if not input_shape or 0 in input_shape:
-        return expand(g, input_shape) if g.ndim == 0 else input * 0.0
-    x, d = (reshape(input, (-1,)), 0) if dim is None else (input, dim)
+    if not input_shape:
+        return g
+    x, d, dims = (reshape(input, (-1,)), 0, None) if dim is None else (input, dim, (dim,))
     others = _before(x, d) * flip(_before(flip(x, d), d), d)
-    dims = None if dim is None else (d,)
     return reshape(others, input_shape) * spread(g, input_shape, dims, keepdim)
 
 

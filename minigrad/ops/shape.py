@@ -64,8 +64,7 @@ reshape.vjp(input=lambda g, input_shape: reshape(g, input_shape))
 
 @composite(samples=lambda r: [(r(2, 3, 4), (4, 6)), (r(2, 3), -1)], ref=np.reshape)
 def view(input: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """The same as reshape. (torch's view refuses some non-contiguous tensors; this one copies
-    them.)"""
+    """The same as reshape: where torch's view would refuse a non-contiguous tensor, a copy."""
     return reshape(input, shape)
 
 
@@ -334,7 +333,7 @@ def roll(input: Tensor, shifts: int | tuple[int, ...],
          dims: int | tuple[int, ...] | None = None) -> Tensor:
     """Elements moved by `shifts` places along dims; those pushed out come in at the other end.
 
-    Without dims the tensor is rolled as if flattened. A copy.
+    Without dims the tensor is rolled as if it were flattened. A copy.
 
     Raises: ValueError if a dimension does not exist or shifts and dims are not equally many.
     """
