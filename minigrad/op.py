@@ -79,6 +79,8 @@ class Op:
         self.joint: tuple[tuple[int, ...] | None, Callable, Callable] | None = None
         self.requests: list[str] = []
         self.by_argument: dict[str, Callable] = {}
+        self.joint_names: tuple[str, ...] = ()
+        self.joint_rule: Callable | None = None
         self.source = ""
 
     def takes_number(self, name: str) -> bool:
@@ -120,9 +122,6 @@ class Op:
             self._compile()
             return rule
         return declare
-
-    joint_names: tuple[str, ...] = ()
-    joint_rule: Callable | None = None
 
     def _requests_of(self, rule: Callable) -> list[str]:
         names = list(inspect.signature(rule).parameters)[1:]
