@@ -24,7 +24,7 @@ from minigrad.kernels.linear import (
     sums,
 )
 from minigrad.kernels.threads import get_num_threads, set_num_threads
-from minigrad.kernels.tile import TileShape, _cpu_features, choose_shape, tile, tile_shape
+from minigrad.kernels.old_tile import TileShape, _cpu_features, choose_shape, tile, tile_shape
 
 DTYPES = ("float32", "float64")
 RELATIVE = {"float32": 2e-6, "float64": 1e-13}
@@ -90,7 +90,7 @@ def test_product_compiled_for_another_cpu(cpu, features, lanes, tmp_path):
     program = """if True:
         import numpy as np
         from minigrad.kernels.linear import blocked
-        from minigrad.kernels.tile import tile_shape
+        from minigrad.kernels.old_tile import tile_shape
         r = np.random.default_rng(0)
         a, b = r.standard_normal((13, 300)), r.standard_normal((300, 19))
         for dtype in "float32", "float64":

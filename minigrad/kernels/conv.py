@@ -35,7 +35,7 @@ from .conv_grad_w import (
 from .jit import jit, ready
 from .linear import pack
 from .threads import parallel
-from .tile import tile, tile_shape
+from .old_tile import tile, tile_shape
 
 __all__ = [
     "conv2d",

@@ -20,7 +20,7 @@ import numpy as np
 
 from .jit import jit, ready
 from .threads import parallel
-from .tile import tile, tile_shape
+from .old_tile import tile, tile_shape
 
 Pair = tuple[int, int]
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from .jit import _jit_disabled, jit, ready
 from .threads import parallel
-from .tile import tile, tile_shape
+from .old_tile import tile, tile_shape
 
 _DEPTH = 256  # k in one go: a panel of B (48 KiB with AVX-512) then stays near the core
 
