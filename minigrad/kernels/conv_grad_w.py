@@ -1,373 +1,172 @@
-"""The gradient of a convolution's weights: products over positions instead of channels.
+"""The gradient of a convolution's weights: the same two tables, the other way round.
 
-    gw[f,c,i,j] = sum over n, u, v of g[n,f,u,v] * x[n, c, u*sh + i*dh - top, v*sw + j*dw - left]
+    gw[t, f] = sum over outputs p of image[taps[t] + positions[p]] * g[p, f]
 
-With the channels of x *last*, the taps (j, c) of one kernel row are neighbours in memory, and
-moving on by one output moves all of them by the same distance. So the register tile
-(`tile.py`) does it again: its rows are channels of g, its columns are taps (j, c), its k runs over
-the outputs (u, v), whose places in the padded image are a table of offsets. That needs one
-copy of x with the channels last and one of g in panels.
+where conv.py sums over the taps for each position. So the register tile has taps as rows and
+channels of g as columns; g is turned to have its channels side by side, item by item in the cache.
 
-With few channels in a group a tile would stand empty; then x is unfolded, (taps, positions),
-and multiplied by g with plain dot products.
+Images are shared out in a fixed number of pieces, each with sums of its own, which are added up in
+their order afterwards: the same bits at any number of threads.
 
-Not here: the other two passes (`conv.py`), checks.
+Not here: few channels of g a group (conv_few.py), the other two passes (conv.py), checks.
 """
 
 from __future__ import annotations
 
+import functools
+from typing import NamedTuple
+
 import numpy as np
 
+from .conv_few import few, few_grad_w
+from .conv_geometry import (
+    PIECES,
+    Axis,
+    Pair,
+    blocks_of,
+    forward_axis,
+    layout,
+    pack_padded,
+    per_chunk,
+)
 from .jit import jit, ready
+from .rows import tail
 from .threads import parallel
-from .old_tile import tile, tile_shape
+from .tile import narrow_tile, tile, tile_shape
+from .transpose import square_side, transpose
 
-Pair = tuple[int, int]
-
-POSITIONS = 1024  # outputs in one go: the chain of one sum; partial sums are added up afterwards
-GRAIN_FLOPS = 3_000_000  # 20 to 30 us on one core
-GRAIN_COPY = 60_000  # numbers copied in about 30 us
-PIECES = 8  # as in conv.py
-
-
-# --------------------------------------------------------------------------- on the tile
+PART_BYTES = 1 << 25  # of all pieces' sums together
 
 
 @jit
-def channels_last_range(start, stop, x, out, padding):
-    """out[n, h + top, w + left, c] = x[n, c, h, w], zeros around, for images start .. stop - 1.
+def grad_w_range(
+    start, stop, g, x, parts, positions, taps, kb, blocks, tile_of, axes, pitches, in_place
+):
+    """Tasks start .. stop - 1, a task being (piece, group, block of panels of g's channels).
 
-    out (N, HP, WP, C) may be smaller than the padded image: the rest of x is left out.
-    Limit: bytes. 17 GB/s where a plain copy does 29, because a transpose writes in far steps;
-    strips of 16 columns keep the lines that are written in the first-level cache.
+    g (N, F, OH, OW), x (N, C, H, W), parts (pieces, G * panels, taps, cols). positions, taps (their
+    number rounded up to whole tiles by repeating the last), pitches, in_place: see Layout. kb:
+    where the row of position p begins in the turned g. blocks = (images, rows, panels of a task,
+    groups, number of taps), tile_of and axes as in correlate_range.
     """
-    channels, height, width = x.shape[1], x.shape[2], x.shape[3]
-    tall, wide = out.shape[1], out.shape[2]
-    top, left = padding
-    begin, end = min(left, wide), max(min(left + width, wide), min(left, wide))
-    for n in range(start, stop):
-        for h in range(tall):
-            row = out[n, h]
-            if h < top or h >= top + height:
-                row[:, :] = 0
-                continue
-            row[:begin, :] = 0
-            row[end:, :] = 0
-            for w0 in range(begin, end, 16):
-                strip = row[w0 : min(w0 + 16, end)]
-                for c in range(channels):
-                    source = x[n, c, h - top, w0 - left :]
-                    for w in range(strip.shape[0]):
-                        strip[w, c] = source[w]
-
-
-@jit
-def panels_range(start, stop, g, out, groups):
-    """out[n, q, p, r] = g[n, f, p], f the r-th channel of panel q, 0 beyond the group's last.
-
-    g (N, F, L), out (N, G * panels, L, rows), for images start .. stop - 1.
-    Limit: bytes, a transpose as above; 22 GB/s.
-    """
-    features, panels = g.shape[1] // groups, out.shape[1] // groups
-    length, rows = out.shape[2], out.shape[3]
-    for n in range(start, stop):
-        for q in range(out.shape[1]):
-            first = q % panels * rows
-            wide = min(rows, features - first)
-            first += q // panels * features
-            panel = out[n, q]
-            for p0 in range(0, length, 16):
-                strip = panel[p0 : min(p0 + 16, length)]
-                for r in range(wide):
-                    source = g[n, first + r, p0:]
-                    for p in range(strip.shape[0]):
-                        strip[p, r] = source[p]
-                for r in range(wide, rows):
-                    for p in range(strip.shape[0]):
-                        strip[p, r] = 0
-
-
-@jit
-def grad_w_tile_range(start, stop, g, x, gw, offsets, image, rows_out, steps, taps, blocks):
-    """Panels start .. stop - 1 of gw, each summed over all images and outputs, in their order.
-
-    g (N, G * panels, L, rows) and x (N * image + cols,) as packed above; offsets (rows_out[1] *
-    OW,) of the outputs of a block of rows. steps = (output row, kernel row, kernel column, group)
-    in numbers of x; taps = (kernel rows, kernel columns, channels) as the tile sees them;
-    blocks = (columns of the tile, groups). gw (G * panels, kernel rows, kernel columns * channels,
-    rows).
-
-    Limit: multiply-adds. In float32 on one core, in one run with torch: 1.1 to 1.4 times torch's
-    time on 3x3 layers (130 to 150 of 192 GFLOP/s). It stops there because x is read once for each
-    panel of 8 channels, from the third-level cache if it is large, and because of the two copies.
-    """
-    batch, length, rows = g.shape[0], g.shape[2], g.shape[3]
-    count_h, block_h = rows_out
-    count_w = length // count_h
-    step_u, step_i, step_j, step_group = steps
-    kh, kw, channels = taps
-    cols, groups = blocks
-    pitch = (channels + cols - 1) // cols * cols
-    tiles = pitch // cols
-    panels = g.shape[1] // groups
+    block_n, block_h, block_f, groups, count = blocks
+    rows, narrow, side = tile_of
+    low_h, step_h, reach_h, count_h = axes[0]
+    low_w, step_w, reach_w, count_w = axes[1]
+    row, plane, image = pitches
+    batch, channels, features = x.shape[0], x.shape[1] // groups, g.shape[1] // groups
+    pieces, panels, cols = parts.shape[0], parts.shape[1] // groups, parts.shape[3]
+    pieces_f = (panels + block_f - 1) // block_f
+    pieces_h = (count_h + block_h - 1) // block_h
+    items = (batch + block_n - 1) // block_n * pieces_h
+    cells_h, cells_w = (block_h - 1) * step_h + reach_h + 1, (count_w - 1) * step_w + reach_w + 1
+    packed = np.zeros(1 if in_place else block_n * image, x.dtype)
+    width = block_f * cols
+    turned = np.zeros(positions.size * width + cols, g.dtype)
     part = np.empty(rows * cols, g.dtype)
-    flat_g = g.reshape(g.size)
+    zeros = np.zeros(cols, g.dtype)
+    g_plane = g.shape[2] * g.shape[3]
+    for task in range(start, stop):
+        first_panel = task % pieces_f * block_f
+        group = task // pieces_f % groups
+        piece = task // pieces_f // groups
+        some = min(block_f, panels - first_panel)
+        first_f = first_panel * cols
+        wide = min(some * cols, features - first_f)
+        for q in range(some):
+            parts[piece, group * panels + first_panel + q] = 0
+        for item in range(piece * items // pieces, (piece + 1) * items // pieces):
+            first_h = item % pieces_h * block_h
+            first_n = item // pieces_h * block_n
+            images = min(block_n, batch - first_n)
+            tall = min(block_h, count_h - first_h)
+            top = first_h * step_h + low_h
+            length = tall * count_w
+            for i in range(images):
+                if not in_place:
+                    pack_padded(
+                        x, first_n + i, group * channels, channels, top, low_w, cells_h, cells_w,
+                        tail(packed, i * image),
+                    )
+                source = ((first_n + i) * g.shape[1] + group * features + first_f) * g_plane
+                transpose(
+                    tail(g, source + first_h * count_w), g_plane, wide, length, side,
+                    tail(turned, i * length * width), width,
+                )
+            if in_place:
+                a = tail(x, first_n * image + group * channels * plane + top * row + low_w)
+            else:
+                a = tail(packed, 0)
+            for q in range(some):
+                panel = (piece * groups + group) * panels + first_panel + q
+                b = tail(turned, q * cols)
+                for t in range(0, count, rows):
+                    at = tail(taps, t)
+                    if narrow:
+                        narrow_tile(a, at, positions, b, kb, images * length, zeros, 0, part, cols)
+                    else:
+                        tile(a, at, positions, b, kb, images * length, zeros, 0, part, cols)
+                    # Added here and not in the tile: short chains of sums stay exact.
+                    total = tail(parts, (panel * count + t) * cols)
+                    for e in range(min(rows, count - t) * cols):
+                        total[e] += part[e]
+
+
+@jit
+def add_parts_range(start, stop, parts, groups, side, gw):
+    """Panels start .. stop - 1 of gw (F, taps) = the pieces' sums, in their order, turned.
+
+    parts (pieces, G * panels, taps, cols): the first piece is overwritten.
+    """
+    panels, count, cols = parts.shape[1] // groups, parts.shape[2], parts.shape[3]
+    features = gw.shape[0] // groups
     for q in range(start, stop):
-        sums = np.zeros((kh * kw * tiles, rows * cols), g.dtype)
-        for n in range(batch):
-            for u in range(0, count_h, block_h):
-                depth = min(block_h, count_h - u) * count_w
-                a0 = ((n * g.shape[1] + q) * length + u * count_w) * rows
-                corner = n * image + u * step_u + q // panels * step_group
-                for i in range(kh):
-                    for j in range(kw):
-                        for t in range(tiles):
-                            at = corner + i * step_i + j * step_j + t * cols
-                            part[:] = 0
-                            tile(flat_g, a0, x, at, offsets, depth, part, 0, cols)
-                            total = sums[(i * kw + j) * tiles + t]
-                            for e in range(total.size):
-                                total[e] += part[e]
-        for i in range(kh):
-            for j in range(kw):
-                for c in range(channels):
-                    total = sums[(i * kw + j) * tiles + c // cols]
-                    for r in range(rows):
-                        gw[q, i, j * channels + c, r] = total[r * cols + c % cols]
+        total = parts[0, q].reshape(count * cols)
+        for piece in range(1, parts.shape[0]):
+            more = parts[piece, q].reshape(count * cols)
+            for e in range(total.size):
+                total[e] += more[e]
+        first = q % panels * cols
+        wide = min(cols, features - first)
+        to = tail(gw, (q // panels * features + first) * count)
+        transpose(total, cols, count, wide, side, to, count)
 
 
-def _on_tile(g, x, khw, stride, padding, dilation, groups):
-    """`conv2d_grad_w` by the first way."""
-    (batch, features, oh, ow), (kh, kw) = g.shape, khw
-    channels = x.shape[1]
-    mine = channels // groups
-    rows, cols, _ = tile_shape(g.dtype)
-    tall = (oh - 1) * stride[0] + (kh - 1) * dilation[0] + 1
-    wide = (ow - 1) * stride[1] + (kw - 1) * dilation[1] + 1
-    image = tall * wide * channels
-    packed_x = np.empty(batch * image + cols, x.dtype)
-    packed_x[batch * image :] = 0
-    images = packed_x[: batch * image].reshape(batch, tall, wide, channels)
-    parallel(
-        channels_last_range, batch, x, images, tuple(padding), grain=max(1, GRAIN_COPY // image)
+class _Plan(NamedTuple):
+    """How the work is cut up; it depends on sizes alone."""
+
+    tasks: int
+    grain: int
+    parts: tuple[int, int, int, int]
+    geometry: tuple  # the arguments of grad_w_range after `parts`
+
+
+@functools.lru_cache(maxsize=256)
+def _plan(
+    batch: int, channels: int, features: int, groups: int, dtype: np.dtype, ah: Axis, aw: Axis
+) -> _Plan:
+    """The plan for `channels` of x and `features` of g a group."""
+    where = layout(batch, channels, groups, ah, aw)
+    narrow = features <= tile_shape(dtype, "narrow").cols
+    rows, cols, _ = tile_shape(dtype, "narrow" if narrow else "wide")
+    panels, count = -(-features // cols), where.taps.size
+    items = where.items(batch, ah.count)
+    size = groups * panels * count * cols * dtype.itemsize
+    pieces = max(1, min(items, -(-PIECES // groups), PART_BYTES // size))
+    block_f = panels
+    if pieces * groups < PIECES:
+        block_f = blocks_of(panels, max(1, panels * pieces * groups // PIECES))
+    block_f = min(block_f, max(1, (1 << 16) // (where.positions.size * cols)))
+    tasks = pieces * groups * -(-panels // block_f)
+    taps = np.concatenate([where.taps, np.repeat(where.taps[-1:], -count % rows)])
+    kb = np.arange(where.positions.size, dtype=np.int64) * (block_f * cols)
+    axes = tuple((axis.low, axis.step, axis.reach, axis.count) for axis in (ah, aw))
+    geometry = (
+        where.positions, taps, kb, (*where.blocks, block_f, groups, count),
+        (rows, narrow, square_side(dtype)), axes, where.pitches, where.in_place,
     )
-    panels = -(-(features // groups) // rows)
-    packed_g = np.empty((batch, groups * panels, oh * ow, rows), g.dtype)
-    flat_g = g.reshape(batch, features, oh * ow)
-    grain = max(1, GRAIN_COPY // packed_g[0].size)
-    parallel(panels_range, batch, flat_g, packed_g, groups, grain=grain)
-
-    # Neighbouring kernel columns are neighbouring numbers: one long row of kw * C taps.
-    merged = groups == 1 and dilation[1] == 1
-    taps = (kh, 1, kw * channels) if merged else (kh, kw, mine)
-    block_h = max(1, min(oh, POSITIONS // ow))
-    u, v = np.ix_(range(block_h), range(ow))
-    offsets = ((u * stride[0] * wide + v * stride[1]) * channels).ravel().astype(np.int64)
-    steps = (
-        stride[0] * wide * channels,
-        dilation[0] * wide * channels,
-        dilation[1] * channels,
-        mine,
-    )
-    gw = np.empty((groups * panels, kh, kw * mine, rows), g.dtype)
-    parallel(
-        grad_w_tile_range,
-        groups * panels,
-        packed_g,
-        packed_x,
-        gw,
-        offsets,
-        image,
-        (oh, block_h),
-        steps,
-        taps,
-        (cols, groups),
-        grain=max(1, GRAIN_FLOPS // (2 * batch * oh * ow * kh * kw * mine * rows)),
-    )
-    # (G, panels, KH, KW, C/G, rows) -> (G, panels, rows, C/G, KH, KW)
-    gw = gw.reshape(groups, panels, kh, kw, mine, rows).transpose(0, 1, 5, 4, 2, 3)
-    gw = gw.reshape(groups, panels * rows, mine, kh, kw)[:, : features // groups]
-    return np.ascontiguousarray(gw).reshape(features, mine, kh, kw)
-
-
-# --------------------------------------------------------------------------- by unfolding
-
-
-@jit(fastmath={"contract", "reassoc", "nsz"})
-def dots_4x3(a, b, f, k, length, out):
-    """out[f + m, k + l] += sum_p a[f + m, p] * b[k + l, p] for m < 4, l < 3.
-
-    Limit: multiply-adds; 12 of them on 7 loads, all sums in registers. `reassoc` is what lets
-    LLVM keep a sum in the lanes of a vector: it changes the order, the same way at each run.
-    50 of the 192 GFLOP/s of a core in float32, 1.4 times torch's time for the 3x3 layer with one
-    channel in: LLVM chooses half-width vectors, and unfolding costs a copy for each tap.
-    """
-    a0, a1, a2, a3 = a[f, :length], a[f + 1, :length], a[f + 2, :length], a[f + 3, :length]
-    b0, b1, b2 = b[k, :length], b[k + 1, :length], b[k + 2, :length]
-    s00, s01, s02 = out[f, k], out[f, k + 1], out[f, k + 2]
-    s10, s11, s12 = out[f + 1, k], out[f + 1, k + 1], out[f + 1, k + 2]
-    s20, s21, s22 = out[f + 2, k], out[f + 2, k + 1], out[f + 2, k + 2]
-    s30, s31, s32 = out[f + 3, k], out[f + 3, k + 1], out[f + 3, k + 2]
-    for p in range(length):
-        x0, x1, x2 = b0[p], b1[p], b2[p]
-        s00 += a0[p] * x0
-        s01 += a0[p] * x1
-        s02 += a0[p] * x2
-        s10 += a1[p] * x0
-        s11 += a1[p] * x1
-        s12 += a1[p] * x2
-        s20 += a2[p] * x0
-        s21 += a2[p] * x1
-        s22 += a2[p] * x2
-        s30 += a3[p] * x0
-        s31 += a3[p] * x1
-        s32 += a3[p] * x2
-    out[f, k], out[f, k + 1], out[f, k + 2] = s00, s01, s02
-    out[f + 1, k], out[f + 1, k + 1], out[f + 1, k + 2] = s10, s11, s12
-    out[f + 2, k], out[f + 2, k + 1], out[f + 2, k + 2] = s20, s21, s22
-    out[f + 3, k], out[f + 3, k + 1], out[f + 3, k + 2] = s30, s31, s32
-
-
-@jit(fastmath={"contract", "reassoc", "nsz"})
-def dot_1x1(a, b, f, k, length, out):
-    """out[f, k] += sum_p a[f, p] * b[k, p]: what the tile of `dots_4x3` leaves over."""
-    a0, b0 = a[f, :length], b[k, :length]
-    total = out[f, k]
-    for p in range(length):
-        total += a0[p] * b0[p]
-    out[f, k] = total
-
-
-@jit
-def unfold_rows(x, n, c, first, rows, columns, begin, khw, ohw, stride, padding, dilation):
-    """columns[i*KW + j, begin + u*OW + v] = x[n, c, (first+u)*sh + i*dh - top, v*sw + j*dw - left].
-
-    Zeros outside of x, rows u = 0 .. rows - 1. Limit: bytes; a copy.
-    """
-    height, width = x.shape[2], x.shape[3]
-    count = ohw[1]
-    for i in range(khw[0]):
-        for j in range(khw[1]):
-            shift = j * dilation[1] - padding[1]
-            inside = min(max(-(shift // stride[1]), 0), count)
-            end = min(max((width - 1 - shift) // stride[1] + 1, inside), count)
-            for u in range(rows):
-                cells = columns[i * khw[1] + j, begin + u * count : begin + (u + 1) * count]
-                h = (first + u) * stride[0] + i * dilation[0] - padding[0]
-                if h < 0 or h >= height or inside >= end:
-                    cells[:] = 0
-                    continue
-                cells[:inside] = 0
-                cells[end:] = 0
-                cells = cells[inside:end]
-                source = x[n, c, h, inside * stride[1] + shift :]
-                if stride[1] == 1:
-                    for v in range(cells.size):
-                        cells[v] = source[v]
-                else:
-                    for v in range(cells.size):
-                        cells[v] = source[v * stride[1]]
-
-
-@jit
-def grad_w_unfold_range(start, stop, g, x, gw, blocks, stride, padding, dilation):
-    """Items start .. stop - 1 of gw; an item is (group, channels of x, channels of g).
-
-    For a block of images and rows: unfold the item's channels of x, copy its channels of g, and
-    multiply, (f, positions) @ (positions, c*KH*KW). gw (F, C // groups, KH, KW) is written here
-    and nowhere else, its sum running over images and rows in their order.
-    """
-    block_n, block_h, block_c, block_f, groups = blocks
-    batch, rows_all, count = g.shape[0], g.shape[2], g.shape[3]
-    features, channels = g.shape[1] // groups, x.shape[1] // groups
-    kh, kw = gw.shape[2], gw.shape[3]
-    pieces_c = (channels + block_c - 1) // block_c
-    pieces_f = (features + block_f - 1) // block_f
-    columns = np.empty((block_c * kh * kw, block_n * block_h * count), x.dtype)
-    grads = np.empty((block_f, columns.shape[1]), x.dtype)
-    for item in range(start, stop):
-        f0 = item % pieces_f * block_f
-        c0 = item // pieces_f % pieces_c * block_c
-        group = item // pieces_f // pieces_c
-        nf = min(block_f, features - f0)
-        nc = min(block_c, channels - c0)
-        taps = nc * kh * kw
-        sums = np.zeros((nf, taps), x.dtype)
-        for n0 in range(0, batch, block_n):
-            for h0 in range(0, rows_all, block_h):
-                rows = min(block_h, rows_all - h0)
-                length = 0
-                for n in range(n0, min(n0 + block_n, batch)):
-                    for c in range(nc):
-                        unfold_rows(
-                            x, n, group * channels + c0 + c, h0, rows,
-                            columns[c * kh * kw : (c + 1) * kh * kw], length,
-                            (kh, kw), (rows_all, count), stride, padding, dilation,
-                        )
-                    for f in range(nf):
-                        source = g[n, group * features + f0 + f]
-                        for u in range(rows):
-                            begin = length + u * count
-                            target = grads[f, begin : begin + count]
-                            line = source[h0 + u]
-                            for v in range(count):
-                                target[v] = line[v]
-                    length += rows * count
-                wide_f, wide_k = nf - nf % 4, taps - taps % 3
-                for f in range(0, wide_f, 4):
-                    for k in range(0, wide_k, 3):
-                        dots_4x3(grads, columns, f, k, length, sums)
-                    for k in range(wide_k, taps):
-                        for m in range(4):
-                            dot_1x1(grads, columns, f + m, k, length, sums)
-                for f in range(wide_f, nf):
-                    for k in range(taps):
-                        dot_1x1(grads, columns, f, k, length, sums)
-        for f in range(nf):
-            for k in range(taps):
-                c, i, j = c0 + k // (kh * kw), k // kw % kh, k % kw
-                gw[group * features + f0 + f, c, i, j] = sums[f, k]
-
-
-def _by_unfolding(g, x, khw, stride, padding, dilation, groups):
-    """`conv2d_grad_w` by the second way."""
-    batch, _, oh, ow = g.shape
-    features, channels = g.shape[1] // groups, x.shape[1] // groups
-    kh, kw = khw
-    gw = np.empty((g.shape[1], channels, kh, kw), g.dtype)
-    block_h = blocks_of(oh, POSITIONS // ow)
-    block_n = blocks_of(batch, POSITIONS // (oh * ow)) if block_h == oh else 1
-    # About 36 rows of unfolded image: 144 KiB, well inside a second-level cache, and enough
-    # multiply-adds for each element of g that is read.
-    block_c = blocks_of(channels, 36 // (kh * kw))
-    items = groups * -(-channels // block_c)
-    block_f = min(features, 64)
-    if items < PIECES:
-        block_f = -(-blocks_of(features, max(8, items * features // PIECES)) // 4) * 4
-    items *= -(-features // block_f)
-    flops = 2 * batch * oh * ow * block_c * kh * kw * min(block_f, features)
-    parallel(
-        grad_w_unfold_range,
-        items,
-        g,
-        x,
-        gw,
-        (block_n, block_h, block_c, block_f, groups),
-        tuple(stride),
-        tuple(padding),
-        tuple(dilation),
-        grain=max(1, GRAIN_FLOPS // (3 * flops)),
-    )
-    return gw
-
-
-def blocks_of(total: int, at_most: int) -> int:
-    """The size of equal blocks of at most `at_most` that cover `total` (the last may be short)."""
-    pieces = -(-total // max(1, min(at_most, total)))
-    return -(-total // pieces)
-
-
-# --------------------------------------------------------------------------- the public one
+    flops = 2 * batch * ah.count * aw.count * count * groups * panels * cols / tasks
+    return _Plan(tasks, per_chunk(flops), (pieces, groups * panels, count, cols), geometry)
 
 
 def conv2d_grad_w(
@@ -382,18 +181,25 @@ def conv2d_grad_w(
     """gw[f,c,i,j] = sum_nuv g[n,f,u,v] * x[n, c, u*sh + i*dh - top, v*sw + j*dw - left].
 
     g (N, F, OH, OW), x (N, C, H, W), khw (KH, KW), padding (top, left) -> gw (F, C // groups, KH,
-    KW). Each output has one writer and one order of summation: the same bits at any number of
-    threads. The zeros of the padding are multiplied: a g of inf makes NaN in the taps outside.
+    KW). The zeros of the padding are multiplied: a g of inf makes NaN in the taps outside.
     """
     g, x = ready(g), ready(x)
+    (batch, _, oh, ow), (kh, kw) = g.shape, khw
     features, channels = g.shape[1] // groups, x.shape[1] // groups
-    if g.size == 0 or channels * khw[0] * khw[1] == 0:
-        return np.zeros((g.shape[1], channels, *khw), g.dtype)
-    rows, cols, _ = tile_shape(g.dtype)
-    side_by_side = channels * (khw[1] if groups == 1 and dilation[1] == 1 else 1)
-    # Measured: with a quarter of its columns in use the tile is as fast as unfolding.
-    way = _on_tile if 4 * side_by_side > cols and 2 * features >= rows else _by_unfolding
-    return way(g, x, khw, stride, padding, dilation, groups)
+    shape = g.shape[1], channels, kh, kw
+    if g.size == 0 or channels * kh * kw == 0:
+        return np.zeros(shape, g.dtype)
+    ah = forward_axis(x.shape[2], kh, stride[0], padding[0], dilation[0], oh)
+    aw = forward_axis(x.shape[3], kw, stride[1], padding[1], dilation[1], ow)
+    if few(features, g.dtype):
+        return few_grad_w(g, x, kh * kw, ah, aw, groups).reshape(shape)
+    plan = _plan(batch, channels, features, groups, g.dtype, ah, aw)
+    parts = np.empty(plan.parts, g.dtype)
+    parallel(grad_w_range, plan.tasks, g, x, parts, *plan.geometry, grain=plan.grain)
+    gw = np.empty((g.shape[1], channels * kh * kw), g.dtype)
+    grain = max(1, 60_000 // (parts[:, 0].size))
+    parallel(add_parts_range, parts.shape[1], parts, groups, square_side(g.dtype), gw, grain=grain)
+    return gw.reshape(shape)
 
 
 # --------------------------------------------------------------------------- plain twin
