@@ -12,8 +12,9 @@ Not here: how a kernel is compiled and kept (kernels/jit.py).
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,9 +62,9 @@ def warmup(dtypes: Iterable[Any] = (np.float32,),
 def _steps(dtype: np.dtype) -> Iterator[Step]:
     for entry in list(OPS.values()):
         if entry.samples is not None:
-            yield entry.name, lambda entry=entry: _run_samples(entry, dtype)  # type: ignore[misc]
+            yield entry.name, functools.partial(_run_samples, entry, dtype)
     for name, layer, shapes in _layers():
-        yield name, lambda it=(layer, shapes): _run_layer(*it, dtype)         # type: ignore[misc]
+        yield name, functools.partial(_run_layer, layer, shapes, dtype)
 
 
 # Every operation, on the samples that stand beside it.
@@ -115,13 +116,14 @@ def _differentiate(function: Callable, args: list, options: dict) -> Any:
 
 # Layers and small models, at sizes where the kernels take over from NumPy.
 
-def _layers() -> Iterator[tuple[str, nn.Module, list[tuple[int, ...]]]]:
+def _layers() -> Iterator[tuple[str, nn.Module, Sequence[tuple[int, ...]]]]:
     """Names, layers and the shapes of the inputs that each shall see."""
     for inputs, outputs in ((784, 256), (1568, 128), (512, 10), (2048, 1), (1, 2048)):
         rows = [(n, inputs) for n in (1, 2, 6, 16, 64, 512)]
         yield f"Linear({inputs}, {outputs})", nn.Linear(inputs, outputs), rows
     yield "Linear without bias", nn.Linear(784, 256, bias=False), [(64, 784)]
 
+    options: Any
     for c, f, size, options in (
             (1, 32, 28, dict(kernel_size=3, padding=1)), (1, 6, 28, dict(kernel_size=5)),
             (3, 64, 32, dict(kernel_size=7, stride=2, padding=3)),
@@ -149,8 +151,8 @@ def _layers() -> Iterator[tuple[str, nn.Module, list[tuple[int, ...]]]]:
 
     for kind in ("tanh", "relu"):
         for size, hidden in ((1, 32), (100, 128)):
-            layer = nn.RNN(size, hidden, nonlinearity=kind, batch_first=True)
-            yield f"RNN, {kind}", layer, [(n, t, size) for n, t in ((1, 1), (1, 32), (32, 32))]
+            rnn = nn.RNN(size, hidden, nonlinearity=kind, batch_first=True)
+            yield f"RNN, {kind}", rnn, [(n, t, size) for n, t in ((1, 1), (1, 32), (32, 32))]
 
     cnn = nn.Sequential(
         nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
@@ -173,7 +175,7 @@ class _Classifier(nn.Module):
         return nn.functional.cross_entropy(scores, Tensor(np.arange(len(x)) % scores.shape[1]))
 
 
-def _run_layer(layer: nn.Module, shapes: list[tuple[int, ...]], dtype: np.dtype) -> None:
+def _run_layer(layer: nn.Module, shapes: Sequence[tuple[int, ...]], dtype: np.dtype) -> None:
     layer.to(dtype)
     for shape in shapes:
         x = np.random.default_rng(0).standard_normal(shape).astype(dtype)
