@@ -11,6 +11,10 @@ file alone, so that an edited helper in another file stays stale (#1833), and do
 NUMBA_BOUNDSCHECK. Ours never raises: whatever is wrong with the disk means compiling again and
 at most one warning.
 
+Compiling is slow (8 s for all that a first CNN step needs): once half a second of it has passed,
+one line on stderr says what is being waited for. MINIGRAD_QUIET=1 silences it, and `python -m
+minigrad warmup` compiles ahead.
+
 Not here: threads (threads.py); any check of arguments (the public ops do that).
 """
 
@@ -30,7 +34,7 @@ import threading
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, overload
 
@@ -93,7 +97,9 @@ class Kernel:
                 source = self.plain if self._build is None else self._build()
                 flags = set(self.fastmath) or False
                 made = numba.njit(nogil=True, fastmath=flags)(source)
-                _attach_cache(made, self)
+                covered = _attach_cache(made, self)
+                _watch_compiler(made, covered)
+                _take_literals_as_numbers(made)
                 self._dispatcher = made
             return self._dispatcher
 
@@ -169,6 +175,89 @@ class _Writable:
         description = dict(x.__array_interface__)
         description["data"] = (description["data"][0], False)
         self.__array_interface__ = description
+
+
+# ------------------------------------------------------------------------- while it compiles
+
+_PATIENCE = 0.5  # seconds of compiling before we say what is being waited for
+
+
+class _Compiling:
+    """What this process has spent on compiling. Numba's one lock is held wherever it is used."""
+
+    def __init__(self) -> None:
+        self.depth = 0  # a kernel compiles those that it calls
+        self.started = 0.0  # of the outermost
+        self.spent = 0.0
+        self.told = False
+
+    @contextlib.contextmanager
+    def one(self, ours: bool) -> Iterator[None]:
+        """Around the compiling of one kernel; `ours`: whether the cache will keep it."""
+        if self.depth == 0:
+            self.started = time.perf_counter()
+        self.depth += 1
+        try:
+            if ours:
+                self.tell()
+            yield
+        finally:
+            self.depth -= 1
+            if self.depth == 0:
+                self.spent += time.perf_counter() - self.started
+
+    def tell(self) -> None:
+        """One line a process, once it takes noticeably long; no line for a single small kernel."""
+        waited = self.spent + time.perf_counter() - self.started
+        if self.told or waited < _PATIENCE:
+            return
+        self.told = True
+        if os.environ.get("MINIGRAD_QUIET", "0").strip() not in ("", "0"):
+            return
+        once = "" if _cache_folder() is None else ", once"
+        # Not a warning: those become errors under `-W error`. stderr is None under pythonw, and
+        # may be closed: nothing of that may stop a program.
+        with contextlib.suppress(Exception):
+            print(
+                f"minigrad: compiling its kernels for this machine{once} (10 seconds or so; "
+                "`python -m minigrad warmup` does it ahead)",
+                file=sys.stderr,
+                flush=True,
+            )
+
+
+_compiling = _Compiling()
+
+
+def _watch_compiler(dispatcher: Any, ours: bool) -> None:
+    compiler = getattr(dispatcher, "_compiler", None)
+    if compiler is None:
+        return  # some other Numba: unwatched
+    compile_one = compiler.compile
+
+    def watched(args: Any, return_type: Any) -> Any:
+        with _compiling.one(ours):
+            return compile_one(args, return_type)
+
+    compiler.compile = watched
+
+
+def _take_literals_as_numbers(dispatcher: Any) -> None:
+    """Let `helper(x, 0)` and `helper(x, i)` in a kernel share one compiled helper.
+
+    Numba gives the literal 0 a type of its own and compiles the helper a second time for it. Three
+    helpers of the convolution were, and 0.6 s of the first CNN step went into that.
+    """
+    template = getattr(dispatcher, "get_call_template", None)
+    if template is None:
+        return  # some other Numba: compiled twice
+    from numba import types
+
+    def get_call_template(args: Any, kws: Any) -> Any:
+        plain = tuple(map(types.unliteral, args))
+        return template(plain, {name: types.unliteral(kind) for name, kind in dict(kws).items()})
+
+    dispatcher.get_call_template = get_call_template
 
 
 # ------------------------------------------------------------------------- the compile cache
@@ -392,7 +481,7 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def _attach_cache(dispatcher: Any, kernel: Kernel) -> None:
+def _attach_cache(dispatcher: Any, kernel: Kernel) -> bool:
     """Give a dispatcher our cache, if the key is sure to cover all that it is compiled from.
 
     It is for module-level functions in the files of this folder. Anything else (a closure, a
@@ -400,10 +489,12 @@ def _attach_cache(dispatcher: Any, kernel: Kernel) -> None:
     """
     plain = kernel.plain
     if not hasattr(dispatcher, "_cache"):
-        return  # some other Numba: uncached
+        return False  # some other Numba: uncached
     file = Path(plain.__code__.co_filename).resolve()
     covered = file.parent == _FOLDER and file.exists() and plain.__closure__ is None
     name = f"{plain.__module__.rpartition('.')[2]}.{plain.__qualname__}"
     if kernel.fastmath:
         name += "." + "-".join(sorted(kernel.fastmath))
-    dispatcher._cache = (_DiskCache if covered and "<" not in name else _NoCache)(name)
+    covered = covered and "<" not in name
+    dispatcher._cache = (_DiskCache if covered else _NoCache)(name)
+    return covered

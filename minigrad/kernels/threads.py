@@ -15,10 +15,12 @@ Not here: how a kernel is compiled (jit.py).
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -28,15 +30,59 @@ _MAX_CHUNKS = 32  # a call costs 1 to 2 us: few enough to hide that, enough to b
 
 
 def _default_threads() -> int:
-    """MINIGRAD_NUM_THREADS, else OMP_NUM_THREADS, else the cores this process may use."""
-    for name in ("MINIGRAD_NUM_THREADS", "OMP_NUM_THREADS"):
-        first = os.environ.get(name, "").split(",")[0].strip()
+    """MINIGRAD_NUM_THREADS, else OMP_NUM_THREADS, else NUMBA_NUM_THREADS, else our cores.
+
+    Our cores are those of the affinity, or fewer if a container's quota of CPU time is
+    less. MKL_NUM_THREADS and OPENBLAS_NUM_THREADS speak of a BLAS and are left to it.
+    """
+    for name in ("MINIGRAD_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        first = os.environ.get(name, "").split(",")[0].strip()  # OMP's may be a list, by level
         if first.isdigit() and int(first) > 0:
             return int(first)
     try:
-        return len(os.sched_getaffinity(0))
+        cores = len(os.sched_getaffinity(0))
     except AttributeError:  # macOS and Windows have no affinity to ask for
-        return os.cpu_count() or 1
+        cores = os.cpu_count() or 1
+    quota = _cpu_quota(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))
+    # 1.5 cores are used by two threads: one would leave a third of them idle.
+    return cores if quota is None else max(1, min(cores, math.ceil(quota)))
+
+
+def _cpu_quota(root: Path, membership: Path) -> float | None:
+    """How many cores' time this process's control groups allow (Linux, versions 1 and 2), or None.
+
+    `docker run --cpus 2` shows all cores of the machine and stops whoever has used 2 cores' time:
+    more threads than that only wait for each other. The limit of a parent holds for its children.
+    """
+    limits = []
+    try:
+        lines = membership.read_text().splitlines()  # hierarchy:controllers:path
+    except OSError:
+        return None
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            top = root
+        elif "cpu" in controllers.split(","):
+            top = root / "cpu"
+        else:
+            continue
+        # In a container the path may be the host's; then what is seen is the top alone.
+        group = top / path.lstrip("/")
+        for folder in (group, *group.parents):
+            try:
+                if top == root:
+                    quota, period = (folder / "cpu.max").read_text().split()
+                else:
+                    quota = (folder / "cpu.cfs_quota_us").read_text()
+                    period = (folder / "cpu.cfs_period_us").read_text()
+                if quota.strip() not in ("max", "-1"):
+                    limits.append(float(quota) / float(period))
+            except (OSError, ValueError, ZeroDivisionError):
+                pass
+            if folder == top:
+                break
+    return min(limits, default=None)
 
 
 class _Job:
@@ -122,7 +168,8 @@ def get_num_threads() -> int:
 def set_num_threads(n: int) -> None:
     """Let one operation use n threads, the calling one included. Results do not depend on it.
 
-    Default: MINIGRAD_NUM_THREADS, else OMP_NUM_THREADS, else the cores this process may use.
+    Default: MINIGRAD_NUM_THREADS, else OMP_NUM_THREADS, else NUMBA_NUM_THREADS, else the cores that
+    this process may use (its affinity; in a container no more than its quota of CPU time).
 
     Raises: TypeError if n is not an integer, ValueError if n < 1.
     """

@@ -1,0 +1,83 @@
+"""`python -m minigrad COMMAND`: what can be done from a shell. `--help` lists the commands.
+
+Not here: what the commands do; each has a module of its own, imported when it is called.
+"""
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit code of the process."""
+    from . import __version__
+
+    parser = argparse.ArgumentParser(
+        prog="python -m minigrad",
+        description="minigrad: automatic differentiation and neural networks on NumPy and Numba.")
+    parser.add_argument("--version", action="version", version=f"minigrad {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_warmup(commands)
+    args = parser.parse_args(arguments)
+    if not hasattr(args, "run"):
+        parser.print_help()
+        return 0
+    return args.run(args)
+
+
+# warmup
+
+def _add_warmup(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "warmup", help="compile the kernels ahead, so that no first step waits for them",
+        description="Compiles the kernels that common models need and keeps them on disk, so that "
+                    "the first step of a program does not wait for them. Once for each machine "
+                    "and version; later runs only check. Worth a line in a container's build.",
+        epilog="The kernels are kept in MINIGRAD_CACHE_DIR, by default in your folder for caches.")
+    parser.add_argument("--float64", action="store_true",
+                        help="for float64 too (default: float32 alone; about twice the time)")
+    parser.add_argument("--quiet", action="store_true", help="no progress, only the last line")
+    parser.set_defaults(run=_warmup)
+
+
+def _warmup(args: argparse.Namespace) -> int:
+    import numpy as np
+
+    from .kernels.jit import _cache_folder, _jit_disabled
+    from .warmup import warmup
+
+    if _jit_disabled():
+        print("NUMBA_DISABLE_JIT is set: nothing is compiled in this environment", file=sys.stderr)
+        return 1
+    os.environ.setdefault("MINIGRAD_QUIET", "1")     # the progress says that something is compiled
+    dtypes = [np.float32, np.float64] if args.float64 else [np.float32]
+    compiled, found, seconds = warmup(dtypes, iter if args.quiet else _shown)
+    folder = _cache_folder()
+    print(f"{compiled} kernels compiled, {found} found compiled, in {seconds:.1f} s; "
+          + (f"kept in {folder}" if folder else "kept nowhere: the cache cannot be used"))
+    return 0 if folder else 1
+
+
+def _shown(steps: list) -> Iterator:
+    """The steps, with a bar if tqdm is installed, else with a line every two seconds."""
+    try:
+        from tqdm import tqdm  # type: ignore[import-untyped]
+    except ImportError:
+        last = 0.0
+        for i, step in enumerate(steps):
+            if time.monotonic() - last > 2:
+                print(f"warmup {i + 1}/{len(steps)}: {step[0]}", file=sys.stderr, flush=True)
+                last = time.monotonic()
+            yield step
+        return
+    with tqdm(steps, desc="warmup", unit="step") as bar:
+        for step in bar:
+            bar.set_postfix_str(step[0])
+            yield step
+
+
+if __name__ == "__main__":
+    sys.exit(main())
