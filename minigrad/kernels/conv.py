@@ -37,7 +37,7 @@ from .conv_geometry import (
 )
 from .conv_grad_w import conv2d_grad_w, conv2d_grad_w_reference, group_slices, tap_views
 from .jit import jit, ready
-from .rows import tail
+from .rows import aligned, tail, to_line
 from .threads import parallel
 from .tile import narrow_tile, tile, tile_shape
 from .transpose import square_side, transpose
@@ -88,7 +88,7 @@ def pack_weights(start, stop, w, from_inputs, used, cols, out):
                 row[j] = 0
 
 
-@jit
+@jit(inline=True)
 def any_tile(narrow, a, row, ka, b, kb, kc, start, lds, c, ldc):
     """The tile of either width; see tile.py."""
     if narrow:
@@ -144,7 +144,8 @@ def correlate_range(
     cells_h, cells_w = (block_h - 1) * step_h + reach_h + 1, (count_w - 1) * step_w + reach_w + 1
     packed = np.zeros(1 if in_place else block_n * image, x.dtype)
     width = block_f * cols
-    sums = np.empty((positions.size + rows) * width, x.dtype)
+    sums = np.empty((positions.size + rows) * width + 16, x.dtype)
+    origin = to_line(sums)
     spread = out_step_h != 1 or out_step_w != 1 or count_w != out.shape[3]
     turned = np.empty(cols * block_h * count_w if spread else 1, x.dtype)
     last = np.empty(rows, np.int64)
@@ -182,7 +183,7 @@ def correlate_range(
                         for r in range(rows):
                             last[r] = positions[min(p + r, length - 1)]
                         at = tail(last, 0)
-                    c = tail(sums, p * width + q * cols)
+                    c = tail(sums, origin + p * width + q * cols)
                     if t == 0:
                         begin, lds = tail(bias, (group * panels + first_panel + q) * cols), 0
                     else:
@@ -192,7 +193,7 @@ def correlate_range(
             for q in range(some):
                 f = (first_panel + q) * cols
                 store_turned(
-                    tail(sums, i * tall * count_w * width + q * cols), width, side,
+                    tail(sums, origin + i * tall * count_w * width + q * cols), width, side,
                     (tall, count_w), min(cols, features - f), turned,
                     tail(out, ((first_n + i) * out.shape[1] + group * features + f) * out_plane),
                     out_plane, (start_h + first_h * out_step_h) * out_row + start_w,
@@ -262,7 +263,7 @@ def _correlate(
         correlate_few(x, w, from_inputs, used, bias, ah, aw, out, groups)
         return
     plan = _plan(x.shape[0], channels, features, groups, x.dtype, ah, aw)
-    panels = np.empty((plan.panels, channels * len(used), plan.cols), x.dtype)
+    panels = aligned((plan.panels, channels * len(used), plan.cols), x.dtype)
     taps = np.array(used, np.int64)
     grain = max(1, 60_000 // panels[0].size)
     parallel(pack_weights, plan.panels, w, from_inputs, taps, plan.cols, panels, grain=grain)

@@ -30,7 +30,7 @@ from .conv_geometry import (
     per_chunk,
 )
 from .jit import jit, ready
-from .rows import tail
+from .rows import tail, to_line
 from .threads import parallel
 from .tile import narrow_tile, tile, tile_shape
 from .transpose import square_side, transpose
@@ -62,7 +62,8 @@ def grad_w_range(
     cells_h, cells_w = (block_h - 1) * step_h + reach_h + 1, (count_w - 1) * step_w + reach_w + 1
     packed = np.zeros(1 if in_place else block_n * image, x.dtype)
     width = block_f * cols
-    turned = np.zeros(positions.size * width + cols, g.dtype)
+    turned = np.zeros(positions.size * width + cols + 16, g.dtype)
+    origin = to_line(turned)
     part = np.empty(rows * cols, g.dtype)
     zeros = np.zeros(cols, g.dtype)
     g_plane = g.shape[2] * g.shape[3]
@@ -91,7 +92,7 @@ def grad_w_range(
                 source = ((first_n + i) * g.shape[1] + group * features + first_f) * g_plane
                 transpose(
                     tail(g, source + first_h * count_w), g_plane, wide, length, side,
-                    tail(turned, i * length * width), width,
+                    tail(turned, origin + i * length * width), width,
                 )
             if in_place:
                 a = tail(x, first_n * image + group * channels * plane + top * row + low_w)
@@ -99,7 +100,7 @@ def grad_w_range(
                 a = tail(packed, 0)
             for q in range(some):
                 panel = (piece * groups + group) * panels + first_panel + q
-                b = tail(turned, q * cols)
+                b = tail(turned, origin + q * cols)
                 for t in range(0, count, rows):
                     at = tail(taps, t)
                     if narrow:

@@ -209,7 +209,7 @@ def _compiled_tile(kind: str) -> Callable[..., Any]:
 
 
 def _tile(kind: str) -> Callable[[Callable[..., Any]], Kernel]:
-    return jit(compiled_as=functools.partial(_compiled_tile, kind))
+    return jit(compiled_as=functools.partial(_compiled_tile, kind), inline=True)
 
 
 def _in_plain_loops(kind, a, row, ka, b, kb, kc, start, lds, c, ldc):  # type: ignore[no-untyped-def]

@@ -91,7 +91,7 @@ def square_side(dtype: Any) -> int:
     return tile_shape(dtype).lanes or 4
 
 
-@jit(compiled_as=_compiled_square)
+@jit(compiled_as=_compiled_square, inline=True)
 def square(source, pitch, out, out_pitch):
     """out[j * out_pitch + i] = source[i * pitch + j] for i, j < square_side(dtype)."""
     side = square_side(out.dtype)
