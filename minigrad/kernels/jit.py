@@ -85,7 +85,7 @@ class Kernel:
 
     def resolve(self) -> Callable[..., Any]:
         """The callable to use from now on: Numba's dispatcher, or the plain function."""
-        if _jit_disabled() or _numba().config.DISABLE_JIT:  # a .numba_config.yaml may say so too
+        if _jit_disabled() or numba_module().config.DISABLE_JIT:  # a .numba_config.yaml may say so too
             self.run = self.plain
         else:
             self.run = self.dispatcher()
@@ -95,13 +95,11 @@ class Kernel:
         """Numba's dispatcher of this kernel, made once; nothing is compiled yet."""
         with _lock:
             if self._dispatcher is None:
-                numba = _numba()
+                numba = numba_module()
                 source = self.plain if self._build is None else self._build()
                 flags = set(self.fastmath) or False
                 made = numba.njit(nogil=True, fastmath=flags, forceinline=self.inline)(source)
-                covered = _attach_cache(made, self)
-                _watch_compiler(made, covered)
-                _take_literals_as_numbers(made)
+                attach_cache(made, self)
                 self._dispatcher = made
             return self._dispatcher
 
@@ -147,7 +145,7 @@ def jit(
 
 
 @functools.cache
-def _numba() -> Any:
+def numba_module() -> Any:
     """Numba, imported late and taught what a Kernel is."""
     import numba
     from numba.extending import typeof_impl
@@ -489,8 +487,10 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def _attach_cache(dispatcher: Any, kernel: Kernel) -> bool:
+def attach_cache(dispatcher: Any, kernel: Kernel, suffix: str = "") -> bool:
     """Give a dispatcher our cache, if the key is sure to cover all that it is compiled from.
+
+    suffix: of the name, for what is compiled from the kernel besides the kernel itself.
 
     It is for module-level functions in the files of this folder. Anything else (a closure, a
     kernel in a test or in a user's file) depends on values and files that no hash here has seen.
@@ -504,5 +504,7 @@ def _attach_cache(dispatcher: Any, kernel: Kernel) -> bool:
     if kernel.fastmath:
         name += "." + "-".join(sorted(kernel.fastmath))
     covered = covered and "<" not in name
-    dispatcher._cache = (_DiskCache if covered else _NoCache)(name)
+    dispatcher._cache = (_DiskCache if covered else _NoCache)(name + suffix)
+    _watch_compiler(dispatcher, covered)
+    _take_literals_as_numbers(dispatcher)
     return covered

@@ -1,11 +1,14 @@
 """Matrix products of the linear layer: y = x @ w.T + b, gx = g @ w, gw = g.T @ x.
 
-One product serves the three: both factors are copied into panels as the register tile reads
-them, then tiles of the result are filled in, each by one thread, k always in the same order.
+One product serves the three: C = A @ B + bias. The register tile reads A where it lies, whichever
+way round (its tables of offsets say how); B is copied into panels, a few columns side by side, by
+the thread that uses them, while they are in its cache.
 
-    pack      A (M, K) -> ceil(M / rows) panels (K, rows)
-              B (K, N) -> ceil(N / cols) panels (K, cols)
-    multiply  C[rows of one panel, columns of another] = bias + A panel.T @ B panel
+    A[m, k] = a[rows_at[m] + k_at[k]]
+    B[k, n] = b[k, n] if k_first else b[n, k], in panels of (K, cols)
+
+Where the factor that is transposed is the larger one, y.T = w @ x.T is computed instead, and
+turned: then the smaller factor is copied.
 
 Small products go to NumPy (`_numpy_is_better`), those with few rows to loops that copy nothing.
 
@@ -19,95 +22,96 @@ import functools
 import numpy as np
 
 from .jit import _jit_disabled, jit, ready
+from .rows import copy, tail, to_line
 from .threads import parallel
-from .old_tile import tile, tile_shape
+from .tile import tile, tile_shape
+from .transpose import square_side, transpose
 
-_DEPTH = 256  # k in one go: a panel of B (48 KiB with AVX-512) then stays near the core
+_DEPTH = 256  # k in one go: a panel of B (32 KiB with AVX-512) then stays near the core
+_TASK_ROWS = 128  # rows of C that a task fills in from one panel: enough to pay for packing it
 
 
 @jit
-def pack(start, stop, source, k_first, width, out):
-    """Panels start..stop-1: out[p, k, j] = element (k, p*width + j) of the factor, 0 beyond it.
-
-    k_first: source is (K, L), a row for each k; otherwise it is (L, K). out: (panels, K, width).
-    """
+def pack_panel(b, k_first, k0, kc, first, count, cols, side, panel):
+    """panel[k, j] = B[k0 + k, first + j] for k < kc, j < count; 0 up to cols. Flat panel."""
     if k_first:
-        depth, length = source.shape
+        for k in range(kc):
+            copy(tail(b, (k0 + k) * b.shape[1] + first), tail(panel, k * cols), count)
     else:
-        length, depth = source.shape
-    for p in range(start, stop):
-        first = p * width
-        count = min(width, length - first)
-        panel = out[p]
-        if k_first:
-            for k in range(depth):
-                row = source[k, first:]
-                to = panel[k]
-                for j in range(count):
-                    to[j] = row[j]
-                for j in range(count, width):
-                    to[j] = 0
-        else:
-            # 16 k at a time: the lines of `out` that are written by turns stay in the first cache
-            for k0 in range(0, depth, 16):
-                k1 = min(16, depth - k0)
-                block = panel[k0:]
-                for j in range(count):
-                    row = source[first + j, k0:]
-                    for k in range(k1):
-                        block[k, j] = row[k]
-            if count < width:
-                for k in range(depth):
-                    for j in range(count, width):
-                        panel[k, j] = 0
+        transpose(tail(b, first * b.shape[1] + k0), b.shape[1], count, kc, side, panel, cols)
+    if count < cols:
+        for k in range(kc):
+            row = tail(panel, k * cols)
+            for j in range(count, cols):
+                row[j] = 0
 
 
 @jit
-def multiply(start, stop, ap, bp, bias, has_bias, off, block, c):
-    """Tasks start..stop-1 of C = A @ B + bias. ap: (PA, K, rows), bp: (PB, K, cols), c: (M, N).
+def product_range(start, stop, a, rows_at, k_at, b, k_first, bias, kb, sizes, c):
+    """Tasks start .. stop - 1 of C = A @ B + bias; a task is (rows of C, panel of columns).
 
-    Task t is column panel t // blocks and row block t % blocks, a block being `block` panels.
+    a: flat; rows_at (M,), k_at (K,): see above. b (K, N) if k_first else (N, K). bias (N,) or
+    (0,) for none. kb: where row k of a panel begins. sizes = (rows of the tile, its columns, rows
+    of a task, k in one go, square_side). c (M, N).
+
+    One writer for each output; k in order, in blocks. Limit: multiply-adds.
     """
+    rows, cols, tall, block_k, side = sizes
     m, n = c.shape
-    panels, depth, rows = ap.shape
-    cols = bp.shape[2]
-    blocks = (panels + block - 1) // block
-    a_flat = ap.reshape(-1)
-    b_flat = bp.reshape(-1)
-    c_flat = c.reshape(-1)
+    depth = k_at.size
+    blocks_m = (m + tall - 1) // tall
+    panel = np.empty(block_k * cols + 16, c.dtype)
+    origin = to_line(panel)
     edge = np.empty(rows * cols, c.dtype)
     initial = np.zeros(cols, c.dtype)
-    for t in range(start, stop):
-        q = t // blocks
-        p0 = (t % blocks) * block
-        p1 = min(p0 + block, panels)
-        j0 = q * cols
+    last = np.empty(rows, np.int64)
+    for task in range(start, stop):
+        j0 = task // blocks_m * cols
+        i_first = task % blocks_m * tall
+        i_end = min(i_first + tall, m)
         width = min(cols, n - j0)
-        if has_bias:
-            for j in range(width):
-                initial[j] = bias[j0 + j]
-        for i in range(p0 * rows, min(p1 * rows, m)):
-            to = c[i, j0:]
-            for j in range(width):
-                to[j] = initial[j]
-        for k0 in range(0, depth, _DEPTH):
-            kc = min(_DEPTH, depth - k0)
-            b0 = (q * depth + k0) * cols
-            for p in range(p0, p1):
-                i0 = p * rows
-                a0 = (p * depth + k0) * rows
-                height = min(rows, m - i0)
+        for j in range(min(width, bias.size)):
+            initial[j] = bias[j0 + j]
+        for k0 in range(0, depth, block_k):
+            kc = min(block_k, depth - k0)
+            pack_panel(b, k_first, k0, kc, j0, width, cols, side, tail(panel, origin))
+            for i in range(i_first, i_end, rows):
+                at = tail(rows_at, i)
+                height = min(rows, i_end - i)
+                if height < rows:  # the last tile may not read beyond the last row
+                    for r in range(rows):
+                        last[r] = rows_at[min(i + r, m - 1)]
+                    at = tail(last, 0)
+                ka = tail(k_at, k0)
+                to = tail(c, i * n + j0)
                 if height == rows and width == cols:
-                    tile(a_flat, a0, b_flat, b0, off, kc, c_flat, i0 * n + j0, n)
-                else:  # a tile that reaches beyond C is filled in beside it
-                    edge[:] = 0
-                    # int64(0), since Numba takes a bare 0 for a type of its own and compiles twice
-                    tile(a_flat, a0, b_flat, b0, off, kc, edge, np.int64(0), cols)
-                    for i in range(height):
-                        to = c[i0 + i, j0:]
-                        extra = edge[i * cols :]
-                        for j in range(width):
-                            to[j] += extra[j]
+                    if k0 == 0:
+                        tile(a, at, ka, tail(panel, origin), kb, kc, initial, 0, to, n)
+                    else:
+                        tile(a, at, ka, tail(panel, origin), kb, kc, to, n, to, n)
+                    continue
+                # A tile that reaches beyond C is filled in beside it.
+                for r in range(height):
+                    row = tail(edge, r * cols)
+                    for j in range(width):
+                        row[j] = initial[j] if k0 == 0 else to[r * n + j]
+                tile(a, at, ka, tail(panel, origin), kb, kc, edge, cols, edge, cols)
+                for r in range(height):
+                    row = tail(edge, r * cols)
+                    for j in range(width):
+                        to[r * n + j] = row[j]
+
+
+@jit
+def turn_range(start, stop, source, side, bias, out):
+    """Rows start .. stop - 1 of out (M, N) = source (N, M) turned, + bias (N,) unless empty."""
+    m, n = out.shape
+    transpose(tail(source, start), m, n, stop - start, side, tail(out, start * n), n)
+    if bias.size > 0:
+        for i in range(start, stop):
+            row = tail(out, i * n)
+            for j in range(n):
+                row[j] += bias[j]
 
 
 @jit(fastmath={"contract", "reassoc", "nsz"})
@@ -143,51 +147,56 @@ def add_rows(start, stop, g, w, width, gx):
                     to[j] += s * row[j]
 
 
-@functools.cache
-def _offsets(cols: int) -> np.ndarray:
-    """Where row k of a packed panel starts: k * cols."""
-    return np.arange(_DEPTH, dtype=np.int64) * cols
+_WORK_GRAIN = 1 << 20  # multiplications that take some 10 us: worth a chunk
 
 
-_PACK_GRAIN = 1 << 16  # numbers copied, or
-_WORK_GRAIN = 1 << 20  # multiplications, that take some 20 us: worth a chunk
-_BLOCK = 4  # panels of A that a task runs past one panel of B
+@functools.lru_cache(maxsize=128)
+def _steps(count: int, step: int) -> np.ndarray:
+    """0, step, 2 * step, ...: a table of offsets for the tile."""
+    table = np.arange(count, dtype=np.int64) * step
+    table.flags.writeable = False
+    return ready(table)
 
 
-def blocked(
-    a: np.ndarray, b: np.ndarray, a_k_first: bool, b_k_first: bool, bias: np.ndarray | None
+def product(
+    a: np.ndarray, a_k_first: bool, b: np.ndarray, b_k_first: bool, bias: np.ndarray | None = None
 ) -> np.ndarray:
     """C (M, N) = A @ B + bias on the register tile; where the k axis lies is said by two flags.
-
-    Adds k = 0, 1, ... in order in blocks of 256, each block on its own registers.
 
     a: (K, M) if a_k_first else (M, K). b: (K, N) if b_k_first else (N, K). bias: (N,) or None.
     """
     depth, m = a.shape if a_k_first else a.shape[::-1]
     n = b.shape[1 if b_k_first else 0]
-    dtype = a.dtype
-    rows, cols, _ = tile_shape(dtype)
-    a_panels = -(-m // rows)
-    b_panels = -(-n // cols)
-    ap = np.empty((a_panels, depth, rows), dtype)
-    bp = np.empty((b_panels, depth, cols), dtype)
-    size = max(depth, 1)
-    parallel(pack, a_panels, a, a_k_first, rows, ap, grain=-(-_PACK_GRAIN // (size * rows)))
-    parallel(pack, b_panels, b, b_k_first, cols, bp, grain=-(-_PACK_GRAIN // (size * cols)))
-    c = np.empty((m, n), dtype)
-    parallel(
-        multiply,
-        b_panels * -(-a_panels // _BLOCK),
-        ap,
-        bp,
-        np.empty(0, dtype) if bias is None else bias,  # the same type: one signature
-        bias is not None,
-        _offsets(cols),
-        _BLOCK,
-        c,
-        grain=-(-_WORK_GRAIN // (size * rows * cols * _BLOCK)),
-    )
+    bias = np.empty(0, a.dtype) if bias is None else bias  # the same type: one signature
+    if not b_k_first and 2 * m <= n:  # copy the smaller factor
+        turned = np.empty((n, m), a.dtype)
+        _fill(b, False, a, a_k_first, np.empty(0, a.dtype), depth, turned)
+        c = np.empty((m, n), a.dtype)
+        side = square_side(a.dtype)
+        parallel(turn_range, m, turned, side, bias, c, grain=max(side, (1 << 16) // n))
+        return c
+    c = np.empty((m, n), a.dtype)
+    _fill(a, a_k_first, b, b_k_first, bias, depth, c)
     return c
+
+
+def _fill(
+    a: np.ndarray, a_k_first: bool, b: np.ndarray, b_k_first: bool, bias: np.ndarray, depth: int,
+    c: np.ndarray,
+) -> None:
+    """c = A @ B + bias."""
+    m, n = c.shape
+    rows, cols, _ = tile_shape(c.dtype)
+    block_k = -(-depth // -(-depth // _DEPTH))
+    tall = -(-_TASK_ROWS // rows) * rows
+    tasks = -(-n // cols) * -(-m // tall)
+    rows_at, k_at = (_steps(m, 1), _steps(depth, m)) if a_k_first else \
+        (_steps(m, depth), _steps(depth, 1))
+    parallel(
+        product_range, tasks, a, rows_at, k_at, b, b_k_first, bias, _steps(block_k, cols),
+        (rows, cols, tall, block_k, square_side(c.dtype)), c,
+        grain=max(1, _WORK_GRAIN // (min(m, tall) * depth * cols)),
+    )
 
 
 # Fewer rows than this and copying the weights costs more than it saves. Measured on one core with
@@ -250,7 +259,7 @@ def linear(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None) -> np.n
         if bias is not None:
             y += bias
         return y
-    return blocked(x, w, False, False, bias)
+    return product(x, False, w, False, bias)
 
 
 def linear_grad_x(g: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -261,7 +270,7 @@ def linear_grad_x(g: np.ndarray, w: np.ndarray) -> np.ndarray:
     g, w = ready(g), ready(w)
     if m <= _FEW_ADD_ROWS:
         return sums(g, w)
-    return blocked(g, w, False, True, None)
+    return product(g, False, w, True)
 
 
 def linear_grad_w(g: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -273,7 +282,7 @@ def linear_grad_w(g: np.ndarray, x: np.ndarray) -> np.ndarray:
         return np.matmul(g.T, x)
     if f <= _FEW_ADD_ROWS:
         return sums(ready(g.T), ready(x))
-    return blocked(ready(g), ready(x), True, True, None)
+    return product(ready(g), True, ready(x), True)
 
 
 def product_reference(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:

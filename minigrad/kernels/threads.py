@@ -1,32 +1,37 @@
-"""How work is split over cores: `parallel(kernel, n, *args)` on a small pool of parked threads.
+"""How work is split over cores: `parallel(kernel, n, *args)` on a small pool of threads.
 
 A range of n independent items is cut into chunks, and the calling thread and the pool take chunks
 until none is left. The cuts depend on n and grain alone, and each output element has one writer:
 the result has the same bits at any number of threads.
 
-Why not Numba's `parallel=True`: its OpenMP threads spin after each region and starve BLAS, do not
-survive fork, and its workqueue layer aborts the process when two Python threads enter it. A
-thread that is parked on a lock and calls a serial kernel without the GIL has none of these
-problems and costs about 5 us to wake. Nor a ThreadPoolExecutor: it costs 80.
+A worker that has just helped waits for the next job in machine code (region.py) for a millisecond,
+since within a training step another one follows; then it parks on a queue of Python's, and costs
+nothing. So no core is kept busy by an idle library, as with Numba's `parallel=True`, whose OpenMP
+threads also do not survive fork, and whose workqueue layer aborts the process when two Python
+threads enter it.
 
-Not here: how a kernel is compiled (jit.py).
+Not here: how a kernel is compiled (jit.py), how a job is handed over (region.py).
 """
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import math
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from .jit import Kernel
+import numpy as np
 
-_MAX_CHUNKS = 32  # a call costs 1 to 2 us: few enough to hide that, enough to balance the load
+from .jit import Kernel
+from .region import FAILED, LEAVE, UNFINISHED, finish, new_control, region, serve
+
+_MAX_CHUNKS = 32  # enough to balance the load; each allocates its scratch anew
 
 
 def _default_threads() -> int:
@@ -97,11 +102,30 @@ class _Job:
         self.outcomes: SimpleQueue = SimpleQueue()
 
 
-def _worker(inbox: SimpleQueue) -> None:
-    while True:
-        job = inbox.get()
-        if job is None:
-            return
+class _Worker:
+    """A daemon thread that helps one pool. parked: it waits for its inbox; wake it by `HELP`."""
+
+    __slots__ = ("inbox", "parked", "__weakref__")
+
+    def __init__(self) -> None:
+        self.inbox: SimpleQueue = SimpleQueue()
+        self.parked = False
+
+    def live(self, control: np.ndarray, patience: int) -> None:
+        while True:
+            self.parked = True
+            job = self.inbox.get()
+            self.parked = False
+            if job is None:
+                return
+            if job is HELP:
+                serve(control, patience)
+            else:
+                self.run(job)
+                del job
+
+    def run(self, job: _Job) -> None:
+        """Takes chunks of a job that is a function of Python's."""
         outcomes: list[tuple[int, BaseException] | None] = []
         try:
             while True:
@@ -114,35 +138,59 @@ def _worker(inbox: SimpleQueue) -> None:
                     outcomes.append(None)
         except IndexError:  # no chunk left; a worker that woke up late gets here at once
             pass
-        # The caller goes on as soon as it hears of the last chunk, and asks who holds its arrays:
-        # so this thread lets go of them first. (A job without chunks has no arrays any more.)
-        report = job.outcomes.put
-        del job
+        # Not one by one: the caller goes on as soon as it hears of the last, and asks who holds its
+        # arrays. By then no frame of this thread does (and the caller empties job.args).
         for outcome in outcomes:
-            report(outcome)
-        del report, outcomes
+            job.outcomes.put(outcome)
+
+
+HELP = object()
+
+
+@functools.cache
+def _patience() -> int:
+    """How many turns of `serve` take a millisecond on this machine."""
+    control, turns = new_control(), 1000
+    serve(control, 1)  # compiles
+    start = time.perf_counter()
+    serve(control, turns)
+    return max(1, int(turns * 1e-3 / max(time.perf_counter() - start, 1e-9)))
 
 
 class _Pool:
-    """size - 1 parked daemon threads, woken by a token in their common inbox."""
+    """size - 1 workers, and the words through which they and the caller speak."""
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.busy = threading.Lock()
-        self.inbox: SimpleQueue = SimpleQueue()
-        self.started = 0
+        self.control = new_control()
+        self.workers: list[_Worker] = []
 
     def start(self) -> None:
-        while self.started < self.size - 1:
-            threading.Thread(
-                target=_worker, args=(self.inbox,), name="minigrad-worker", daemon=True
-            ).start()
-            self.started += 1
+        """Starts what is missing. With no more threads (the interpreter ends, or a limit is
+        reached) it does with what there is."""
+        patience = _patience()
+        while len(self.workers) < self.size - 1:
+            worker = _Worker()
+            thread = threading.Thread(
+                target=worker.live,
+                args=(self.control, patience),
+                name="minigrad-worker",
+                daemon=True,
+            )
+            try:
+                thread.start()
+            except RuntimeError:
+                return
+            self.workers.append(worker)
+            if self.size == 1:  # closed meanwhile, maybe before this worker was in the list
+                worker.inbox.put(None)
 
     def close(self) -> None:
         self.size = 1  # whoever still holds this pool works alone
-        for _ in range(self.started):
-            self.inbox.put(None)
+        self.control[LEAVE] = 1
+        for worker in self.workers:
+            worker.inbox.put(None)
 
 
 _state_lock = threading.Lock()
@@ -207,28 +255,59 @@ def parallel(kernel: Kernel | Callable[..., Any], n: int, *args: Any, grain: int
         if n > 0:
             run(0, n, *args)
         return
-    bounds = [(i * n // count, (i + 1) * n // count) for i in range(count)]
     pool = _pool
     if alone or pool.size == 1 or not pool.busy.acquire(blocking=False):
-        for start, stop in bounds:
-            run(start, stop, *args)
+        for i in range(count):
+            run(i * n // count, (i + 1) * n // count, *args)
         return
     try:
-        _share(pool, run, args, bounds)
+        if len(pool.workers) < pool.size - 1:
+            pool.start()
+        if type(kernel) is Kernel:
+            _share_compiled(pool, kernel, args, n, count)
+        else:
+            _share(pool, run, args, n, count)
     finally:
         pool.busy.release()
 
 
-def _share(pool: _Pool, run: Callable, args: tuple, bounds: list[tuple[int, int]]) -> None:
-    helpers = min(pool.size, len(bounds)) - 1
-    if pool.started < pool.size - 1:
-        # No more threads, as the interpreter is ending or a limit is reached: do with what we have.
-        with contextlib.suppress(RuntimeError):
-            pool.start()
-    chunks = deque(bounds)
+def _share_compiled(pool: _Pool, kernel: Kernel, args: tuple, n: int, count: int) -> None:
+    """Chunks of a kernel: handed over in machine code."""
+    control = pool.control
+    run = _region(kernel)
+    control[LEAVE] = 0
+    for worker in pool.workers[: count - 1]:
+        if worker.parked:
+            worker.parked = False
+            worker.inbox.put(HELP)
+    status = run(control, n, count, args)
+    interrupt = None
+    while status == UNFINISHED:  # the arrays must live until the last worker is done with them
+        try:
+            time.sleep(1e-5)
+        except BaseException as error:  # Ctrl-C
+            interrupt = error
+        status = finish(control)
+    if interrupt is not None:
+        raise interrupt
+    if control[FAILED]:  # a chunk raised: so does the first of them here
+        for i in range(count):
+            kernel.run(i * n // count, (i + 1) * n // count, *args)
+        raise RuntimeError(f"{kernel} failed in a thread, and did not when it was run once more")
+
+
+@functools.cache
+def _region(kernel: Kernel) -> Callable[..., int]:
+    return region(kernel)
+
+
+def _share(pool: _Pool, run: Callable, args: tuple, n: int, count: int) -> None:
+    """Chunks of a function of Python's (that lets go of the lock, as NumPy's do)."""
+    chunks = deque((i * n // count, (i + 1) * n // count) for i in range(count))
     job = _Job(run, args, chunks)
-    for _ in range(min(helpers, pool.started)):
-        pool.inbox.put(job)
+    pool.control[LEAVE] = 1  # who waits in machine code shall look into the inbox
+    for worker in pool.workers[: count - 1]:
+        worker.inbox.put(job)
     mine = 0
     failures: list[tuple[int, BaseException]] = []
     try:
@@ -243,7 +322,7 @@ def _share(pool: _Pool, run: Callable, args: tuple, bounds: list[tuple[int, int]
     except IndexError:
         pass
     # Only chunks that a worker has taken are waited for: one that sleeps late delays nobody.
-    for _ in range(len(bounds) - mine):
+    for _ in range(count - mine):
         outcome = job.outcomes.get()
         if outcome is not None:
             failures.append(outcome)
