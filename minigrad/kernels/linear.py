@@ -29,6 +29,8 @@ from .transpose import square_side, transpose
 
 _DEPTH = 256  # k in one go: a panel of B (32 KiB with AVX-512) then stays near the core
 _TASK_ROWS = 128  # rows of C that a task fills in from one panel: enough to pay for packing it
+_TASK_PANELS = 4  # panels that it fills in from one block of A, for the same reason
+_TASKS = 4  # at least so many, if there is enough to do: a constant, not the number of threads
 
 
 @jit
@@ -47,59 +49,84 @@ def pack_panel(b, k_first, k0, kc, first, count, cols, side, panel):
 
 
 @jit
-def product_range(start, stop, a, rows_at, k_at, b, k_first, bias, kb, sizes, c):
-    """Tasks start .. stop - 1 of C = A @ B + bias; a task is (rows of C, panel of columns).
+def pack_rows(a, k_first, k0, kc, first, count, pitch, block):
+    """A block of A, (count rows from `first`, kc of k), as it lies, but row beside row.
 
-    a: flat; rows_at (M,), k_at (K,): see above. b (K, N) if k_first else (N, K). bias (N,) or
-    (0,) for none. kb: where row k of a panel begins. sizes = (rows of the tile, its columns, rows
-    of a task, k in one go, square_side). c (M, N).
-
-    One writer for each output; k in order, in blocks. Limit: multiply-adds.
+    k_first: a (K, M), block[k * pitch + r]; else a (M, K), block[r * pitch + k]. block: flat.
     """
-    rows, cols, tall, block_k, side = sizes
-    m, n = c.shape
-    depth = k_at.size
+    if k_first:
+        for k in range(kc):
+            copy(tail(a, (k0 + k) * a.shape[1] + first), tail(block, k * pitch), count)
+    else:
+        for r in range(count):
+            copy(tail(a, (first + r) * a.shape[1] + k0), tail(block, r * pitch), kc)
+
+
+@jit
+def product_range(start, stop, a, a_k_first, b, b_k_first, bias, tables, sizes, c):
+    """Items start .. stop - 1 of C = A @ B + bias, (piece of k, panels of columns, rows of C).
+
+    a (K, M) if a_k_first else (M, K), b (K, N) if b_k_first else (N, K), bias (N,) or (0,) for
+    none, c (pieces, M, N): one result for each piece of the k axis. tables = (rows_at, k_at) of A's block, kb: where row k of a panel begins.
+    sizes = (rows of the tile, its columns, rows of a task, its panels, k in one go, pitch of a
+    block of A or 0 if it is read where it is, square_side).
+
+    One writer for each output; sums of at most 256 products, which are then added in their order:
+    a chain of a million products in float32 would be wrong by 1 %. Limit: multiply-adds.
+    """
+    rows_at, k_at, kb = tables
+    rows, cols, tall, some, block_k, pitch, side = sizes
+    pieces, m, n = c.shape
+    depth = a.shape[0] if a_k_first else a.shape[1]
     blocks_m = (m + tall - 1) // tall
     panel = np.empty(block_k * cols + 16, c.dtype)
     origin = to_line(panel)
-    edge = np.empty(rows * cols, c.dtype)
+    block = np.empty(pitch * (block_k if a_k_first else tall), c.dtype)
+    sums = np.empty(rows * cols, c.dtype)
     initial = np.zeros(cols, c.dtype)
+    zeros = np.zeros(cols, c.dtype)
     last = np.empty(rows, np.int64)
-    for task in range(start, stop):
-        j0 = task // blocks_m * cols
+    tasks = blocks_m * ((n + some * cols - 1) // (some * cols))
+    for item in range(start, stop):
+        piece, task = item // tasks, item % tasks
+        first_q = task // blocks_m * some
         i_first = task % blocks_m * tall
         i_end = min(i_first + tall, m)
-        width = min(cols, n - j0)
-        for j in range(min(width, bias.size)):
-            initial[j] = bias[j0 + j]
-        for k0 in range(0, depth, block_k):
-            kc = min(block_k, depth - k0)
-            pack_panel(b, k_first, k0, kc, j0, width, cols, side, tail(panel, origin))
-            for i in range(i_first, i_end, rows):
-                at = tail(rows_at, i)
-                height = min(rows, i_end - i)
-                if height < rows:  # the last tile may not read beyond the last row
-                    for r in range(rows):
-                        last[r] = rows_at[min(i + r, m - 1)]
-                    at = tail(last, 0)
-                ka = tail(k_at, k0)
-                to = tail(c, i * n + j0)
-                if height == rows and width == cols:
-                    if k0 == 0:
-                        tile(a, at, ka, tail(panel, origin), kb, kc, initial, 0, to, n)
-                    else:
-                        tile(a, at, ka, tail(panel, origin), kb, kc, to, n, to, n)
-                    continue
-                # A tile that reaches beyond C is filled in beside it.
-                for r in range(height):
-                    row = tail(edge, r * cols)
-                    for j in range(width):
-                        row[j] = initial[j] if k0 == 0 else to[r * n + j]
-                tile(a, at, ka, tail(panel, origin), kb, kc, edge, cols, edge, cols)
-                for r in range(height):
-                    row = tail(edge, r * cols)
-                    for j in range(width):
-                        to[r * n + j] = row[j]
+        k_first = piece * depth // pieces
+        k_end = (piece + 1) * depth // pieces
+        for k0 in range(k_first, k_end, block_k):
+            kc = min(block_k, k_end - k0)
+            if pitch > 0:
+                pack_rows(a, a_k_first, k0, kc, i_first, i_end - i_first, pitch, block)
+                factor, base, ka = tail(block, 0), 0, tail(k_at, 0)
+            else:
+                factor, base, ka = tail(a, 0), i_first, tail(k_at, k0)
+            for j0 in range(first_q * cols, min((first_q + some) * cols, n), cols):
+                width = min(cols, n - j0)
+                pack_panel(b, b_k_first, k0, kc, j0, width, cols, side, tail(panel, origin))
+                for j in range(min(width, bias.size)):
+                    initial[j] = bias[j0 + j]
+                for i in range(i_first, i_end, rows):
+                    height = min(rows, i_end - i)
+                    at = tail(rows_at, base + i - i_first)
+                    if height < rows:  # the last tile may not read beyond the last row
+                        for r in range(rows):
+                            last[r] = rows_at[base + i - i_first + min(r, height - 1)]
+                        at = tail(last, 0)
+                    to = tail(c, (piece * m + i) * n + j0)
+                    if k0 == k_first and height == rows and width == cols:
+                        tile(factor, at, ka, tail(panel, origin), kb, kc, initial, 0, to, n)
+                        continue
+                    begin = initial if k0 == k_first else zeros
+                    tile(factor, at, ka, tail(panel, origin), kb, kc, begin, 0, sums, cols)
+                    for r in range(height):
+                        row = tail(to, r * n)
+                        more = tail(sums, r * cols)
+                        if k0 == k_first:
+                            copy(more, row, width)
+                        else:
+                            for j in range(width):
+                                row[j] += more[j]
 
 
 @jit
@@ -150,14 +177,6 @@ def add_rows(start, stop, g, w, width, gx):
 _WORK_GRAIN = 1 << 20  # multiplications that take some 10 us: worth a chunk
 
 
-@functools.lru_cache(maxsize=128)
-def _steps(count: int, step: int) -> np.ndarray:
-    """0, step, 2 * step, ...: a table of offsets for the tile."""
-    table = np.arange(count, dtype=np.int64) * step
-    table.flags.writeable = False
-    return ready(table)
-
-
 def product(
     a: np.ndarray, a_k_first: bool, b: np.ndarray, b_k_first: bool, bias: np.ndarray | None = None
 ) -> np.ndarray:
@@ -186,17 +205,49 @@ def _fill(
 ) -> None:
     """c = A @ B + bias."""
     m, n = c.shape
-    rows, cols, _ = tile_shape(c.dtype)
-    block_k = -(-depth // -(-depth // _DEPTH))
-    tall = -(-_TASK_ROWS // rows) * rows
-    tasks = -(-n // cols) * -(-m // tall)
-    rows_at, k_at = (_steps(m, 1), _steps(depth, m)) if a_k_first else \
-        (_steps(m, depth), _steps(depth, 1))
+    tables, sizes, tasks, pieces, grain = _plan(m, n, depth, a_k_first, bias.size == 0, c.dtype)
+    parts = c[None] if pieces == 1 else np.empty((pieces, m, n), c.dtype)
     parallel(
-        product_range, tasks, a, rows_at, k_at, b, b_k_first, bias, _steps(block_k, cols),
-        (rows, cols, tall, block_k, square_side(c.dtype)), c,
-        grain=max(1, _WORK_GRAIN // (min(m, tall) * depth * cols)),
+        product_range, tasks * pieces, a, a_k_first, b, b_k_first, bias, tables, sizes, parts,
+        grain=grain,
     )
+    if pieces > 1:
+        assert bias.size == 0, "each piece would add it"
+        np.add.reduce(parts, axis=0, out=c)
+
+
+@functools.lru_cache(maxsize=256)
+def _plan(m: int, n: int, depth: int, k_first: bool, may_split: bool, dtype: np.dtype) -> tuple:
+    """How a product is cut up, by sizes alone: tables, sizes, tasks, pieces of k and grain."""
+    rows, cols, _ = tile_shape(dtype)
+    tall, some = min(_TASK_ROWS, -(-m // rows) * rows), min(_TASK_PANELS, -(-n // cols))
+    tasks = -(-m // tall) * -(-n // (some * cols))
+    # A small C of long sums, as the gradient of weights: pieces of k are what threads can share.
+    pieces = max(1, min(8 // tasks, depth // 1024)) if may_split else 1
+    while tasks * pieces < _TASKS and max(tall, some * cols) > 63:
+        if some > 1 and some * cols >= tall:
+            some = -(-some // 2)
+        else:
+            tall = -(-tall // 2 // rows) * rows
+        tasks = -(-m // tall) * -(-n // (some * cols))
+    block_k = -(-depth // pieces)
+    block_k = -(-block_k // -(-block_k // _DEPTH))
+    # A is copied where each k has a page of its own, and where rows so far apart that they share
+    # the places of a cache would push each other out.
+    pitch = 0
+    if k_first:
+        pitch = tall
+        rows_at, k_at = np.arange(tall), np.arange(block_k) * tall
+    elif depth > _DEPTH and depth * dtype.itemsize % 1024 == 0:
+        pitch = block_k + 16
+        rows_at, k_at = np.arange(tall) * pitch, np.arange(block_k)
+    else:
+        rows_at, k_at = np.arange(m) * depth, np.arange(depth)
+    kb = np.arange(block_k) * cols
+    tables = tuple(table.astype(np.int64, copy=False) for table in (rows_at, k_at, kb))
+    grain = max(1, _WORK_GRAIN // (tall * (depth // pieces) * cols * some))
+    sizes = rows, cols, tall, some, block_k, pitch, square_side(dtype)
+    return tables, sizes, tasks, pieces, grain
 
 
 # Fewer rows than this and copying the weights costs more than it saves. Measured on one core with
