@@ -4,6 +4,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -58,13 +59,13 @@ def parser() -> argparse.ArgumentParser:
                    help="programs or groups (default: all; see --list)")
     p.add_argument("--list", action="store_true", help="what there is to run, and end")
     p.add_argument("--peers", metavar="A,B", help="libraries (default: "
-                   f"{','.join(n for n, q in PEERS.items() if q.default)}); also a file.py of yours "
-                   "with a table PROGRAMS, see benchmarks/peers.py")
+                   f"{','.join(n for n, q in PEERS.items() if q.default)}); also a file.py "
+                   "of yours with a table PROGRAMS, see benchmarks/peers.py")
     p.add_argument("--threads", type=_counts, metavar="N,M",
                    help="threads for every library; several: measured with each (default: the "
                    "cores that this process may use)")
-    p.add_argument("--seconds", type=float, metavar="S", help="time for each program, all libraries "
-                   "together (default 12); at least 6 rounds are made")
+    p.add_argument("--seconds", type=float, metavar="S", help="time for each program, all "
+                   "libraries together (default 12); at least 6 rounds are made")
     p.add_argument("--rounds", type=int, metavar="N", help="exactly so many rounds instead")
     p.add_argument("--quick", action="store_true", help="short turns, torch and JAX only, without "
                    "the scaling group unless named: for a first look")
@@ -72,9 +73,10 @@ def parser() -> argparse.ArgumentParser:
                    help="write run.json, table.md and the pictures there")
     p.add_argument("--pictures", nargs="*", default=["svg"], choices=["svg", "png"],
                    metavar="KIND", help="svg, png or both (default svg); none: no pictures")
+    p.add_argument("--verbose", action="store_true", help="show what the libraries print")
     p.add_argument("--from", nargs="+", type=Path, metavar="FILE", dest="sources",
-                   help="read results instead of measuring; several are put together, a later one's "
-                   "programs replace an earlier one's")
+                   help="read results instead of measuring; several are put together, a later "
+                   "one's programs replace an earlier one's")
     p.add_argument("--against", type=Path, metavar="FILE",
                    help="compare with an older result; exit status 1 if a regression is shown")
     p.add_argument("--tolerance", type=float, default=against.TOLERANCE, metavar="X",
@@ -98,7 +100,7 @@ def listing() -> str:
 
 @contextlib.contextmanager
 def _progress(total: int) -> Iterator[Any]:
-    """Yields say(text, advance=0): a tqdm bar if it is installed and someone watches, else lines."""
+    """Yields say(text, advance=0): a tqdm bar if installed and someone watches, else lines."""
     try:
         from tqdm import tqdm
     except ImportError:
@@ -126,6 +128,7 @@ def _progress(total: int) -> Iterator[Any]:
 def _settings(args: argparse.Namespace) -> Settings:
     settings = (Settings(seconds=3.0, turn=0.05, pause=0.2, fresh_rounds=3) if args.quick
                 else Settings())
+    settings.verbose = args.verbose
     if args.seconds is not None:
         settings.seconds = args.seconds
     if args.rounds is not None:
@@ -144,6 +147,7 @@ def _peers(args: argparse.Namespace) -> list[Peer]:
 def measure(args: argparse.Namespace, chosen: list[Program], peers: list[Peer]) -> Record:
     """Run everything; an interruption leaves what was measured until then."""
     settings = _settings(args)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)      # kill saves, too, as Ctrl-C does
     threads = args.threads or [len(machine.allowed_cores())]
     record = Record(machine.describe(), {**vars(settings), "threads": threads},
                     {p.name: p.version() or "not installed" for p in peers})
@@ -181,8 +185,10 @@ def _one_line(record: Record, program: Program, threads: int) -> str:
 def _write(record: Record, args: argparse.Namespace) -> None:
     folder: Path = args.output
     folder.mkdir(parents=True, exist_ok=True)
+    data = []
     if not args.sources or len(args.sources) > 1:
         record.save(folder / "run.json")
+        data.append("run.json")
     (folder / "table.md").write_text(report.report(record, markdown=True), encoding="utf-8")
     written = []
     if args.pictures:
@@ -192,8 +198,8 @@ def _write(record: Record, args: argparse.Namespace) -> None:
             print(f"no pictures: {error}; pip install matplotlib", file=sys.stderr)
         else:
             written = pictures.draw_all(record, folder, args.pictures)
-    print(f"wrote {', '.join(['table.md', *[p.name for p in written]])} in {folder}",
-          file=sys.stderr)
+    names = ", ".join([*data, "table.md", *[path.name for path in written]])
+    print(f"wrote {names} in {folder}", file=sys.stderr)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -7,9 +7,9 @@ changed:
 - the control: bare NumPy doing the same kind of work (calls, a matrix product, streaming);
 - each torch variant, if both runs used the same version of it.
 
-A regression is shown only if in *every* such unit minigrad became slower by more than the tolerance,
-with the whole interval of the change beyond it: one unit alone may have changed for reasons of its
-own. Peak memory is compared in bytes, imports and first steps in units of torch's where it is there.
+A regression is shown only if in *every* such unit minigrad became slower by more than the
+tolerance, with the whole interval of the change beyond it: one unit alone may have changed for
+reasons of its own. Peak memory is compared in bytes; imports and first steps in units of torch's.
 """
 from __future__ import annotations
 

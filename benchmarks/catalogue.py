@@ -21,7 +21,7 @@ class Program:
         "import", "first" (build + first run), "cold" (the same with an empty compile cache),
         "memory" (peak bytes).
     tiny: sizes for a test that it runs at all.
-    flops, bytes: functions of the sizes; at most one of them: what limits the program.
+    flops, bytes: its work, functions of the sizes; None where overhead alone counts.
     control: which of the NumPy controls has the same bottleneck: "calls", "gemm", "stream".
     images: whether torch's channels_last is worth trying.
     base, growth: the row of `base`, times `growth`, is what linear growth would take.
@@ -62,6 +62,13 @@ GROUPS = {
     "memory": "peak memory",
     "startup": "import and first step, in fresh processes",
 }
+_CNN: dict[str, Any] = {"flops": p.cnn_flops, "bytes": p.cnn_bytes, "control": "gemm"}
+_CNN_INFERENCE: dict[str, Any] = {
+    "flops": p.cnn_inference_flops, "bytes": p.cnn_inference_bytes, "control": "gemm"}
+_RNN: dict[str, Any] = {"flops": p.rnn_flops, "bytes": p.rnn_bytes, "control": "gemm"}
+_MLP: dict[str, Any] = {"flops": p.mlp_flops, "bytes": p.mlp_bytes, "control": "gemm"}
+_CONV: dict[str, Any] = {"flops": p.conv_flops, "bytes": p.conv_bytes, "control": "gemm"}
+_LINEAR: dict[str, Any] = {"flops": p.linear_flops, "bytes": p.linear_bytes, "control": "gemm"}
 HEADLINE = ("linear_regression", "logistic_regression", "cnn_64", "rnn_32x32", "mlp_64")
 
 
@@ -70,32 +77,29 @@ _NO_CLIFF: dict[str, Any] = {"base": "rnn_32x32", "growth": 4, "limit": 1.1}
 
 
 def _article() -> list[Program]:
-    rows = [
+    return [
         Program("linear_regression", "regression", "the article's first program, Linear(1, 1) on 4"
                 " points", p.linear_regression, target=0.30),
         Program("logistic_regression", "regression", "Linear(30, 1) on 64 rows, BCE of logits",
                 p.logistic_regression, target=0.30),
+        *[Program(f"cnn_{n}", "cnn", f"training step of the article's CNN, batch {n}", p.cnn,
+                  {"batch": n}, {"batch": 2}, target=target, images=True, **_CNN)
+          for n, target in ((1, 0.9), (16, 0.7), (64, 0.65), (256, 0.65))],
+        *[Program(f"cnn_inference_{n}", "cnn", f"the article's CNN forward only, batch {n}",
+                  p.cnn_inference, {"batch": n}, {"batch": 2}, target=0.8, images=True,
+                  **_CNN_INFERENCE) for n in (1, 64)],
+        *[_rnn_row(1, 32, 0.15), _rnn_row(32, 32, 0.4), _rnn_row(32, 128, 0.4, **_NO_CLIFF),
+          _rnn_row(128, 128, 0.5)],
+        Program("mlp_64", "mlp", "training step of 784-256-10, batch 64", p.mlp, {"batch": 64},
+                {"batch": 2}, target=0.8, **_MLP),
     ]
-    for batch, target in ((1, 0.9), (16, 0.7), (64, 0.65), (256, 0.65)):
-        rows.append(Program(
-            f"cnn_{batch}", "cnn", f"training step of the article's CNN, batch {batch}", p.cnn,
-            {"batch": batch}, {"batch": 2}, target=target, flops=p.cnn_flops, control="gemm",
-            images=True))
-    for batch in (1, 64):
-        rows.append(Program(
-            f"cnn_inference_{batch}", "cnn", f"the article's CNN forward only, batch {batch}",
-            p.cnn_inference, {"batch": batch}, {"batch": 2}, target=0.8,
-            flops=p.cnn_inference_flops, control="gemm", images=True))
-    for batch, steps, target in ((1, 32, 0.15), (32, 32, 0.4), (32, 128, 0.4), (128, 128, 0.5)):
-        rows.append(Program(
-            f"rnn_{batch}x{steps}", "rnn", "training step of the article's RNN, "
-            f"batch {batch}, {steps} time steps", p.rnn, {"batch": batch, "steps": steps},
-            {"batch": 2, "steps": 3}, target=target, flops=p.rnn_flops, control="gemm",
-            **(_NO_CLIFF if (batch, steps) == (32, 128) else {})))
-    rows.append(Program("mlp_64", "mlp", "training step of 784-256-10, batch 64", p.mlp,
-                        {"batch": 64}, {"batch": 2}, target=0.8, flops=p.mlp_flops,
-                        control="gemm"))
-    return rows
+
+
+def _rnn_row(batch: int, steps: int, target: float | None = None, group: str = "rnn",
+             **more: Any) -> Program:
+    return Program(f"rnn_{batch}x{steps}", group, "training step of the article's RNN, batch "
+                   f"{batch}, {steps} time steps", p.rnn, {"batch": batch, "steps": steps},
+                   {"batch": 2, "steps": 3}, target=target, **_RNN, **more)
 
 
 # N, C, H = W, F, kernel, and options; kept near 1 GFLOP or below, so that a row takes seconds.
@@ -130,7 +134,7 @@ def _conv_row(n: int, c: int, size: int, f: int, kernel: int, options: dict[str,
         {"batch": n, "channels": c, "size": size, "filters": f, "kernel": kernel, **options},
         {"batch": 2, "channels": 4 if grouped else min(c, 3), "size": 6,
          "filters": 4, "kernel": kernel, **options, **({"groups": 4} if grouped else {})},
-        target=1.0, flops=p.conv_flops, control="stream" if grouped else "gemm", images=True)
+        target=1.0, images=True, **{**_CONV, "control": "stream" if grouped else "gemm"})
 
 
 def _pool_rows() -> list[Program]:
@@ -143,7 +147,7 @@ def _pool_rows() -> list[Program]:
                 f"stride {stride} ({kind}), 64x64x28x28", build,
                 {"batch": 64, "channels": 64, "size": 28, "kernel": kernel, "stride": stride},
                 {"batch": 2, "channels": 2, "size": 7, "kernel": kernel, "stride": stride},
-                target=0.6, bytes=p.pool_bytes, control="stream", images=True))
+                target=0.6, flops=p.pool_flops, bytes=p.pool_bytes, control="stream", images=True))
     return rows
 
 
@@ -151,44 +155,38 @@ def _op_rows() -> list[Program]:
     small = {"batch": 3, "classes": 5}
     rows = [Program("linear", "ops", "512 to 512 features, batch 256", p.linear,
                     {"batch": 256, "inputs": 512, "outputs": 512},
-                    {"batch": 3, "inputs": 4, "outputs": 5}, target=1.0, flops=p.linear_flops,
-                    control="gemm")]
-    for build, batch, classes, count in (
-            (p.softmax, 256, 1000, p.elementwise_bytes),
-            (p.cross_entropy, 256, 1000, p.cross_entropy_bytes),
-            (p.tanh, 256, 1024, p.elementwise_bytes),
-            (p.gelu_chain, 256, 1024, p.elementwise_bytes)):
+                    {"batch": 3, "inputs": 4, "outputs": 5}, target=1.0,
+                    **_LINEAR)]
+    for build, batch, classes, flops, count in (
+            (p.softmax, 256, 1000, p.softmax_flops, p.elementwise_bytes),
+            (p.cross_entropy, 256, 1000, p.softmax_flops, p.cross_entropy_bytes),
+            (p.tanh, 256, 1024, p.tanh_flops, p.elementwise_bytes),
+            (p.gelu_chain, 256, 1024, p.gelu_flops, p.elementwise_bytes)):
         rows.append(Program(build.__name__, "ops", f"of a {batch}x{classes} matrix", build,
-                            {"batch": batch, "classes": classes}, small, target=1.0, bytes=count,
-                            control="stream"))
+                            {"batch": batch, "classes": classes}, small, target=1.0, flops=flops,
+                            bytes=count, control="stream"))
     rows.append(Program("tiny_ops", "ops", "200 operations on 3x4 tensors", p.tiny_ops,
                         tiny={"pairs": 3}, target=0.8))
     return rows
 
 
-_LINEAR = 1.25      # times the expectation that still counts as linear growth
+_STILL_LINEAR = 1.25      # times the expectation that still counts as linear growth
 
 
 def _scaling_rows() -> list[Program]:
-    rows = []
-    for batch in (1024, 4096):
-        rows.append(Program(
-            f"cnn_{batch}", "scaling", f"training step of the article's CNN, batch {batch}", p.cnn,
-            {"batch": batch}, {"batch": 2}, flops=p.cnn_flops, control="gemm", images=True,
-            base="cnn_256", growth=batch / 256, limit=_LINEAR))
-    for steps in (512, 2048):
-        rows.append(Program(
-            f"rnn_32x{steps}", "scaling", f"training step of the article's RNN, {steps} time steps",
-            p.rnn, {"batch": 32, "steps": steps}, {"batch": 2, "steps": 4}, flops=p.rnn_flops,
-            control="gemm", base="rnn_32x128", growth=steps / 128, limit=_LINEAR))
     base = "conv3x3_16x64x56_64"
-    for size in (112, 224):
-        rows.append(Program(
-            f"conv3x3_16x64x{size}_64", "scaling", f"3x3 convolution, {size}x{size} pixels",
-            p.conv, {"batch": 16, "channels": 64, "size": size, "filters": 64, "kernel": 3},
-            {"batch": 2, "channels": 3, "size": 8, "filters": 4, "kernel": 3}, flops=p.conv_flops,
-            control="gemm", images=True, base=base, growth=(size / 56) ** 2, limit=_LINEAR))
-    return rows
+    return [
+        *[Program(f"cnn_{n}", "scaling", f"training step of the article's CNN, batch {n}", p.cnn,
+                  {"batch": n}, {"batch": 2}, images=True, base="cnn_256", growth=n / 256,
+                  limit=_STILL_LINEAR, **_CNN) for n in (1024, 4096)],
+        *[_rnn_row(32, steps, group="scaling", base="rnn_32x128", growth=steps / 128,
+                   limit=_STILL_LINEAR) for steps in (512, 2048)],
+        *[Program(f"conv3x3_16x64x{size}_64", "scaling", f"3x3 convolution, {size}x{size} pixels",
+                  p.conv, {"batch": 16, "channels": 64, "size": size, "filters": 64, "kernel": 3},
+                  {"batch": 2, "channels": 3, "size": 8, "filters": 4, "kernel": 3}, images=True,
+                  base=base, growth=(size / 56) ** 2, limit=_STILL_LINEAR, **_CONV)
+          for size in (112, 224)],
+    ]
 
 
 def _process_rows() -> list[Program]:

@@ -74,7 +74,7 @@ def allowed_cores() -> list[int]:
 
 
 def pinning(threads: int) -> str:
-    """The cores for so many threads, as the worker wants them: "0,1"; "" if pinning is impossible."""
+    """The cores for so many threads, as the worker wants them: "0,1"; "" without pinning."""
     if not hasattr(os, "sched_setaffinity"):
         return ""
     return ",".join(map(str, allowed_cores()[:threads]))

@@ -1,9 +1,9 @@
 """The libraries that are timed, and how each is loaded. Importing this file imports none of them.
 
 A library with torch's names runs the programs of programs.py as they are. One without layers (JAX,
-MyGrad, HIPS autograd, NumPy) runs the same computation written for it by hand, in by_hand/: a module
-with a table PROGRAMS from the name of a program's function to one that builds it; what is missing
-there is left out. A file of your own with such a table is a peer too: --peers minigrad,my_peer.py
+MyGrad, HIPS autograd, NumPy) runs the same computation written for it by hand, in by_hand/: a
+module with a table PROGRAMS from the name of a program's function to one that builds it; what is
+missing there is left out. A file of yours with such a table is a peer too: --peers minigrad,mine.py
 """
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ PEERS: dict[str, Peer] = {peer.name: peer for peer in [
 ]}
 TORCH = ("torch", "torch-channels-last", "torch-compile")      # the ratio is to the best of these
 
-# Not libraries to choose from: what the machine does at best, and NumPy doing the same kind of work,
-# the measure of how fast the machine was during a run.
+# Not libraries to choose from: what the machine does at best, and NumPy doing the same kind of
+# work, the measure of how fast the machine was during a run.
 CONTROL = Peer("numpy", "numpy", "bare NumPy: the controls and the least cost of tiny operations",
                by_hand="in_numpy")
 PEAK = Peer("peak", "minigrad", "the machine's peaks", by_hand="peak")

@@ -8,9 +8,10 @@ returns (a loss; a result and its gradients) is compared between the libraries b
 library choose its layout without another program: lib.images(array) makes a tensor of images,
 lib.ready(model) prepares a model (torch's channels_last, torch.compile).
 
-Under each program stands how much work it is, counted from its sizes: `_flops` (multiplications and
-additions, as if convolution were done directly) or `_bytes` (the least that must move through
-memory: each operand read once, each result written once). Not here: the sizes (catalogue.py).
+Under each program stands how much work it is, counted from its sizes: `_flops` (multiplications,
+additions, and exp or tanh as one each; convolution as if done directly) and `_bytes` (what must
+move through memory if each pass reads each operand once and writes its result once, with
+activations and pooling as part of the layer before). Not here: the sizes (catalogue.py).
 """
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ import numpy as np
 Run = Callable[[], Any]
 
 
-def _draw(*shape: int, seed: int = 0) -> np.ndarray:
+def draw(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape, np.float32)
 
 
@@ -49,6 +50,11 @@ def _with_initial_weights(lib: SimpleNamespace, model: Any) -> Any:
     return lib.ready(model)
 
 
+def product_bytes(x: int, w: int, y: int, passes: int = 3) -> int:
+    """Bytes of a layer y = x * w of so many numbers: a pass reads two of them, writes one."""
+    return 4 * passes * (x + w + y)
+
+
 def _training_step(lib: SimpleNamespace, model: Any, criterion: Any, x: Any, y: Any) -> Run:
     model = _with_initial_weights(lib, model)
     optimizer = lib.optim.SGD(model.parameters(), lr=0.01)
@@ -71,7 +77,7 @@ def _forward_backward(lib: SimpleNamespace, function: Callable, tensors: list[An
     with lib.torch.no_grad():
         shape = tuple(function(*tensors).shape)
     make = lib.images if len(shape) == 4 else lib.torch.tensor
-    g = make(_draw(*shape, seed=7))
+    g = make(draw(*shape, seed=7))
 
     def run() -> Any:
         for leaf in leaves:
@@ -93,7 +99,7 @@ def linear_regression(lib: SimpleNamespace, batch: int = 4) -> Run:
 
 def logistic_regression(lib: SimpleNamespace, batch: int = 64, features: int = 30) -> Run:
     """One step of a logistic regression: Linear(features, 1), binary cross-entropy of logits."""
-    x, y = _draw(batch, features), labels(batch, 2).astype(np.float32)[:, None]
+    x, y = draw(batch, features), labels(batch, 2).astype(np.float32)[:, None]
     return _training_step(lib, lib.nn.Linear(features, 1), lib.nn.BCEWithLogitsLoss(),
                           lib.torch.tensor(x), lib.torch.tensor(y))
 
@@ -108,7 +114,7 @@ def _cnn(nn: Any) -> Any:
 def cnn(lib: SimpleNamespace, batch: int) -> Run:
     """One training step of the article's CNN on 28x28 images."""
     return _training_step(lib, _cnn(lib.nn), lib.nn.CrossEntropyLoss(),
-                          lib.images(_draw(batch, 1, 28, 28)), lib.torch.tensor(labels(batch)))
+                          lib.images(draw(batch, 1, 28, 28)), lib.torch.tensor(labels(batch)))
 
 
 def _cnn_passes(batch: int) -> tuple[int, int]:
@@ -124,9 +130,25 @@ def cnn_flops(batch: int) -> int:
     return 2 * first + 3 * others
 
 
+def _cnn_bytes(batch: int, first: int, others: int) -> int:
+    """Bytes of so many passes through the first layer and through the others."""
+    return (product_bytes(batch * 784, 32 * 9, batch * 32 * 784, first)
+            + product_bytes(batch * 32 * 196, 64 * 32 * 9, batch * 64 * 196, others)
+            + product_bytes(batch * 3136, 3136 * 128, batch * 128, others)
+            + product_bytes(batch * 128, 1280, batch * 10, others))
+
+
+def cnn_bytes(batch: int) -> int:
+    return _cnn_bytes(batch, 2, 3)
+
+
+def cnn_inference_bytes(batch: int) -> int:
+    return _cnn_bytes(batch, 1, 1)
+
+
 def cnn_inference(lib: SimpleNamespace, batch: int) -> Run:
     """The article's CNN, forward only, nothing recorded."""
-    model, x = _with_initial_weights(lib, _cnn(lib.nn)), lib.images(_draw(batch, 1, 28, 28))
+    model, x = _with_initial_weights(lib, _cnn(lib.nn)), lib.images(draw(batch, 1, 28, 28))
     model.eval()
 
     def run() -> Any:
@@ -151,7 +173,7 @@ def rnn(lib: SimpleNamespace, batch: int, steps: int) -> Run:
             out, _ = self.rnn(x)
             return self.fc(out[:, -1, :])
     return _training_step(lib, Model(), lib.nn.CrossEntropyLoss(),
-                          lib.torch.tensor(_draw(batch, steps, 100)),
+                          lib.torch.tensor(draw(batch, steps, 100)),
                           lib.torch.tensor(labels(batch)))
 
 
@@ -160,12 +182,18 @@ def rnn_flops(batch: int, steps: int) -> int:
     return 2 * batch * steps * 128 * (2 * 100 + 3 * 128) + 3 * 2 * batch * 128 * 10
 
 
+def rnn_bytes(batch: int, steps: int) -> int:
+    """x in two passes, the states in three; the weights once a pass: they stay in the cache."""
+    return (product_bytes(batch * steps * 100, 128 * 100, batch * steps * 128, 2)
+            + product_bytes(0, 128 * 128, batch * steps * 128, 3))
+
+
 def mlp(lib: SimpleNamespace, batch: int) -> Run:
     """One training step of a 784-256-10 network."""
     nn = lib.nn
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 10))
     return _training_step(lib, model, nn.CrossEntropyLoss(),
-                          lib.torch.tensor(_draw(batch, 1, 28, 28)),
+                          lib.torch.tensor(draw(batch, 1, 28, 28)),
                           lib.torch.tensor(labels(batch)))
 
 
@@ -173,12 +201,17 @@ def mlp_flops(batch: int) -> int:
     return 2 * batch * (2 * 784 * 256 + 3 * 256 * 10)
 
 
+def mlp_bytes(batch: int) -> int:
+    return (product_bytes(batch * 784, 784 * 256, batch * 256, 2)
+            + product_bytes(batch * 256, 2560, batch * 10, 3))
+
+
 # ------------------------------------------------------------------------ single operations
 
 def conv(lib: SimpleNamespace, batch: int, channels: int, size: int, filters: int, kernel: int,
          stride: int = 1, dilation: int = 1, groups: int = 1) -> Run:
     """conv2d with 'same'-like padding and a bias, forward and all three gradients."""
-    x = lib.images(_draw(batch, channels, size, size))
+    x = lib.images(draw(batch, channels, size, size))
     w, b = initial([(filters, channels // groups, kernel, kernel), (filters,)])
     padding = dilation * (kernel - 1) // 2
 
@@ -193,18 +226,32 @@ def conv_flops(batch: int, channels: int, size: int, filters: int, kernel: int,
     return 3 * 2 * batch * filters * out * out * (channels // groups) * kernel * kernel
 
 
+def conv_bytes(batch: int, channels: int, size: int, filters: int, kernel: int,
+               stride: int = 1, dilation: int = 1, groups: int = 1) -> int:
+    out = -(-size // stride)
+    return product_bytes(batch * channels * size * size,
+                         filters * (channels // groups) * kernel * kernel,
+                         batch * filters * out * out)
+
+
 def max_pool(lib: SimpleNamespace, batch: int, channels: int, size: int, kernel: int,
              stride: int) -> Run:
     """max_pool2d, forward and backward."""
     return _forward_backward(lib, lambda x: lib.F.max_pool2d(x, kernel, stride),
-                             [lib.images(_draw(batch, channels, size, size))])
+                             [lib.images(draw(batch, channels, size, size))])
 
 
 def avg_pool(lib: SimpleNamespace, batch: int, channels: int, size: int, kernel: int,
              stride: int) -> Run:
     """avg_pool2d, forward and backward."""
     return _forward_backward(lib, lambda x: lib.F.avg_pool2d(x, kernel, stride),
-                             [lib.images(_draw(batch, channels, size, size))])
+                             [lib.images(draw(batch, channels, size, size))])
+
+
+def pool_flops(batch: int, channels: int, size: int, kernel: int, stride: int) -> int:
+    """A comparison or addition for each cell of each window, forward and backward."""
+    out = (size - kernel) // stride + 1
+    return 2 * batch * channels * out * out * kernel * kernel
 
 
 def pool_bytes(batch: int, channels: int, size: int, kernel: int, stride: int) -> int:
@@ -217,24 +264,33 @@ def linear(lib: SimpleNamespace, batch: int, inputs: int, outputs: int) -> Run:
     """y = x W^T + b, forward and all three gradients."""
     w, b = initial([(outputs, inputs), (outputs,)])
     return _forward_backward(lib, lib.F.linear,
-                             [lib.torch.tensor(a) for a in (_draw(batch, inputs), w, b)])
+                             [lib.torch.tensor(a) for a in (draw(batch, inputs), w, b)])
 
 
 def linear_flops(batch: int, inputs: int, outputs: int) -> int:
     return 3 * 2 * batch * inputs * outputs
 
 
+def linear_bytes(batch: int, inputs: int, outputs: int) -> int:
+    return product_bytes(batch * inputs, inputs * outputs, batch * outputs)
+
+
 def softmax(lib: SimpleNamespace, batch: int, classes: int) -> Run:
     """softmax over the classes, forward and backward."""
     return _forward_backward(lib, lambda x: lib.F.softmax(x, dim=1),
-                             [lib.torch.tensor(_draw(batch, classes))])
+                             [lib.torch.tensor(draw(batch, classes))])
+
+
+def softmax_flops(batch: int, classes: int) -> int:
+    """max, -, exp, +, /; then two products, a sum, a difference."""
+    return 9 * batch * classes
 
 
 def cross_entropy(lib: SimpleNamespace, batch: int, classes: int) -> Run:
     """Mean cross-entropy of logits against class numbers, forward and backward."""
     target = lib.torch.tensor(labels(batch, classes))
     return _forward_backward(lib, lambda x: lib.F.cross_entropy(x, target),
-                             [lib.torch.tensor(_draw(batch, classes))])
+                             [lib.torch.tensor(draw(batch, classes))])
 
 
 def cross_entropy_bytes(batch: int, classes: int) -> int:
@@ -244,7 +300,12 @@ def cross_entropy_bytes(batch: int, classes: int) -> int:
 
 def tanh(lib: SimpleNamespace, batch: int, classes: int) -> Run:
     """tanh of a matrix, forward and backward."""
-    return _forward_backward(lib, lib.torch.tanh, [lib.torch.tensor(_draw(batch, classes))])
+    return _forward_backward(lib, lib.torch.tanh, [lib.torch.tensor(draw(batch, classes))])
+
+
+def tanh_flops(batch: int, classes: int) -> int:
+    """tanh; then g (1 - y y)."""
+    return 4 * batch * classes
 
 
 def gelu_chain(lib: SimpleNamespace, batch: int, classes: int) -> Run:
@@ -252,7 +313,12 @@ def gelu_chain(lib: SimpleNamespace, batch: int, classes: int) -> Run:
     tanh = lib.torch.tanh
     return _forward_backward(
         lib, lambda x: 0.5 * x * (1 + tanh(0.7978846 * (x + 0.044715 * x * x * x))),
-        [lib.torch.tensor(_draw(batch, classes))])
+        [lib.torch.tensor(draw(batch, classes))])
+
+
+def gelu_flops(batch: int, classes: int) -> int:
+    """9 operations forward; the derivative of the formula takes 14 more."""
+    return 23 * batch * classes
 
 
 def elementwise_bytes(batch: int, classes: int) -> int:

@@ -10,6 +10,7 @@ from .peers import TORCH
 from .records import Record
 from .statistics import Ratio, geometric_mean, interval, paired, spread
 
+CONV_MEAN = 0.80            # the target for the geometric mean of the convolutions
 CHECK_TOLERANCE = 2e-3      # relative; float32 sums in another order differ by less
 
 
@@ -35,16 +36,19 @@ def best_torch(record: Record, name: str, threads: int) -> str | None:
     return min(found, key=lambda peer: found[peer] or 0.0) if found else None
 
 
-def percent_of_peak(record: Record, program: Program, threads: int, seconds: float) -> float | None:
-    """How much of the measured peak of flops (or of bandwidth) so many seconds a run are."""
+def percent_of_limit(record: Record, program: Program, threads: int,
+                     seconds: float) -> float | None:
+    """The time that the measured peaks allow, max(flops / peak, bytes / bandwidth), in percent.
+
+    Over 100 % means that data came from a cache faster than the memory that was measured.
+    """
     if threads not in record.peaks or program.measure != "steady":
         return None
-    flops, bytes_ = record.peaks[threads]
-    if program.flops:
-        return 100 * program.flops(**program.sizes) / seconds / flops
-    if program.bytes:
-        return 100 * program.bytes(**program.sizes) / seconds / bytes_
-    return None
+    if program.flops is None or program.bytes is None:
+        return None
+    flops, bandwidth = record.peaks[threads]
+    sizes = program.sizes
+    return 100 * max(program.flops(**sizes) / flops, program.bytes(**sizes) / bandwidth) / seconds
 
 
 def against_target(ratio: Ratio, target: float) -> str:
@@ -70,7 +74,7 @@ def row_of(record: Record, program: Program, threads: int) -> Row:
         verdict = against_target(ratio, program.target)
     if ratio and program.measure == "steady" and not ratio.shown:
         verdict = f"{verdict}; no difference shown".removeprefix("; ")
-    percent = percent_of_peak(record, program, threads, medians["minigrad"]) if ours else None
+    percent = percent_of_limit(record, program, threads, medians["minigrad"]) if ours else None
     return Row(program, medians, errors, spread(ours) if ours else None, best, ratio, percent,
                verdict, _disagreement(record, program, threads))
 
@@ -94,7 +98,7 @@ def _disagreement(record: Record, program: Program, threads: int) -> str:
 # ------------------------------------------------------------------------------ numbers in words
 
 def quantity(value: float, unit: str) -> str:
-    """Three digits and a unit: 12.3 us, 4.56 ms, 1.2 GB."""
+    """Three digits and a unit: 12.3 µs, 4.56 ms, 1.2 GB."""
     if unit == "bytes":
         for name, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
             if abs(value) >= size:
@@ -103,7 +107,7 @@ def quantity(value: float, unit: str) -> str:
     for name, size in (("s", 1.0), ("ms", 1e-3)):
         if value >= size:
             return f"{_digits(value / size)} {name}"
-    return f"{_digits(value / 1e-6)} us"
+    return f"{_digits(value / 1e-6)} µs"
 
 
 def _digits(value: float) -> str:
@@ -150,7 +154,7 @@ def table(record: Record, threads: int, markdown: bool = False) -> str:
     known = [p for p in record.peers if any(p in r.medians or p in r.errors for r in rows)]
     peers = ["minigrad", *[p for p in known if p != "minigrad"]]
     header = ["program", peers[0], "spread", *peers[1:], "ratio to torch", "target", "verdict",
-              "of peak"]
+              "of limit"]
     lines: list[str] = []
     for group, about in GROUPS.items():
         own = [r for r in rows if r.program.group == group]
@@ -161,7 +165,8 @@ def table(record: Record, threads: int, markdown: bool = False) -> str:
         ratios = [r.ratio.median for r in own if r.ratio and r.program.measure == "steady"]
         if len(ratios) > 1:
             mean = geometric_mean(ratios)
-            goal = f" (target 0.80: {'met' if mean <= 0.8 else 'missed'})" if group == "conv" else ""
+            word = "met" if mean <= CONV_MEAN else "missed"
+            goal = f" (target {CONV_MEAN:.2f}: {word})" if group == "conv" else ""
             lines += ["", f"geometric mean of the {len(ratios)} ratios: {mean:.2f}{goal}"]
     growth = _growth(record, threads)
     if growth:
@@ -240,7 +245,8 @@ Times are medians of the rounds. spread: half the distance between minigrad's qu
 median. ratio to torch: minigrad over the best torch variant, paired round by round: median and the
 interval that holds it with 95 % confidence (less with under 6 rounds); less than 1 is faster.
 "no difference shown": the interval contains 1. A verdict with ? has its target inside the interval.
-of peak: of the measured peak, by the program's flops, or by the bytes that it cannot avoid moving.
+of limit: the time that the two measured peaks allow, max(flops / peak, bytes / bandwidth), over
+minigrad's time; flops and bytes are counted by the formulas in benchmarks/programs.py.
 Numbers marked ! and "failed" are explained under the table."""
 
 

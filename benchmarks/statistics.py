@@ -4,10 +4,10 @@ The rounds take turns between the libraries, so the i-th samples of two librarie
 machine that slows down for a second slows both. Hence ratios are formed round by round, and all
 statements are about their median.
 
-The interval of a median needs no assumption about how noise is distributed: if m is the true median,
-each ratio lies below it with probability 1/2, so the number below it is binomial. Between the k-th
-smallest and the k-th largest of n ratios it lies with probability 1 - 2 P(Binomial(n, 1/2) < k).
-Six rounds give 97 % between the smallest and the largest; with fewer, less is known, and is said.
+The interval of a median needs no assumption about how noise is distributed: each ratio lies below
+the true median with probability 1/2, so the number below it is binomial. It lies between the k-th
+smallest and the k-th largest of n ratios with probability 1 - 2 P(Binomial(n, 1/2) < k). Six rounds
+give 97 % between the smallest and the largest; with fewer, less is known, and is said.
 """
 from __future__ import annotations
 

@@ -1,15 +1,16 @@
 """The run: libraries in processes of their own, taking turns, one active at a time.
 
-For a steady program, a round gives each library one turn; rounds go on until the time is spent. The
-order rotates from round to round. Before each turn there is a pause, since OpenMP's threads spin for
-up to 0.2 s after their last work and would slow the next library down. What only a fresh process
-shows (import, first step, memory) starts one for each sample.
+For a steady program, a round gives each library one turn; rounds go on until the time is spent.
+The order rotates from round to round. Before each turn there is a pause, since OpenMP's threads
+spin for up to 0.2 s after their last work and would slow the next library down. What only a fresh
+process shows (import, first step, memory) starts one for each sample.
 
 A library that is missing, raises, crashes or hangs is noted and left out of that program; its
 process is started anew for the next one.
 """
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -32,7 +33,7 @@ Tell = Callable[[str], None]
 
 @dataclass
 class Settings:
-    """How a run is made. rounds: exactly so many; 0: at least `least`, until `seconds` are spent."""
+    """How a run is made. rounds: exactly so many; 0: at least `least`, and for `seconds`."""
 
     seconds: float = 12.0
     rounds: int = 0
@@ -40,6 +41,7 @@ class Settings:
     turn: float = 0.15
     pause: float = 0.25
     timeout: float = 300.0
+    verbose: bool = False           # show what the workers print
     fresh_rounds: int = 5
 
 
@@ -50,17 +52,17 @@ class WorkerError(Exception):
 class WorkerProcess:
     """The parent's end of a worker (worker.py)."""
 
-    def __init__(self, peer: Peer, threads: int, timeout: float,
+    def __init__(self, peer: Peer, threads: int, timeout: float, verbose: bool = False,
                  extra: dict[str, str] | None = None) -> None:
         self.timeout = timeout
         name = peer.by_hand if peer.by_hand and peer.by_hand.endswith(".py") else peer.name
         detached: dict[str, Any] = ({"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
                                     if sys.platform == "win32" else {"start_new_session": True})
-        self.log = tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", name, str(threads),
              machine.pinning(threads)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=None if verbose else subprocess.DEVNULL, text=True,
             cwd=machine.ROOT, env={**environment(threads), **(extra or {})}, **detached)
         self.lines: queue.Queue[str] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
@@ -95,11 +97,9 @@ class WorkerProcess:
         Raises: WorkerError.
         """
         assert self.process.stdin
-        try:
+        with contextlib.suppress(OSError):              # it is dead: _answer says how it ended
             self.process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
             self.process.stdin.flush()
-        except OSError:
-            pass                                        # it is dead: _answer says how it ended
         return self._answer()
 
     @property
@@ -110,12 +110,10 @@ class WorkerProcess:
         """End the process, at once."""
         self.process.kill()
         self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout, self.log):
+        for stream in (self.process.stdin, self.process.stdout):
             if stream:
-                try:
+                with contextlib.suppress(OSError):
                     stream.close()
-                except OSError:
-                    pass
 
 
 @dataclass
@@ -126,15 +124,18 @@ class Runner:
     peers: list[Peer]
     settings: Settings
     tell: Tell = print
-    missing: dict[str, str] = field(default_factory=dict)
     _workers: dict[tuple[str, int], WorkerProcess] = field(default_factory=dict)
 
     def worker(self, peer: Peer, threads: int) -> WorkerProcess:
         """The peer's process; started if it is not running."""
         key = (peer.name, threads)
         if key not in self._workers or not self._workers[key].alive:
-            self._workers[key] = WorkerProcess(peer, threads, self.settings.timeout)
+            self._workers[key] = self._start(peer, threads)
         return self._workers[key]
+
+    def _start(self, peer: Peer, threads: int,
+               extra: dict[str, str] | None = None) -> WorkerProcess:
+        return WorkerProcess(peer, threads, self.settings.timeout, self.settings.verbose, extra)
 
     def close(self) -> None:
         """End all workers."""
@@ -167,7 +168,7 @@ class Runner:
             self.tell(f"{peer.name}: prepares")
             if self._prepare(peer, row, build, {} if is_control else program.sizes):
                 active.append((peer, row))
-            if not row.error == "absent":
+            if row.error != "absent":
                 rows.append(row)
                 self.record.measurements.append(row)
         start, done = time.monotonic(), 0
@@ -248,7 +249,7 @@ class Runner:
         with tempfile.TemporaryDirectory() as empty:
             cold = program.measure == "cold"
             extra = {"MINIGRAD_CACHE_DIR": os.path.join(empty, "cache")} if cold else {}
-            worker = WorkerProcess(peer, threads, self.settings.timeout, extra)
+            worker = self._start(peer, threads, extra)
             try:
                 if program.measure == "import":
                     return worker.started["import"]
