@@ -151,15 +151,15 @@ def table(record: Record, threads: int, markdown: bool = False) -> str:
     """The programs by group, as text or Markdown."""
     names = [name for name in record.names(threads) if name in PROGRAMS]
     rows = [row_of(record, PROGRAMS[name], threads) for name in names]
-    known = [p for p in record.peers if any(p in r.medians or p in r.errors for r in rows)]
-    peers = ["minigrad", *[p for p in known if p != "minigrad"]]
-    header = ["program", peers[0], "spread", *peers[1:], "ratio to torch", "target", "verdict",
-              "of limit"]
     lines: list[str] = []
     for group, about in GROUPS.items():
         own = [r for r in rows if r.program.group == group]
         if not own:
             continue
+        known = [p for p in record.peers if any(p in r.medians or p in r.errors for r in own)]
+        peers = ["minigrad", *[p for p in known if p != "minigrad"]]
+        header = ["program", peers[0], "spread", *peers[1:], "ratio to torch", "target", "verdict",
+                  "of limit"]
         lines += ["", f"### {group}: {about}" if markdown else f"-- {group}: {about}", ""]
         lines += _layout(header, [_cells(r, peers) for r in own], markdown)
         ratios = [r.ratio.median for r in own if r.ratio and r.program.measure == "steady"]

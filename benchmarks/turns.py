@@ -234,15 +234,13 @@ class Runner:
                 time.sleep(self.settings.pause)
                 try:
                     sample = self._sample(program, peer, threads)
-                    if sample is None:
+                    if sample is None:                  # the peer has no such program
                         row.error = "absent"
+                        self.record.measurements.remove(row)
                     else:
                         row.samples.append(sample)
                 except WorkerError as error:
                     self._fail(peer, row, error)
-        for row in rows:
-            if row.error == "absent":
-                self.record.measurements.remove(row)
         return [row for row in rows if row.error != "absent"]
 
     def _sample(self, program: Program, peer: Peer, threads: int) -> float | None:
