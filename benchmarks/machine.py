@@ -62,7 +62,8 @@ def allowed_cores() -> list[int]:
     if not hasattr(os, "sched_getaffinity"):
         return list(range(os.cpu_count() or 1))
     seen: set[str] = set()
-    first, second = [], []
+    first: list[int] = []
+    second: list[int] = []
     for core in sorted(os.sched_getaffinity(0)):
         try:
             siblings = (_CPU / f"cpu{core}/topology/thread_siblings_list").read_text().strip()
