@@ -10,6 +10,7 @@ changed:
 A regression is shown only if in *every* such unit minigrad became slower by more than the
 tolerance, with the whole interval of the change beyond it: one unit alone may have changed for
 reasons of its own. Peak memory is compared in bytes; imports and first steps in units of torch's.
+Fewer than five rounds in either run show nothing about times.
 """
 from __future__ import annotations
 
@@ -21,6 +22,7 @@ from .records import Record
 from .statistics import Ratio, change
 
 TOLERANCE = 0.10
+CONFIDENCE = 0.90       # of either run's interval, for a change of time to count
 
 
 @dataclass
@@ -32,17 +34,17 @@ class Change:
     units: dict[str, Ratio]
 
     @property
-    def mildest(self) -> Ratio:
-        """The change in the unit that shows the least slowing down."""
-        return min(self.units.values(), key=lambda ratio: ratio.low)
+    def trusted(self) -> bool:
+        """Whether there were enough rounds to say anything."""
+        return all(r.confidence >= CONFIDENCE or u == "bytes" for u, r in self.units.items())
 
     def regressed(self, tolerance: float) -> bool:
         """Whether every unit shows that it is slower by more than the tolerance."""
-        return bool(self.units) and all(r.low > 1 + tolerance for r in self.units.values())
+        return self.trusted and all(r.low > 1 + tolerance for r in self.units.values())
 
     def improved(self, tolerance: float) -> bool:
         """Whether every unit shows that it is faster by more than the tolerance."""
-        return bool(self.units) and all(r.high < 1 / (1 + tolerance) for r in self.units.values())
+        return self.trusted and all(r.high < 1 / (1 + tolerance) for r in self.units.values())
 
 
 def _in_units(record: Record, program: str, unit: str, threads: int) -> list[float]:
@@ -83,7 +85,8 @@ def table(changes: list[Change], tolerance: float) -> str:
         cells = [f"{r.median:.2f} [{r.low:.2f} {r.high:.2f}]" if (r := c.units.get(u)) else ""
                  for u in units]
         word = ("  SLOWER" if c.regressed(tolerance) else
-                "  faster" if c.improved(tolerance) else "")
+                "  faster" if c.improved(tolerance) else
+                "" if c.trusted else "  too few rounds to say")
         lines.append(f"{c.program:{width}} {c.threads:2} threads"[:width + 10].ljust(width + 10)
                      + "".join(f"{cell:>28}" for cell in cells) + word)
     worse = [c.program for c in changes if c.regressed(tolerance)]

@@ -225,8 +225,8 @@ def roofline(record: Record, folder: Path, kinds: list[str]) -> list[Path]:
         axes.set(xscale="log", yscale="log", xlim=(left, right))
         bottom = min(y for _, _, y in points) / 4
         axes.set_ylim(bottom, peak / 1e9 * 2)
-        start = max(left, bottom / bandwidth * 1e9) * 1.5       # where the slope enters the picture
-        axes.text(start * 0.9, start * bandwidth / 1e9 * 1.05, f"{bandwidth / 1e9:.0f} GB/s",
+        middle = (max(left, bottom / bandwidth * 1e9) * ridge) ** 0.5
+        axes.text(middle * 0.92, middle * bandwidth / 1e9 * 1.05, f"{bandwidth / 1e9:.0f} GB/s",
                   ha="right", va="bottom")
         axes.set_xticks(_ticks(left, right))
         axes.set_yticks(_ticks(bottom, peak / 1e9 * 2))

@@ -40,7 +40,8 @@ def percent_of_limit(record: Record, program: Program, threads: int,
                      seconds: float) -> float | None:
     """The time that the measured peaks allow, max(flops / peak, bytes / bandwidth), in percent.
 
-    Over 100 % means that data came from a cache faster than the memory that was measured.
+    Over 100 % means that data came from a cache faster than the memory that was measured, or that
+    the algorithm needs fewer operations than are counted (Winograd's for convolution).
     """
     if threads not in record.peaks or program.measure != "steady":
         return None

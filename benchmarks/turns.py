@@ -225,7 +225,8 @@ class Runner:
             row = Measurement(program.name, peer.name, threads)
             rows.append(row)
             self.record.measurements.append(row)
-        count = 2 if program.measure == "cold" else self.settings.fresh_rounds
+        # A cold start takes long, and memory hardly varies.
+        count = min({"cold": 2, "memory": 3}.get(program.measure, 99), self.settings.fresh_rounds)
         for turn in range(count):
             for peer, row in zip(self.candidates(program), rows):
                 if row.error:
@@ -273,13 +274,15 @@ class Runner:
             for build in ("peak_flops", "peak_bandwidth"):
                 row = Measurement(build, PEAK.name, n)
                 if not self._prepare(PEAK, row, build, {}):
-                    self.tell(f"no {build}: {row.error}")
+                    return                          # without peaks: no percentages
+                try:
+                    for _ in range(3):
+                        time.sleep(self.settings.pause)
+                        answer = self.worker(PEAK, n).ask("turn", seconds=self.settings.turn)
+                        row.samples.append(answer["seconds"])
+                except WorkerError as error:
+                    self._fail(PEAK, row, error)
                     return
-                rates = []
-                for _ in range(3):
-                    time.sleep(self.settings.pause)
-                    seconds = self.worker(PEAK, n).ask("turn", seconds=self.settings.turn)
-                    rates.append((row.work or 0) / seconds["seconds"])
-                seen.append(max(rates))
+                seen.append((row.work or 0) / min(row.samples))
             old = self.record.peaks.get(n, (0.0, 0.0))
             self.record.peaks[n] = (max(old[0], seen[0]), max(old[1], seen[1]))

@@ -216,6 +216,16 @@ def test_a_regression_must_show_in_every_unit():
     assert set(change.units) == {"control"} and change.regressed(0.1)
 
 
+def test_a_few_rounds_show_no_regression_but_bytes_do():
+    old, new = full_record(seed=1), full_record(1.3, seed=2)
+    for m in new.measurements:
+        m.samples = m.samples[:3]
+    new.get("memory_cnn_256", "minigrad", 2).samples = [1.2e8] * 3
+    changes = against.compare(new, old)
+    assert [c.program for c in changes if c.regressed(0.1)] == ["memory_cnn_256"]
+    assert "too few rounds to say" in against.table(changes, 0.1)
+
+
 # ----------------------------------------------------------------------------------- pictures
 
 def test_pictures_are_drawn_from_a_saved_run(tmp_path, capsys):
