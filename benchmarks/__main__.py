@@ -161,6 +161,9 @@ def measure(args: argparse.Namespace, chosen: list[Program], peers: list[Peer]) 
             runner.measure_peaks(threads)
             for count in threads:
                 for program in chosen:
+                    if count < max(threads) and not _worth_repeating(program):
+                        say(f"{program.name}: only with {max(threads)} threads", 1)
+                        continue
                     runner.run(program, count)
                     say(_one_line(record, program, count), 1)
                 runner.close()
@@ -171,6 +174,11 @@ def measure(args: argparse.Namespace, chosen: list[Program], peers: list[Peer]) 
         finally:
             runner.close()
     return record
+
+
+def _worth_repeating(program: Program) -> bool:
+    """Whether a smaller number of threads says something new about it."""
+    return program.measure == "steady" and program.group != "scaling"
 
 
 def _one_line(record: Record, program: Program, threads: int) -> str:
@@ -227,9 +235,9 @@ def main(argv: list[str] | None = None) -> int:
             record = measure(args, chosen, peers)
     except (ValueError, OSError) as error:
         p.error(str(error))
-    print(report.report(record))
-    if args.output:
+    if args.output:                     # first of all: what was measured must not get lost
         _write(record, args)
+    print(report.report(record))
     if old:
         changes = against.compare(record, old)
         print(against.table(changes, args.tolerance))

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from .catalogue import PROGRAMS
 from .peers import TORCH
 from .records import Record
+from .report import in_threads
 from .statistics import Ratio, change
 
 TOLERANCE = 0.10
@@ -80,14 +81,14 @@ def table(changes: list[Change], tolerance: float) -> str:
         return "Nothing to compare: the two runs have no program, unit and thread count in common."
     units = list(dict.fromkeys(unit for c in changes for unit in c.units))
     width = max(len(c.program) for c in changes)
-    lines = [f"{'now / then, in units of':{width + 10}}" + "".join(f"{u:>28}" for u in units)]
+    lines = [f"{'now / then, in units of':{width + 13}}" + "".join(f"{u:>28}" for u in units)]
     for c in changes:
         cells = [f"{r.median:.2f} [{r.low:.2f} {r.high:.2f}]" if (r := c.units.get(u)) else ""
                  for u in units]
         word = ("  SLOWER" if c.regressed(tolerance) else
                 "  faster" if c.improved(tolerance) else
                 "" if c.trusted else "  too few rounds to say")
-        lines.append(f"{c.program:{width}} {c.threads:2} threads"[:width + 10].ljust(width + 10)
+        lines.append(f"{c.program:{width}}  {in_threads(c.threads)}".ljust(width + 13)
                      + "".join(f"{cell:>28}" for cell in cells) + word)
     worse = [c.program for c in changes if c.regressed(tolerance)]
     lines += ["", f"{len(worse)} of {len(changes)} programs are shown to be slower by more than "

@@ -71,7 +71,7 @@ def _times(axis: Any) -> None:
 
 def _ticks(low: float, high: float) -> list[float]:
     """1, 2, 5, 10, ... between two limits."""
-    ticks = [digit * 10.0 ** power for power in range(-6, 7) for digit in (1, 2, 5)]
+    ticks = [digit * 10.0 ** power for power in range(-9, 7) for digit in (1, 2, 5)]
     return [t for t in ticks if low <= t <= high]
 
 
@@ -294,6 +294,9 @@ def scaling(record: Record, folder: Path, kinds: list[str]) -> list[Path]:
             ticks = [x for x, _ in _sweep(record, panel, "minigrad")]
             axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
             axes.xaxis.set_minor_formatter(NullFormatter())
+            low, high = axes.get_ylim()
+            axes.set_yticks(_ticks(low, high))
+            axes.set_ylim(low, high)
             axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: quantity(v, "s")))
             axes.yaxis.set_minor_formatter(NullFormatter())
             axes.legend(fontsize=11)

@@ -74,7 +74,8 @@ def row_of(record: Record, program: Program, threads: int) -> Row:
     elif ratio and program.target is not None:
         verdict = against_target(ratio, program.target)
     if ratio and program.measure == "steady" and not ratio.shown:
-        verdict = f"{verdict}; no difference shown".removeprefix("; ")
+        why = "no difference shown" if ratio.low <= 1 <= ratio.high else "too few rounds"
+        verdict = f"{verdict}; {why}".removeprefix("; ")
     percent = percent_of_limit(record, program, threads, medians["minigrad"]) if ours else None
     return Row(program, medians, errors, spread(ours) if ours else None, best, ratio, percent,
                verdict, _disagreement(record, program, threads))
@@ -109,6 +110,11 @@ def quantity(value: float, unit: str) -> str:
         if value >= size:
             return f"{_digits(value / size)} {name}"
     return f"{_digits(value / 1e-6)} µs"
+
+
+def in_threads(count: int) -> str:
+    """1 thread, 2 threads."""
+    return f"{count} thread" + "s" * (count > 1)
 
 
 def _digits(value: float) -> str:
@@ -219,8 +225,9 @@ def summary(record: Record) -> str:
         met = [n for n, v in verdicts if v.startswith("met")]
         missed = [n for n, v in verdicts if v.startswith("missed")]
         if met or missed:
-            lines.append(f"{threads} threads: {len(met)} of {len(met) + len(missed)} targets met"
-                         + (f"; missed: {', '.join(missed)}" if missed else ""))
+            total = len(met) + len(missed)
+            rest = f"; missed: {', '.join(missed)}" if missed else ""
+            lines.append(f"{in_threads(threads)}: {len(met)} of {total} targets met{rest}")
     return "\n".join(lines)
 
 
@@ -230,7 +237,7 @@ def report(record: Record, markdown: bool = False) -> str:
     if not record.complete:
         parts.append("Interrupted: what was measured until then.")
     for threads in record.threads:
-        words = f"{threads} thread" + "s" * (threads > 1)
+        words = in_threads(threads)
         if threads in record.peaks:
             flops, bandwidth = record.peaks[threads]
             words += (f"; measured peaks: {flops / 1e9:.0f} GFLOP/s (float32), "
@@ -244,11 +251,11 @@ def report(record: Record, markdown: bool = False) -> str:
 LEGEND = """\
 Times are medians of the rounds. spread: half the distance between minigrad's quartiles over its
 median. ratio to torch: minigrad over the best torch variant, paired round by round: median and the
-interval that holds it with 95 % confidence (less with under 6 rounds); less than 1 is faster.
-"no difference shown": the interval contains 1. A verdict with ? has its target inside the interval.
-of limit: the time that the two measured peaks allow, max(flops / peak, bytes / bandwidth), over
-minigrad's time; flops and bytes are counted by the formulas in benchmarks/programs.py.
-Numbers marked ! and "failed" are explained under the table."""
+interval that holds it with 95 % confidence; less than 1 is faster. "no difference shown": the
+interval contains 1; "too few rounds": there were under 6, and it holds the median less surely.
+A verdict with ? has its target inside the interval. Numbers marked ! and "failed" are explained
+under the table. of limit: the time that the two measured peaks allow, max(flops / peak,
+bytes / bandwidth), over minigrad's time; the formulas are in benchmarks/programs.py."""
 
 
 def _about(description: dict[str, Any]) -> str:
