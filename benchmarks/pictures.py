@@ -203,13 +203,15 @@ def roofline(record: Record, folder: Path, kinds: list[str]) -> list[Path]:
         median = (m := record.get(name, "minigrad", threads)) and m.median
         if program is None or not median or not program.flops or program.measure != "steady":
             continue
+        if program.group == "scaling":          # the same kernels again, on top of their own dots
+            continue
         assert program.bytes is not None
         flops = program.flops(**program.sizes)
         points.append((program, flops / program.bytes(**program.sizes), flops / median / 1e9))
     if not points:
         return []
     shades = {"cnn": "#d9480f", "rnn": "#1c6fb5", "mlp": "#8b4fb0", "conv": "#e8a33d",
-              "pool": "#2f8f46", "ops": "#5c6770", "scaling": "#c9b8a8"}
+              "pool": "#2f8f46", "ops": "#5c6770"}
     with _figure(11, 8) as figure:
         axes = figure.add_subplot()
         left = min(0.3, *[x / 2.5 for _, x, _ in points])
@@ -230,8 +232,8 @@ def roofline(record: Record, folder: Path, kinds: list[str]) -> list[Path]:
                   ha="right", va="bottom")
         axes.set_xticks(_ticks(left, right))
         axes.set_yticks(_ticks(bottom, peak / 1e9 * 2))
-        _name_points(axes, [(p.name, x, y) for p, x, y in points if p.group != "scaling"],
-                     (left, right), (bottom, peak / 1e9 * 2))
+        _name_points(axes, [(p.name, x, y) for p, x, y in points], (left, right),
+                     (bottom, peak / 1e9 * 2))
         for axis in (axes.xaxis, axes.yaxis):
             _times(axis)
         axes.legend(loc="lower right")
@@ -255,7 +257,9 @@ def _name_points(axes: Any, points: list[tuple[str, float, float]], xs: tuple[fl
             box = (u + dx, v - height / 2, u + dx + width, v + height / 2)
             free = box[0] > 0 and box[2] < 1 and not any(
                 box[0] < t[2] and t[0] < box[2] and box[1] < t[3] and t[1] < box[3] for t in taken)
-            if free and not any(box[0] < a < box[2] and box[1] < b < box[3] for a, b in dots):
+            covers = any(box[0] - 0.008 < a < box[2] + 0.008 and box[1] - 0.008 < b < box[3] + 0.008
+                         for a, b in dots if (a, b) != (u, v))
+            if free and not covers:
                 taken.append(box)
                 axes.annotate(name, (x, y), xytext=(8 if side == "left" else -8, 0), ha=side,
                               textcoords="offset points", va="center", fontsize=9.5)
@@ -287,7 +291,7 @@ def scaling(record: Record, folder: Path, kinds: list[str]) -> list[Path]:
             title, quantity_name, _, _ = panel
             for peer in ("minigrad", *TORCH[:2], "jax"):
                 points = _sweep(record, panel, peer)
-                if points:
+                if len(points) > 1:
                     axes.plot(*zip(*points), "o-", color=colour(peer), label=label(peer),
                               linewidth=2.6 if peer == "minigrad" else 1.6)
             axes.set(xscale="log", yscale="log", xlabel=quantity_name, title=title)
@@ -295,6 +299,8 @@ def scaling(record: Record, folder: Path, kinds: list[str]) -> list[Path]:
             axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
             axes.xaxis.set_minor_formatter(NullFormatter())
             low, high = axes.get_ylim()
+            wider = max(1.0, 10 / (high / low)) ** 0.5      # so that what is flat looks flat
+            low, high = low / wider, high * wider
             axes.set_yticks(_ticks(low, high))
             axes.set_ylim(low, high)
             axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: quantity(v, "s")))
