@@ -1,0 +1,67 @@
+"""The machine's peaks, measured: fused multiply-adds a second, bytes a second.
+
+The first is minigrad's own register tile on operands that stay in the first-level cache: no memory,
+no edges, no packing, on all threads. Where there are no vector instructions for it (tile.py), it is
+the peak of compiled loops. The second is a triad a = b + s c over arrays far larger than the
+second-level cache (of a server's huge third level it may stay inside).
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minigrad.kernels.jit import jit
+from minigrad.kernels.threads import get_num_threads, parallel
+from minigrad.kernels.tile import tile, tile_shape
+
+
+@jit
+def _products(start, stop, repeats, a, b, off, c, size, cols):
+    """Item i: `repeats` tiles of C in c[i * size:], from the same A and B."""
+    for i in range(start, stop):
+        mine = c[i * size:]
+        for _ in range(repeats):
+            tile(a, 0, b, 0, off, len(off), mine, 0, cols)
+
+
+@jit
+def _triad(start, stop, chunk, s, a, b, c):
+    """a = b + s c over the chunks start..stop-1."""
+    for i in range(start, stop):
+        here = slice(i * chunk, (i + 1) * chunk)
+        out, left, right = a[here], b[here], c[here]
+        for j in range(chunk):
+            out[j] = left[j] + s * right[j]
+
+
+def peak_flops() -> Callable[[], Any]:
+    """About a millisecond of multiply-adds on each thread; `run.work` is the number of flops."""
+    rows, cols, _ = tile_shape(np.float32)
+    depth, repeats, items = 96, 100, 16 * get_num_threads()
+    a = np.full(rows * depth, 1e-3, np.float32)
+    b = np.full(cols * depth, 1e-3, np.float32)
+    off = np.arange(depth, dtype=np.int64) * cols
+    size = rows * cols + 64                             # no two threads share a cache line
+    c = np.zeros(items * size, np.float32)
+
+    def run() -> None:
+        parallel(_products, items, repeats, a, b, off, c, size, cols)
+    run.work = 2 * rows * cols * depth * repeats * items            # type: ignore[attr-defined]
+    return run
+
+
+def peak_bandwidth(megabytes: int = 64) -> Callable[[], Any]:
+    """A triad over three arrays of so many megabytes; `run.work` is the number of bytes."""
+    chunk = 1 << 16
+    chunks = megabytes * (1 << 18) // chunk
+    a, b, c = (np.ones(chunks * chunk, np.float32) for _ in range(3))
+
+    def run() -> None:
+        parallel(_triad, chunks, chunk, np.float32(0.5), a, b, c)
+    run.work = 3 * a.nbytes                                         # type: ignore[attr-defined]
+    return run
+
+
+PROGRAMS = {f.__name__: f for f in (peak_flops, peak_bandwidth)}

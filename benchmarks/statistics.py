@@ -1,0 +1,84 @@
+"""What the samples of a few rounds allow us to say: medians, paired ratios, intervals.
+
+The rounds take turns between the libraries, so the i-th samples of two libraries belong together: a
+machine that slows down for a second slows both. Hence ratios are formed round by round, and all
+statements are about their median.
+
+The interval of a median needs no assumption about how noise is distributed: each ratio lies below
+the true median with probability 1/2, so the number below it is binomial. It lies between the k-th
+smallest and the k-th largest of n ratios with probability 1 - 2 P(Binomial(n, 1/2) < k). Six rounds
+give 97 % between the smallest and the largest; with fewer, less is known, and is said.
+"""
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A median ratio, the interval in which it lies, and with which confidence."""
+
+    median: float
+    low: float
+    high: float
+    confidence: float
+
+    @property
+    def shown(self) -> bool:
+        """Whether a difference is shown: 1 lies outside an interval that is to be trusted."""
+        return self.confidence >= CONFIDENCE and not self.low <= 1 <= self.high
+
+
+def coverage(n: int, k: int) -> float:
+    """The probability that a median lies between the k-th smallest and the k-th largest of n."""
+    below = sum(math.comb(n, i) for i in range(k))
+    return 1 - 2 * below / 2 ** n
+
+
+def interval(values: Sequence[float]) -> Ratio:
+    """The median and its interval: the narrowest that covers CONFIDENCE, else all values.
+
+    Raises: ValueError without values.
+    """
+    if not values:
+        raise ValueError("no samples")
+    ordered, n = sorted(values), len(values)
+    k = max((k for k in range(1, n // 2 + 1) if coverage(n, k) >= CONFIDENCE), default=1)
+    return Ratio(statistics.median(ordered), ordered[k - 1], ordered[n - k], coverage(n, k))
+
+
+def paired(ours: Sequence[float], theirs: Sequence[float]) -> Ratio:
+    """The ratio ours / theirs of samples that belong together; the shorter list decides how many.
+
+    Raises: ValueError without samples.
+    """
+    return interval([a / b for a, b in zip(ours, theirs)])
+
+
+def change(new: Sequence[float], old: Sequence[float]) -> Ratio:
+    """How values of one run compare with those of another, where nothing belongs together.
+
+    median new / median old; the interval is that of both medians: from (lowest new) / (highest old)
+    to (highest new) / (lowest old), where each pair covers at least CONFIDENCE.
+    """
+    a, b = interval(new), interval(old)
+    return Ratio(a.median / b.median, a.low / b.high, a.high / b.low,
+                 min(a.confidence, b.confidence))
+
+
+def spread(values: Sequence[float]) -> float:
+    """Half the distance between the quartiles over the median: how far a typical round strays."""
+    if len(values) < 2:
+        return 0.0
+    quarter = statistics.quantiles(values, n=4, method="inclusive")
+    return (quarter[2] - quarter[0]) / 2 / statistics.median(values)
+
+
+def geometric_mean(values: Sequence[float]) -> float:
+    """The mean that treats 2 times as slow and 2 times as fast alike."""
+    return statistics.geometric_mean(values)

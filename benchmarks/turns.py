@@ -1,0 +1,289 @@
+"""The run: libraries in processes of their own, taking turns, one active at a time.
+
+For a steady program, a round gives each library one turn; rounds go on until the time is spent.
+The order rotates from round to round. Before each turn there is a pause, since OpenMP's threads
+spin for up to 0.2 s after their last work and would slow the next library down. What only a fresh
+process shows (import, first step, memory) starts one for each sample.
+
+A library that is missing, raises, crashes or hangs is noted and left out of that program; its
+process is started anew for the next one.
+"""
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import machine
+from .catalogue import Program
+from .peers import CONTROL, PEAK, Peer, environment
+from .records import Measurement, Record
+
+Tell = Callable[[str], None]
+_PEAK_TURN = 0.15       # seconds; five of them see the peak also where other turns are short
+
+
+@dataclass
+class Settings:
+    """How a run is made. rounds: exactly so many; 0: at least `least`, and for `seconds`."""
+
+    seconds: float = 12.0
+    rounds: int = 0
+    least: int = 6
+    turn: float = 0.15
+    pause: float = 0.25
+    timeout: float = 300.0
+    verbose: bool = False           # show what the workers print
+    fresh_rounds: int = 5
+
+
+class WorkerError(Exception):
+    """A worker answered with an error, died, or did not answer."""
+
+
+class WorkerProcess:
+    """The parent's end of a worker (worker.py)."""
+
+    def __init__(self, peer: Peer, threads: int, timeout: float, verbose: bool = False,
+                 extra: dict[str, str] | None = None) -> None:
+        self.timeout = timeout
+        name = peer.by_hand if peer.by_hand and peer.by_hand.endswith(".py") else peer.name
+        detached: dict[str, Any] = ({"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+                                    if sys.platform == "win32" else {"start_new_session": True})
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker", name, str(threads),
+             machine.pinning(threads)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=None if verbose else subprocess.DEVNULL, text=True,
+            cwd=machine.ROOT, env={**environment(threads), **(extra or {})}, **detached)
+        self.lines: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+        try:
+            self.started = self._answer()
+        except WorkerError:
+            self.close()
+            raise
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.lines.put(line)
+        self.lines.put("")
+
+    def _answer(self) -> dict[str, Any]:
+        try:
+            line = self.lines.get(timeout=self.timeout)
+        except queue.Empty:
+            raise WorkerError(f"no answer within {self.timeout:.0f} s") from None
+        if not line:
+            code = self.process.wait()
+            raise WorkerError(f"crashed (exit code {code})")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise WorkerError(answer["error"])
+        return answer
+
+    def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
+        """The answer to a request.
+
+        Raises: WorkerError.
+        """
+        assert self.process.stdin
+        with contextlib.suppress(OSError):              # it is dead: _answer says how it ended
+            self.process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+            self.process.stdin.flush()
+        return self._answer()
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def close(self) -> None:
+        """End the process, at once."""
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream:
+                with contextlib.suppress(OSError):
+                    stream.close()
+
+
+@dataclass
+class Runner:
+    """Fills a Record, program by program."""
+
+    record: Record
+    peers: list[Peer]
+    settings: Settings
+    tell: Tell = print
+    _workers: dict[tuple[str, int], WorkerProcess] = field(default_factory=dict)
+
+    def worker(self, peer: Peer, threads: int) -> WorkerProcess:
+        """The peer's process; started if it is not running."""
+        key = (peer.name, threads)
+        if key not in self._workers or not self._workers[key].alive:
+            self._workers[key] = self._start(peer, threads)
+        return self._workers[key]
+
+    def _start(self, peer: Peer, threads: int,
+               extra: dict[str, str] | None = None) -> WorkerProcess:
+        return WorkerProcess(peer, threads, self.settings.timeout, self.settings.verbose, extra)
+
+    def close(self) -> None:
+        """End all workers."""
+        while self._workers:
+            self._workers.popitem()[1].close()
+
+    def candidates(self, program: Program) -> list[Peer]:
+        """The peers for which this program makes sense."""
+        peers = [p for p in self.peers if program.images or not p.images_only]
+        if program.measure == "cold":
+            peers = [p for p in peers if p.name == "minigrad"]
+        return peers
+
+    def run(self, program: Program, threads: int) -> list[Measurement]:
+        """Measure one program under all peers; what is measured is in the record at once."""
+        if program.measure == "steady":
+            return self._steady(program, threads)
+        return self._fresh(program, threads)
+
+    # ----------------------------------------------------------------------- steady programs
+
+    def _steady(self, program: Program, threads: int) -> list[Measurement]:
+        # The i-th sample of every row is of round i: a row that fails or is interrupted only ends
+        # earlier, so that samples with one index belong together.
+        rows, active = [], []
+        for peer in [*self.candidates(program), CONTROL]:
+            is_control = peer is CONTROL
+            build = f"control_{program.control}" if is_control else program.build.__name__
+            row = Measurement(program.name, "control" if is_control else peer.name, threads)
+            self.tell(f"{peer.name}: prepares")
+            if self._prepare(peer, row, build, {} if is_control else program.sizes):
+                active.append((peer, row))
+            if row.error != "absent":
+                rows.append(row)
+                self.record.measurements.append(row)
+        start, done = time.monotonic(), 0
+        while active and not self._enough(done, time.monotonic() - start):
+            self.tell(f"round {done + 1}")
+            shift = done % len(active)
+            for peer, row in [*active[shift:], *active[:shift]]:
+                time.sleep(self.settings.pause)
+                try:
+                    seconds = self.worker(peer, threads).ask("turn", seconds=self.settings.turn)
+                    row.samples.append(seconds["seconds"])
+                except WorkerError as error:
+                    self._fail(peer, row, error)
+            active = [(peer, row) for peer, row in active if not row.error]
+            done += 1
+        for peer, row in active:
+            try:
+                self.worker(peer, threads).ask("drop")
+            except WorkerError as error:
+                self._fail(peer, row, error)
+        return rows
+
+    def _enough(self, done: int, passed: float) -> bool:
+        if self.settings.rounds:
+            return done >= self.settings.rounds
+        return done >= self.settings.least and passed >= self.settings.seconds
+
+    def _prepare(self, peer: Peer, row: Measurement, build: str, sizes: dict[str, Any]) -> bool:
+        try:
+            time.sleep(self.settings.pause)
+            answer = self.worker(peer, row.threads).ask("prepare", build=build, sizes=sizes)
+        except WorkerError as error:
+            self._fail(peer, row, error)
+            return False
+        if "absent" in answer:
+            row.error = "absent"
+            return False
+        row.build, row.first = answer["build"], answer["first"]
+        row.check, row.work = answer["check"], answer["work"]
+        return True
+
+    def _fail(self, peer: Peer, row: Measurement, error: WorkerError) -> None:
+        row.error = str(error)
+        self.tell(f"{peer.name} failed at {row.program}: {error}")
+        worker = self._workers.pop((peer.name, row.threads), None)
+        if worker:                                  # a fresh one for the next program
+            worker.close()
+
+    # -------------------------------------------------------------- what a fresh process shows
+
+    def _fresh(self, program: Program, threads: int) -> list[Measurement]:
+        rows = []
+        for peer in self.candidates(program):
+            row = Measurement(program.name, peer.name, threads)
+            rows.append(row)
+            self.record.measurements.append(row)
+        # A cold start takes long, and memory hardly varies.
+        count = min({"cold": 2, "memory": 3}.get(program.measure, 99), self.settings.fresh_rounds)
+        for turn in range(count):
+            for peer, row in zip(self.candidates(program), rows):
+                if row.error:
+                    continue
+                self.tell(f"round {turn + 1} of {count}: {peer.name}")
+                time.sleep(self.settings.pause)
+                try:
+                    sample = self._sample(program, peer, threads)
+                    if sample is None:                  # the peer has no such program
+                        row.error = "absent"
+                        self.record.measurements.remove(row)
+                    else:
+                        row.samples.append(sample)
+                except WorkerError as error:
+                    self._fail(peer, row, error)
+        return [row for row in rows if row.error != "absent"]
+
+    def _sample(self, program: Program, peer: Peer, threads: int) -> float | None:
+        with tempfile.TemporaryDirectory() as empty:
+            cold = program.measure == "cold"
+            extra = {"MINIGRAD_CACHE_DIR": os.path.join(empty, "cache")} if cold else {}
+            worker = self._start(peer, threads, extra)
+            try:
+                if program.measure == "import":
+                    return worker.started["import"]
+                build = program.build.__name__
+                if program.measure == "memory":
+                    # A batch of 1 first: whatever is loaded on first use is not the step's memory.
+                    if "absent" in worker.ask("prepare", build=build, sizes={"batch": 1}):
+                        return None
+                    before = worker.ask("mark")["bytes"]
+                    worker.ask("prepare", build=build, sizes=program.sizes)
+                    return float(worker.ask("peak")["bytes"] - before)
+                answer = worker.ask("prepare", build=build, sizes=program.sizes)
+                return None if "absent" in answer else answer["build"] + answer["first"]
+            finally:
+                worker.close()
+
+    # ------------------------------------------------------------------------------- the peaks
+
+    def measure_peaks(self, threads: Iterable[int]) -> None:
+        """The machine's peaks with so many threads; the best of what was ever seen in this run."""
+        for n in threads:
+            seen = []
+            for build in ("peak_flops", "peak_bandwidth"):
+                row = Measurement(build, PEAK.name, n)
+                if not self._prepare(PEAK, row, build, {}):
+                    return                          # without peaks: no percentages
+                try:
+                    for _ in range(5):
+                        time.sleep(self.settings.pause)
+                        answer = self.worker(PEAK, n).ask("turn", seconds=_PEAK_TURN)
+                        row.samples.append(answer["seconds"])
+                except WorkerError as error:
+                    self._fail(PEAK, row, error)
+                    return
+                seen.append((row.work or 0) / min(row.samples))
+            old = self.record.peaks.get(n, (0.0, 0.0))
+            self.record.peaks[n] = (max(old[0], seen[0]), max(old[1], seen[1]))
