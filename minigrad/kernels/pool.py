@@ -171,8 +171,8 @@ def max_pool_range(
 ):
     """Planes start .. stop - 1 of a maximum. x, y, places: flat (P * H * W), (P * OH * OW) twice.
 
-    Limit: bytes where windows do not overlap: 2x2 on 64x64x28x28 (float32) moved 34 GB/s on two
-    cores, of 42 that a copy reached; 22 on one, 12 ns a row. Else KH * KW times a load and four
+    Limit: bytes where windows do not overlap: 2x2 on 64x64x28x28 (float32) moved 29 GB/s on two
+    cores, of 42 that a copy reached; 21 on one, 12 ns a row. Else KH * KW times a load and four
     instructions (two comparisons, since NaN wins, and two choices) for a vector of outputs: 26 ns
     for a row of 14 outputs of 3x3 windows, which is 9 instructions a cell.
     """
