@@ -255,7 +255,7 @@ def test_same_bits_at_any_number_of_threads(kernel, stride, out_hw, dtype, monke
                 np.testing.assert_array_equal(a, b)
     finally:
         set_num_threads(threads)
-    assert chunks == [12] * 5 * 3
+    assert chunks == [12] * 6 * 3
 
 
 def test_inputs_need_not_be_contiguous_or_writable():

@@ -27,6 +27,7 @@ from ..ops.loss import nll_loss as nll_loss
 from ..ops.loss import smooth_l1_loss as smooth_l1_loss
 from ..ops.pool import avg_pool2d as avg_pool2d
 from ..ops.pool import max_pool2d as max_pool2d
+from ..ops.pool import relu_max_pool2d as relu_max_pool2d
 from ..ops.random import dropout as dropout
 from ..ops.random import dropout2d as dropout2d
 from ..ops.rnn import rnn_cell as rnn_cell

@@ -1,8 +1,8 @@
 """Pooling: the maximum or the average of each window of an image.
 
-The maximum is differentiated by where it was found: the forward keeps the index of each maximum,
-the gradient is scattered there, and the gradient of that is gathered from there. Not here: the
-loops (`kernels/pool.py`), layers (`nn/conv.py`).
+The maximum is differentiated by where it was found: the forward keeps the place of each maximum in
+its window, one byte; the gradient is sent there, and the gradient of that picked up from there.
+Not here: the loops (`kernels/pool.py`), layers (`nn/conv.py`).
 """
 from __future__ import annotations
 
@@ -102,12 +102,144 @@ def max_pool2d(input: Tensor, kernel_size: int | Pair, stride: int | Pair | None
         an input that is not floating.
     """
     options = _geometry("max_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode)
-    y, indices = max_pool2d_with_indices(input, *options)
-    return (y, indices) if return_indices else y
+    if return_indices:
+        return max_pool2d_with_indices(input, *options)          # type: ignore[return-value]
+    return max_pool2d_windows(input, *options)
 
 
-@op(samples=lambda r: [(x, *_geometry("", x, *options)) for x, *options in _max_samples(r)],
-    ref=lambda *args: _max_windows(*args))
+@composite(samples=lambda r: [*_max_samples(r), (r.apart(2, 1, 5, 5) - 0.9, 3, 1, 1)],
+           ref=lambda x, *args: _max_ref(np.maximum(x, 0.0), *args)[0])
+def relu_max_pool2d(input: Tensor, kernel_size: int | Pair, stride: int | Pair | None = None,
+                    padding: int | Pair = 0, dilation: int | Pair = 1, ceil_mode: bool = False
+                    ) -> Tensor:
+    """max_pool2d(relu(input), ...) in one pass: values and gradients of any order are the same.
+
+        y[n, c, u, v] = max(0, max_ij x[n, c, u*sh - ph + i*dh, v*sw - pw + j*dw])
+
+    minigrad's own, torch has no such function. It neither writes nor reads the image between the
+    two operations, nor its gradient. Arguments and errors as for max_pool2d.
+
+    A window without a positive element gives 0 and has no gradient; NaN stays NaN, as in relu.
+    """
+    options = _geometry("relu_max_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode)
+    return relu_max_pool2d_windows(input, *options)
+
+
+def _windows_samples(r):
+    return [(x, *_geometry("", x, *options)) for x, *options in _max_samples(r)]
+
+
+def _places(input, relu, *options):
+    """The kernel's (maxima, places), for images with or without N."""
+    y, places = kernel.max_pool2d_places(_as_batch(input), *options, relu)
+    return (y, places) if input.ndim == 4 else (y[0], places[0])
+
+
+@op(samples=_windows_samples, ref=lambda *args: _max_windows(*args)[0])
+def max_pool2d_windows(input: Tensor, kernel_size: Pair, stride: Pair, padding: Pair,
+                       dilation: Pair, out_hw: Pair) -> Tensor:
+    """max_pool2d behind its door: all options given as pairs."""
+    return _places(input, False, kernel_size, stride, padding, dilation, out_hw)
+max_pool2d_windows.vjp(
+    input=lambda g, aux, input_shape, kernel_size, stride, padding, dilation:
+        max_pool2d_grad(g, aux, input_shape[-2:], kernel_size, stride, padding, dilation))
+
+
+@op(samples=_windows_samples, ref=lambda x, *args: _max_windows(np.maximum(x, 0.0), *args)[0])
+def relu_max_pool2d_windows(input: Tensor, kernel_size: Pair, stride: Pair, padding: Pair,
+                            dilation: Pair, out_hw: Pair) -> Tensor:
+    """relu_max_pool2d behind its door: all options given as pairs."""
+    return _places(input, True, kernel_size, stride, padding, dilation, out_hw)
+# The same rule: where relu blocks the gradient, the place says so.
+relu_max_pool2d_windows.vjp(
+    input=lambda g, aux, input_shape, kernel_size, stride, padding, dilation:
+        max_pool2d_grad(g, aux, input_shape[-2:], kernel_size, stride, padding, dilation))
+
+
+def _place_samples(r):
+    two, one, none = (2, 2), (1, 1), (0, 0)
+    places = np.array([[[0, 3], [255, 2]], [[1, 0], [2, 3]]], np.uint8)[None]
+    nine = np.array([[[8, 7, 4], [5, 255, 0]]], np.uint8)        # 3 x 3 windows that overlap
+    return [(r(1, 2, 2, 2), places, (5, 4), two, two, none, one),
+            (r(2, 2, 2), places[0], (3, 3), two, one, none, one),
+            (r(1, 2, 3), nine, (3, 5), (3, 3), (2, 2), one, one)]
+
+
+def _places_ref(g, places, hw, k, s, p, d):
+    """[(a place of g, the same of the image)], for each maximum that was found on the image."""
+    for at in np.ndindex(g.shape):
+        if places[at] != np.iinfo(places.dtype).max:
+            i, j = divmod(int(places[at]), k[1])
+            yield at, (*at[:-2], at[-2] * s[0] - p[0] + i * d[0], at[-1] * s[1] - p[1] + j * d[1])
+
+
+def _max_grad_ref(g, places, hw, *options):
+    out = np.zeros((*g.shape[:-2], *hw))
+    for at, cell in _places_ref(g, places, hw, *options):
+        out[cell] += g[at]
+    return out
+
+
+def _pick_ref(x, places, *options):
+    out = np.zeros(places.shape)
+    for at, cell in _places_ref(out, places, x.shape[-2:], *options):
+        out[at] = x[cell]
+    return out
+
+
+def _check_places(name, x, places, dims):
+    if x.shape[:dims] != places.shape[:dims] or places.dtype.kind not in "iu" or x.ndim < 3:
+        raise ValueError(f"{name}: want the places that max_pool2d kept, integers in the shape of "
+                         f"its result; got {places.dtype} of shape {places.shape} with an array of "
+                         f"shape {x.shape}")
+
+
+def _max_grad_door(g, places, hw, kernel_size, stride, padding, dilation):
+    _check_places("max_pool2d_grad", g, places, g.ndim)
+    return g, places, hw, kernel_size, stride, padding, dilation
+
+
+def _pick_door(input, places, kernel_size, stride, padding, dilation):
+    _check_places("max_pool2d_pick", input, places, input.ndim - 2)
+    return input, places, kernel_size, stride, padding, dilation
+
+
+@op(samples=_place_samples, ref=_max_grad_ref, door=_max_grad_door)
+def max_pool2d_grad(g: Tensor, places: np.ndarray, hw: Pair, kernel_size: Pair, stride: Pair,
+                    padding: Pair, dilation: Pair) -> Tensor:
+    """The gradient of max_pool2d: each number of g added where its maximum was found.
+
+    g, places (N, C, OH, OW), hw (H, W) -> (N, C, H, W); also without N. places: i * KW + j of each
+    maximum in its window, as the kernel gave them (their range is trusted); the largest integer
+    of their dtype: nowhere.
+    """
+    gx = kernel.max_pool2d_grad(_as_batch(g), _as_batch(places), hw, kernel_size, stride, padding,
+                                dilation)
+    return gx if g.ndim == 4 else gx[0]
+max_pool2d_grad.vjp(g=lambda u, places, kernel_size, stride, padding, dilation:
+                    max_pool2d_pick(u, places, kernel_size, stride, padding, dilation))
+
+
+@op(samples=lambda r: [(r(*g.shape[:-2], *hw), places, *options)
+                       for g, places, hw, *options in _place_samples(r)],
+    ref=_pick_ref, door=_pick_door)
+def max_pool2d_pick(input: Tensor, places: np.ndarray, kernel_size: Pair, stride: Pair,
+                    padding: Pair, dilation: Pair) -> Tensor:
+    """The elements of each image at the given places: the transpose of max_pool2d_grad.
+
+    input (N, C, H, W), places (N, C, OH, OW) -> (N, C, OH, OW), 0 for nowhere; also without N.
+    """
+    y = kernel.max_pool2d_pick(_as_batch(input), _as_batch(places), kernel_size, stride, padding,
+                               dilation)
+    return y if input.ndim == 4 else y[0]
+max_pool2d_pick.vjp(input=lambda g, input_shape, places, kernel_size, stride, padding, dilation:
+                    max_pool2d_grad(g, places, input_shape[-2:], kernel_size, stride, padding,
+                                    dilation))
+
+
+# --- maximum with torch's indices ----------------------------------------------------------------
+
+@op(samples=_windows_samples, ref=lambda *args: _max_windows(*args))
 def max_pool2d_with_indices(input: Tensor, kernel_size: Pair, stride: Pair, padding: Pair,
                             dilation: Pair, out_hw: Pair) -> tuple[Tensor, Tensor]:
     """max_pool2d behind its door: (the maxima, their indices), all options given as pairs."""
@@ -150,7 +282,7 @@ def _gather_door(input, indices):
 
 @op(samples=_index_samples, ref=_scatter_ref, door=_scatter_door)
 def max_pool2d_scatter(g: Tensor, indices: np.ndarray, hw: Pair) -> Tensor:
-    """The gradient of max_pool2d: each number of g added where its maximum was found.
+    """The gradient of max_pool2d_with_indices: g added where each maximum was found.
 
     g, indices (N, C, OH, OW), hw (H, W) -> (N, C, H, W); also without N. indices: as max_pool2d
     gave them for an image of this size; their range is trusted.
