@@ -73,9 +73,17 @@ def neg(input: Tensor) -> Tensor:
 neg.vjp(input=lambda g: -g)
 
 
+def _power(x, n):
+    """x ** n. NumPy takes 60 times as long for a third power as for two products."""
+    if n.__class__ in (int, float) and n in (3, 4) and (x.dtype.kind == "f" or n.__class__ is int):
+        square = x * x
+        return square * (x if n == 3 else square)
+    return x ** n
+
+
 def _pow_input(g, input, other):
     if isinstance(other, (int, float)):
-        return g * (other * input ** (other - 1)) if other else g * 0.0
+        return g * (other * _power(input, other - 1)) if other else g * 0.0
     return where(other == 0, 0.0, g * (other * pow(input, other - 1)))    # x ** 0 is 1 for all x
 
 
@@ -88,7 +96,7 @@ def _pow_exponent(g, input, out, constant):        # 0 ** x does not depend on x
     ref=np.power, explain=_broadcast_error)
 def pow(input: Tensor | float, exponent: Tensor | float) -> Tensor:
     """input ** exponent, elementwise with broadcasting. At input 0 the exponent's gradient is 0."""
-    return input ** exponent
+    return _power(input, exponent) if input.__class__ is np.ndarray else input ** exponent
 pow.vjp(input=lambda g, input, exponent: _pow_input(g, input, exponent),
         exponent=lambda g, input, exponent, out: _pow_exponent(g, input, out, (input == 0)
                                                                & (exponent >= 0)))
