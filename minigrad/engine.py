@@ -559,6 +559,7 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
                     for link, part in zip(links, rule(g, *picked(saved)), strict=True):
                         if link is not None and part is not None:
                             _add(grads, link, part)
+            part = None                            # or a leaf would take its gradient for shared
             if not retain and node.saved:          # torch: what saved nothing may be used again
                 node.saved, node.inputs = None, ()
     finally:

@@ -7,7 +7,7 @@ import pytest
 from minigrad import get_num_threads, set_num_threads
 from minigrad.kernels import activation, erf
 from minigrad.kernels import math as scalar
-from minigrad.kernels.activation import GRAIN
+from minigrad.kernels.activation import SHARED
 from minigrad.kernels.jit import jit
 
 # Name, how many arrays, further options.
@@ -50,7 +50,7 @@ def test_a_loop_equals_its_twin(dtype, name, count, options, shape):
 @pytest.mark.parametrize("name, count, options", LOOPS)
 def test_the_same_bits_at_any_number_of_threads(name, count, options):
     rng = np.random.default_rng(0)
-    arrays = list(rng.standard_normal((count, 2, GRAIN + 7), np.float32))
+    arrays = list(rng.standard_normal((count, 2, SHARED // 2 + 7), np.float32))
     before = get_num_threads()
     try:
         results = []

@@ -24,8 +24,10 @@ from .jit import Kernel, jit, ready
 from .math import erf, exp, expm1, full_vectors, log1p, tanh, wide_jit
 from .threads import parallel
 
-# Numbers worth a chunk: a second thread wakes up in 25 to 40 us, 131,072 numbers take 20 to 80.
-GRAIN = 1 << 17
+# A second thread wakes up in 25 to 40 us, 131,072 numbers take 20 to 80: below twice that many it
+# is not worth it. Chunks are smaller, so that two threads finish together.
+SHARED = 1 << 18
+GRAIN = 1 << 16
 
 
 def _run(kernel: Kernel, arrays: tuple[np.ndarray, ...], *options: Any) -> np.ndarray:
@@ -33,7 +35,8 @@ def _run(kernel: Kernel, arrays: tuple[np.ndarray, ...], *options: Any) -> np.nd
     first = arrays[0]
     y = np.empty(first.shape, first.dtype)
     flat = [ready(a).reshape(-1) for a in arrays]
-    parallel(kernel, first.size, *flat, y.reshape(-1), *options, grain=GRAIN)
+    parallel(kernel, first.size, *flat, y.reshape(-1), *options,
+             grain=GRAIN if first.size >= SHARED else SHARED)
     return y
 
 

@@ -9,8 +9,10 @@ import numpy as np
 from .jit import jit, ready
 from .threads import parallel
 
-# Numbers worth a chunk: a second thread wakes up in 25 to 40 us, 131,072 numbers take 15 to 30.
-GRAIN = 1 << 17
+# A second thread wakes up in 25 to 40 us, 131,072 numbers take 15 to 30: below twice that many it
+# is not worth it. Chunks are smaller, so that two threads finish together.
+SHARED = 1 << 18
+GRAIN = 1 << 16
 
 
 @jit
@@ -54,11 +56,12 @@ def sgd(x: np.ndarray, g: np.ndarray, v: np.ndarray | None, lr: float, decay: fl
 
     sign: 1, or -1 to climb instead of descending.
     """
+    grain = GRAIN if x.size >= SHARED else SHARED
     if v is None:
-        parallel(sgd_range, x.size, x, ready(g), lr, decay, sign, grain=GRAIN)
+        parallel(sgd_range, x.size, x, ready(g), lr, decay, sign, grain=grain)
     else:
         parallel(momentum_range, x.size, x, ready(g), v, lr, decay, sign, momentum, share, nesterov,
-                 grain=GRAIN)
+                 grain=grain)
 
 
 def sgd_reference(x: np.ndarray, g: np.ndarray, v: np.ndarray | None, lr: float, decay: float,
