@@ -522,7 +522,7 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
             if op is LEAF:
                 if accumulate and (wanted is None or node in wanted):
                     with at_leaves.lock:
-                        _accumulate(cast(Leaf, node), g)
+                        _accumulate(node, g)                     # type: ignore[arg-type]
                 continue
             if wanted is not None:
                 inputs = tuple([n if n in wanted else None for n in inputs])
@@ -606,6 +606,8 @@ def _add(grads: dict[Node, Any], node: Node, g: Any) -> None:
 def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
     """Sums g over the dimensions along which a value of `shape` was repeated by broadcasting."""
     lead = g.ndim - len(shape)
+    if lead == 1 and shape and g.__class__ is ndarray and g.shape[1:] == shape:
+        return np.add.reduce(g)                    # a bias: 1 us less than the general way
     axes = (*range(lead), *(i + lead for i, n in enumerate(shape) if n == 1 != g.shape[i + lead]))
     return g.sum(axes).reshape(shape)
 
