@@ -38,7 +38,8 @@ def spread(ufunc: Any, x: ndarray, *others: Any) -> ndarray:
             return ufunc(x, *others)
         if other.shape == x.shape and other.flags.c_contiguous:
             continue
-        if other.ndim >= x.ndim or (other.shape != x.shape[x.ndim - other.ndim:] and other.size > 1):
+        rows = other.ndim < x.ndim and other.shape == x.shape[x.ndim - other.ndim:]
+        if not rows and (other.ndim >= x.ndim or other.size > 1):
             return ufunc(x, *others)               # broadcast in another way than over rows
         flat = flat and other.size == 1
     out = np.empty(x.shape, x.dtype)
@@ -53,8 +54,8 @@ def spread(ufunc: Any, x: ndarray, *others: Any) -> ndarray:
     def piece(start: int, stop: int) -> None:
         pieces = [c if w else c[start:stop] for c, w in zip(cut, whole)]
         context.copy().run(lambda: ufunc(source[start:stop], *pieces, target[start:stop]))
-    rows = len(source)
-    parallel(piece, rows, grain=max(1, GRAIN * rows // x.size))
+    length = len(source)
+    parallel(piece, length, grain=max(1, GRAIN * length // x.size))
     return out
 
 
