@@ -13,6 +13,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -521,7 +522,7 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
             if op is LEAF:
                 if accumulate and (wanted is None or node in wanted):
                     with at_leaves.lock:
-                        _accumulate(cast(Leaf, node), g)
+                        _accumulate(node, g)                     # type: ignore[arg-type]
                 continue
             if wanted is not None:
                 inputs = tuple([n if n in wanted else None for n in inputs])
@@ -542,7 +543,15 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
             for slot, rule, picked in op.rules:
                 link = inputs[slot]
                 if link is not None:
-                    _add(grads, link, rule(g, *picked(saved)))
+                    if picked.__class__ is int:    # one value: a call with * takes 0.14 us more
+                        part = rule(g, saved[picked])                # type: ignore[index]
+                    else:
+                        part = rule(g, *picked(saved))               # type: ignore[operator]
+                    if part.shape == link.shape and part.dtype is link.dtype:    # as _add, here
+                        old = grads.get(link)
+                        grads[link] = part if old is None else old + part
+                    else:
+                        _add(grads, link, part)
             if op.joint is not None:
                 slots, rule, picked = op.joint
                 links = inputs if slots is None else [inputs[i] for i in slots]
@@ -550,6 +559,7 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
                     for link, part in zip(links, rule(g, *picked(saved)), strict=True):
                         if link is not None and part is not None:
                             _add(grads, link, part)
+            part = None                            # or a leaf would take its gradient for shared
             if not retain and node.saved:          # torch: what saved nothing may be used again
                 node.saved, node.inputs = None, ()
     finally:
@@ -566,11 +576,12 @@ def _youngest_first(roots: Iterable[Node]) -> list[Node]:
             if link is not None and link not in seen:
                 seen.add(link)
                 stack.append(link)
-    return sorted(seen, key=_birth, reverse=True)
+    order = list(seen)
+    order.sort(key=_BIRTH, reverse=True)
+    return order
 
 
-def _birth(node: Node) -> int:
-    return node.birth
+_BIRTH = attrgetter("birth")
 
 
 def _leading_to(order: list[Node], targets: list[Node]) -> set[Node]:
@@ -595,6 +606,8 @@ def _add(grads: dict[Node, Any], node: Node, g: Any) -> None:
 def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
     """Sums g over the dimensions along which a value of `shape` was repeated by broadcasting."""
     lead = g.ndim - len(shape)
+    if lead == 1 and shape and g.__class__ is ndarray and g.shape[1:] == shape:
+        return np.add.reduce(g)                    # a bias: 1 us less than the general way
     axes = (*range(lead), *(i + lead for i, n in enumerate(shape) if n == 1 != g.shape[i + lead]))
     return g.sum(axes).reshape(shape)
 
@@ -634,7 +647,8 @@ def _cotangent(root: Tensor, given: Any) -> Tensor:
             raise ValueError(f"backward: a tensor of shape {root.shape} has no single gradient to "
                              "start from; reduce it (loss.mean(), loss.sum()) or pass gradient= of "
                              "that shape")
-        return wrap(np.ones_like(root.array))
+        array = root.array                         # np.ones_like takes 0.6 us more
+        return wrap(np.ones_like(array) if array.ndim else np.array(1, array.dtype))
     g = given if isinstance(given, Tensor) else wrap(to_array(given))
     if g.shape != root.shape:
         raise ValueError(f"backward: gradient has shape {g.shape}, the tensor {root.shape}; they "
@@ -695,7 +709,8 @@ def _check_not_overwritten(node: Node, inputs: Sequence[Node | None]) -> None:
 def _used(op: Op, inputs: Sequence[Node | None]) -> set[str]:
     """What the rules that will run ask for: x * 2 saves both, the gradient of x needs only 2."""
     used = {name for slot, _, picked in op.rules if inputs[slot] is not None
-            for name in picked(op.requests)}
+            for name in ([op.requests[picked]] if isinstance(picked, int)
+                         else picked(op.requests))}
     if op.joint is not None:
         slots, _, picked = op.joint
         if any(inputs if slots is None else [inputs[i] for i in slots]):

@@ -8,8 +8,10 @@ from __future__ import annotations
 import inspect
 import linecache
 import os
+import sys
 from collections.abc import Callable, Iterable
 from operator import itemgetter
+from types import FrameType
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 import numpy as np
@@ -18,7 +20,7 @@ from numpy import ndarray
 from .engine import Node, Tensor, leaf, pick, wrap
 from .face import UFUNCS
 from .modes import settings
-from .writes import PACKAGE, Where, user_line
+from .writes import PACKAGE, Where, now, user_line
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -52,7 +54,8 @@ class Op:
     """A differentiable function of arrays, and everything that the project knows about it.
 
     name, forward, doc: as written in ops/.
-    rules: [(slot of the argument, rule, which saved values it takes)], one for each argument.
+    rules: [(slot of the argument, rule, which saved values it takes)], one for each argument;
+        a single value is given by its index, several by a function that picks them.
     joint: the rule that returns the gradients of several arguments at once, or None.
     requests: the names of everything that is saved for the rules.
     samples: rng -> legal inputs (see ops/__init__.py). ref: an obvious version to compare with.
@@ -71,11 +74,12 @@ class Op:
         self.tensors = [n for n, hint in self.hints.items() if "Tensor" in hint]
         self.sequence = next((n for n in self.tensors if "Sequence[Tensor" in self.hints[n]), None)
         self.many = "tuple[" in str(inspect.signature(forward).return_annotation)
-        reserved = {"wrapped", "out", "aux", "t", "links", *_WRAPPER_NAMES} & {*self.parameters}
+        own = {"wrapped", "out", "aux", "t", "links", "node", "frame", "code"}
+        reserved = (own | {*_WRAPPER_NAMES}) & {*self.parameters}
         if reserved:
             raise TypeError(f"op {self.name}: the public function itself needs {sorted(reserved)}")
         self.linked: list[str] = []
-        self.rules: list[tuple[int, Callable, Callable]] = []
+        self.rules: list[tuple[int, Callable, Callable | int]] = []
         self.joint: tuple[tuple[int, ...] | None, Callable, Callable] | None = None
         self.requests: list[str] = []
         self.by_argument: dict[str, Callable] = {}
@@ -144,11 +148,15 @@ class Op:
                 return itemgetter(*at)
             return itemgetter(slice(at[0], at[0] + 1) if at else slice(0))   # always a tuple
 
+        def picker_of_one(rule: Callable) -> Callable | int:
+            names = self._requests_of(rule)
+            return self.requests.index(names[0]) if len(names) == 1 else picker(rule)
+
         if self.sequence is not None and self.sequence in self.by_argument:
             rule = self.by_argument[self.sequence]
             self.joint = None, rule, picker(rule)
         else:
-            self.rules = [(self.linked.index(a), rule, picker(rule))
+            self.rules = [(self.linked.index(a), rule, picker_of_one(rule))
                           for a, rule in self.by_argument.items()]
             if self.joint_rule is not None:
                 slots = tuple(self.linked.index(n) for n in self.joint_names)
@@ -230,9 +238,16 @@ class Op:
                 add("    if (" + " or ".join(f"{n} is not None" for n in names)
                     + ") and settings.grad_enabled:")
                 links = "(" + "".join(f"{n}, " for n in names) + ")"
-            add("        t._requires_grad = True")
-            add(f"        t.node = Node(OP, {'links' if self.sequence else links}, "
-                f"{self._saved()}, out.shape, out.dtype, user_line())")
+            # Node(...) and user_line() written out: each call would cost 0.1 us.
+            add("        t._requires_grad = True\n        t.node = node = new(Node)")
+            add("        node.op = OP")
+            add(f"        node.inputs = {'links' if self.sequence else links}")
+            add(f"        node.saved = {self._saved()}")
+            add("        node.shape = out.shape\n        node.dtype = out.dtype")
+            add("        node.birth = now()\n        node.hooks = None")
+            add("        frame = getframe(1)\n        code = frame.f_code")
+            add("        node.where = (code, frame.f_lasti) if code.co_filename in OUTSIDE "
+                "else user_place(frame)")
             add("        return t")
         add("    t._requires_grad = False\n    t.node = None\n    return t")
         return self._exec(lines)
@@ -247,6 +262,11 @@ class Op:
                 owner = name.removesuffix("_shape")
                 each = owner == self.sequence
                 return f"tuple(map(shape_of, {owner}))" if each else f"shape_of({owner})"
+            askers = {i for i, rule, _ in self.rules if name in self._requests_of(rule)}
+            if name in self.tensors and len(askers) == 1 < len(self.linked) \
+                    and self.joint_rule is None and not self.sequence and not self.many:
+                # x * 2: the gradient of x needs 2, and nobody x. It need not be kept alive.
+                return f"{name} if n{askers.pop()} is not None else None"
             return name
         return "(" + "".join(f"{value(n)}, " for n in self.requests) + ")"
 
@@ -351,6 +371,22 @@ def refuse_other(name: str, **arguments: Any) -> None:
                             f"{type(x).__name__}; make it one with minigrad.tensor(...)")
 
 
+OUTSIDE: set[str] = set()                          # files that are known not to be ours
+
+
+def user_place(frame: FrameType | None) -> Where | None:
+    """writes.user_line() from this frame on, which remembers the user's files."""
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if name in OUTSIDE:
+            return frame.f_code, frame.f_lasti
+        if not name.startswith(PACKAGE):
+            OUTSIDE.add(name)
+            return frame.f_code, frame.f_lasti
+        frame = frame.f_back
+    return None
+
+
 def unwrap_sequence(xs: Any, op: Op, name: str, wrapped: bool) -> tuple[tuple, tuple, bool]:
     """The arrays and the nodes of a sequence of tensors, and whether any was a Tensor."""
     if isinstance(xs, Tensor):
@@ -402,4 +438,5 @@ _WRAPPER_NAMES = dict(Tensor=Tensor, Node=Node, leaf=leaf, wrap=wrap, ndarray=nd
                       asarray=np.asarray, settings=settings, operand=operand, demote=demote,
                       unwrap_sequence=unwrap_sequence, shape_of=shape_of, many=many,
                       new=Tensor.__new__,
-                      FLOAT32=FLOAT32, FLOAT64=FLOAT64, user_line=user_line, any=any)
+                      FLOAT32=FLOAT32, FLOAT64=FLOAT64, user_line=user_line, any=any, now=now,
+                      OUTSIDE=OUTSIDE, user_place=user_place, getframe=sys._getframe)

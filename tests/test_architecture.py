@@ -21,7 +21,7 @@ ALLOWED = {
     "op": {"engine", "face", "modes", "writes"},
     "ops": {"kernels", "engine", "op", "modes", "writes"},
     "nn": {"ops", "engine", "modes", "writes"},
-    "optim": {"engine", "modes", "writes"},
+    "optim": {"kernels", "engine", "modes", "writes"},
     "data": {"ops", "engine", "modes"},
     "gradcheck": {"engine", "modes", "writes"},
     "autograd": {"engine", "modes", "gradcheck"},

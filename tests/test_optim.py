@@ -13,7 +13,7 @@ import minigrad as mg
 from minigrad import nn, optim
 from minigrad.engine import Tensor
 from minigrad.optim import lr_scheduler as schedules
-from minigrad.optim.sgd import PART
+from minigrad.optim.sgd import LARGE
 from minigrad.writes import writes
 
 
@@ -50,7 +50,7 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize("options", OPTIONS)
-@pytest.mark.parametrize("shape", [(3,), (2, PART + 3), (2, 3)])
+@pytest.mark.parametrize("shape", [(3,), (2, LARGE + 3), (2, 3)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_sgd_follows_its_rule(options, shape, dtype):
     rng = np.random.default_rng(0)
@@ -74,14 +74,14 @@ def test_sgd_follows_its_rule(options, shape, dtype):
 def test_the_parts_of_a_large_parameter_give_the_bits_of_the_whole():
     rng = np.random.default_rng(0)
     options = {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}
-    big = rng.standard_normal(3 * PART + 7).astype(np.float32)
-    pieces = [nn.Parameter(piece) for piece in np.split(big, [5, PART, 2 * PART])]
+    big = rng.standard_normal(3 * LARGE + 7).astype(np.float32)
+    pieces = [nn.Parameter(piece) for piece in np.split(big, [5, LARGE, 2 * LARGE])]
     whole = nn.Parameter(big)
     a, b = optim.SGD([whole], **options), optim.SGD(pieces, **options)
     for _ in range(3):
         g = rng.standard_normal(big.shape).astype(np.float32)
         whole.grad = Tensor(g)
-        for p, part in zip(pieces, np.split(g, [5, PART, 2 * PART])):
+        for p, part in zip(pieces, np.split(g, [5, LARGE, 2 * LARGE])):
             p.grad = Tensor(part)
         a.step()
         b.step()

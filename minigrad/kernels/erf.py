@@ -1,28 +1,33 @@
 """The error function of each element, which NumPy lacks.
 
-Limit: the C library's erf, 5 to 20 ns a number on one core. Not here: gelu (ops/activation.py).
+Limit: arithmetic in float32, 0.35 ns a number on one AVX-512 core; in float64 the C library's erf,
+5 to 20 ns. Not here: gelu (`activation.py`).
 """
 import math
 
 import numpy as np
 
-from minigrad.kernels.jit import jit, ready
+from minigrad.kernels.jit import ready
+from minigrad.kernels.math import erf as erf_of_one
+from minigrad.kernels.math import full_vectors, wide_jit
 from minigrad.kernels.threads import parallel
 
-_MIN_ITEMS = 4_000  # numbers worth a thread: about 30 us
+_GRAINS = {4: 1 << 17, 8: 10_000}  # numbers worth a chunk, by bytes: about 50 us
 
 
-@jit
+@wide_jit
 def _erf_range(start, stop, x, y):
-    for i in range(start, stop):
-        y[i] = math.erf(x[i])
+    full_vectors()
+    source, target = x[start:stop], y[start:stop]
+    for i in range(stop - start):
+        target[i] = erf_of_one(source[i])
 
 
 def erf(x: np.ndarray) -> np.ndarray:
     """erf(x) = 2/sqrt(pi) * integral of exp(-t^2) from 0 to x, for a flat x (n,) -> (n,)."""
     x = ready(x)
     y = np.empty_like(x)
-    parallel(_erf_range, len(x), x, y, grain=_MIN_ITEMS)
+    parallel(_erf_range, len(x), x, y, grain=_GRAINS[x.itemsize])
     return y
 
 

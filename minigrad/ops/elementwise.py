@@ -8,14 +8,17 @@ engine sums it over the dimensions along which the argument was repeated. Not he
 from __future__ import annotations
 
 import numpy as np
+from numpy import ndarray
 
 from ..engine import Tensor
+from ..kernels import activation as loops
+from ..kernels.elementwise import SHARED, function, over, spread, times
 from ..op import Op, composite, op
 
 
 def _broadcast_error(op: Op, error: Exception, *args: object) -> Exception:
     """NumPy's broadcasting error, with the dimension that does not fit and the likely fix."""
-    shapes = {name: x.shape for name, x in zip(op.parameters, args) if isinstance(x, np.ndarray)}
+    shapes = {name: x.shape for name, x in zip(op.parameters, args) if isinstance(x, ndarray)}
     if isinstance(error, OverflowError):           # uint8 - 300
         return ValueError(f"{op.name}: {error}; convert the tensor first, for example x.long()")
     if "broadcast" not in str(error):
@@ -38,6 +41,8 @@ def _pair(r):                                      # every function of two argum
 @op(samples=_pair, ref=np.add, explain=_broadcast_error)
 def add(input: Tensor, other: Tensor | float) -> Tensor:
     """input + other, elementwise with broadcasting."""
+    if input.__class__ is ndarray and input.size >= SHARED:
+        return spread(np.add, input, other)
     return input + other
 add.vjp(input=lambda g: g, other=lambda g: g)
 
@@ -45,6 +50,8 @@ add.vjp(input=lambda g: g, other=lambda g: g)
 @op(samples=_pair, ref=np.subtract, explain=_broadcast_error)
 def sub(input: Tensor, other: Tensor | float) -> Tensor:
     """input - other, elementwise with broadcasting."""
+    if input.__class__ is ndarray and input.size >= SHARED:
+        return spread(np.subtract, input, other)
     return input - other
 sub.vjp(input=lambda g: g, other=lambda g: -g)
 
@@ -52,18 +59,31 @@ sub.vjp(input=lambda g: g, other=lambda g: -g)
 @op(samples=_pair, ref=np.multiply, explain=_broadcast_error)
 def mul(input: Tensor, other: Tensor | float) -> Tensor:
     """input * other, elementwise with broadcasting."""
+    if input.__class__ is ndarray and input.size >= SHARED:
+        return spread(np.multiply, input, other)
     return input * other
-mul.vjp(input=lambda g, other: g * other,
-        other=lambda g, input: g * input)
+
+
+def _times_other(g, other):                        # times(g, other) written out: one call less
+    if g.__class__ is ndarray and g.size >= SHARED:
+        return spread(np.multiply, g, other)
+    return g * other
+
+
+def _times_input(g, input):
+    if g.__class__ is ndarray and g.size >= SHARED:
+        return spread(np.multiply, g, input)
+    return g * input
+mul.vjp(input=_times_other, other=_times_input)
 
 
 @op(samples=lambda r: [(a, np.sign(b) * (0.5 + np.abs(b))) for a, b in _pair(r)],
     ref=np.true_divide, explain=_broadcast_error)
 def div(input: Tensor, other: Tensor | float) -> Tensor:
     """input / other, elementwise with broadcasting; integers become the default float dtype."""
-    return input / other
-div.vjp(input=lambda g, other: g / other,
-        other=lambda g, other, out: -g * out / other)
+    return over(input, other)
+div.vjp(input=lambda g, other: over(g, other),
+        other=lambda g, other, out: over(times(-g, out), other))
 
 
 @op(samples=lambda r: [(r(3, 4),)], ref=np.negative)
@@ -73,9 +93,18 @@ def neg(input: Tensor) -> Tensor:
 neg.vjp(input=lambda g: -g)
 
 
+def _power(x, n):
+    """x ** n. NumPy takes 60 times as long for a third power as for two products."""
+    if n.__class__ in (int, float) and n in (2, 3, 4) and \
+            (x.dtype.kind == "f" or n.__class__ is int):
+        square = times(x, x)
+        return square if n == 2 else times(square, x if n == 3 else square)
+    return x ** n
+
+
 def _pow_input(g, input, other):
     if isinstance(other, (int, float)):
-        return g * (other * input ** (other - 1)) if other else g * 0.0
+        return times(g, times(_power(input, other - 1), other)) if other else g * 0.0
     return where(other == 0, 0.0, g * (other * pow(input, other - 1)))    # x ** 0 is 1 for all x
 
 
@@ -88,7 +117,7 @@ def _pow_exponent(g, input, out, constant):        # 0 ** x does not depend on x
     ref=np.power, explain=_broadcast_error)
 def pow(input: Tensor | float, exponent: Tensor | float) -> Tensor:
     """input ** exponent, elementwise with broadcasting. At input 0 the exponent's gradient is 0."""
-    return input ** exponent
+    return _power(input, exponent) if input.__class__ is ndarray else input ** exponent
 pow.vjp(input=lambda g, input, exponent: _pow_input(g, input, exponent),
         exponent=lambda g, input, exponent, out: _pow_exponent(g, input, out, (input == 0)
                                                                & (exponent >= 0)))
@@ -302,8 +331,10 @@ abs.vjp(input=lambda g, input: g * sign(input))
 @op(samples=lambda r: [(r(3, 4),)], ref=np.exp, floating=True)
 def exp(input: Tensor) -> Tensor:
     """e ** input."""
+    if input.size >= _LOOP and input.dtype.char in "fd":
+        return loops.exp_of(input)
     return np.exp(input)
-exp.vjp(input=lambda g, out: g * out)
+exp.vjp(input=lambda g, out: times(g, out))
 
 
 @op(samples=lambda r: [(r(3, 4),)], ref=np.exp2, floating=True)
@@ -323,8 +354,8 @@ expm1.vjp(input=lambda g, out: g * (out + 1.0))
 @op(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=np.log, floating=True)
 def log(input: Tensor) -> Tensor:
     """The natural logarithm."""
-    return np.log(input)
-log.vjp(input=lambda g, input: g / input)
+    return function(np.log, input)
+log.vjp(input=lambda g, input: over(g, input))
 
 
 @op(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=np.log2, floating=True)
@@ -351,8 +382,8 @@ log1p.vjp(input=lambda g, input: g / (input + 1.0))
 @op(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=np.sqrt, floating=True)
 def sqrt(input: Tensor) -> Tensor:
     """The square root. The gradient at 0 is infinite, as in mathematics and in torch."""
-    return np.sqrt(input)
-sqrt.vjp(input=lambda g, out: g / (out * 2.0))
+    return function(np.sqrt, input)
+sqrt.vjp(input=lambda g, out: over(g, times(out, 2.0)))
 
 
 @op(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=lambda x: x ** -0.5, floating=True)
@@ -365,8 +396,8 @@ rsqrt.vjp(input=lambda g, out: g * (out * out * out * -0.5))
 @op(samples=lambda r: [(r(3, 4),)], ref=np.square)
 def square(input: Tensor) -> Tensor:
     """input ** 2."""
-    return np.square(input)
-square.vjp(input=lambda g, input: g * (input * 2.0))
+    return function(np.square, input)
+square.vjp(input=lambda g, input: times(g, times(input, 2.0)))
 
 
 @op(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=lambda x: x ** -1.0)
@@ -506,4 +537,6 @@ def frac(input: Tensor) -> Tensor:
     return input - trunc(input)
 
 
+# Numbers from which our exp beats NumPy's (0.2 ns a number against 0.34) by more than its call.
+_LOOP = 1 << 14
 _LN2, _LN10 = float(np.log(2.0)), float(np.log(10.0))

@@ -8,10 +8,11 @@ import numpy as np
 from numpy import ndarray
 
 from ..engine import wrap
+from ..kernels import sgd as kernel
 from .optimizer import Optimizer, check_number
 
-# Large parameters are updated in parts that stay in the cache while the few passes run over them.
-PART = 16384
+# Numbers from which one compiled pass over memory beats the few NumPy calls.
+LARGE = 16384
 
 
 class SGD(Optimizer):
@@ -61,7 +62,7 @@ class SGD(Optimizer):
                 raise ValueError(f"SGD: the gradient of a parameter of shape {x.shape} has shape "
                                  f"{g.shape}; was p.grad set by hand?")
             written.append(x)
-            if plain and x.size <= PART:               # the common case, and the cheapest
+            if plain and x.size < LARGE:               # the common case, and the cheapest
                 x -= g * lr
                 continue
             v, first = None, False
@@ -71,36 +72,22 @@ class SGD(Optimizer):
                 if first:
                     state["momentum_buffer"] = wrap(np.empty(x.shape, x.dtype))
                 v = state["momentum_buffer"].array
-            _in_parts(x, g, v, first, lr, group)
+            _update(x, g, v, first, lr, group)
         return written
-
-
-def _in_parts(x: ndarray, g: ndarray, v: ndarray | None, first: bool, lr: float,
-              group: dict[str, Any]) -> None:
-    """Runs _update over parts of the arrays if they are large and lie in memory alike."""
-    every = (x, g) if v is None else (x, g, v)
-    if x.size <= PART or not all(a.flags.c_contiguous for a in every):
-        return _update(x, g, v, first, lr, group)
-    x, g, v = x.reshape(-1), g.reshape(-1), None if v is None else v.reshape(-1)   # views
-    for i in range(0, x.size, PART):
-        j = i + PART
-        _update(x[i:j], g[i:j], None if v is None else v[i:j], first, lr, group)
 
 
 def _update(x: ndarray, g: ndarray, v: ndarray | None, first: bool, lr: float,
             group: dict[str, Any]) -> None:
-    """The rule. Python floats take the arrays' own dtype, so float32 stays float32."""
-    decay, dampening = float(group["weight_decay"]), float(group["dampening"])
-    if group["maximize"]:
-        g = -g
-    if decay:
-        g = g + x * decay
-    if v is not None:
-        momentum = float(group["momentum"])
-        if first:
-            np.copyto(v, g, casting="same_kind")
-        else:
-            v *= momentum
-            v += g * (1.0 - dampening) if dampening else g
-        g = g + v * momentum if group["nesterov"] else v
-    x -= g * lr
+    """The rule. At the first step v takes g over, with no dampening."""
+    decay, sign = float(group["weight_decay"]), -1.0 if group["maximize"] else 1.0
+    momentum, share = float(group["momentum"]), 1.0 - float(group["dampening"])
+    if first and v is not None:
+        v.fill(0)
+        share = 1.0
+    options = lr, decay, sign, momentum, share, bool(group["nesterov"])
+    every = (x, g) if v is None else (x, g, v)
+    if x.size >= LARGE and x.dtype.char in "fd" and all(
+            a.flags.c_contiguous and a.dtype == x.dtype for a in every):
+        kernel.sgd(x.reshape(-1), g.reshape(-1), None if v is None else v.reshape(-1), *options)
+    else:
+        kernel.sgd_reference(x, g, v, *options)
