@@ -257,7 +257,7 @@ def count_nan(x):
 
 def test_importing_every_kernel_imports_no_numba():
     folder = Path(minigrad.kernels.__file__).parent
-    names = sorted(p.stem for p in folder.glob("*.py") if p.stem != "__init__")
+    names = sorted(p.stem for p in folder.glob("*.py") if p.stem not in ("__init__", "vector_llvm"))
     assert {"jit", "threads", "tile", "linear"} <= set(names)
     program = "".join(f"import minigrad.kernels.{name}\n" for name in names)
     program += "import sys; print([m for m in ('numba', 'llvmlite') if m in sys.modules])"

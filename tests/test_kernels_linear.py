@@ -15,16 +15,24 @@ from minigrad.kernels import linear as family
 from minigrad.kernels.jit import _jit_disabled
 from minigrad.kernels.linear import (
     add_rows,
-    blocked,
     dots,
     linear,
     linear_grad_w,
     linear_grad_x,
+    product,
     product_reference,
     sums,
 )
 from minigrad.kernels.threads import get_num_threads, set_num_threads
-from minigrad.kernels.old_tile import TileShape, _cpu_features, choose_shape, tile, tile_shape
+from minigrad.kernels.tile import (
+    TileShape,
+    choose_shape,
+    cpu_features,
+    narrow_tile,
+    single_tile,
+    tile,
+    tile_shape,
+)
 
 DTYPES = ("float32", "float64")
 RELATIVE = {"float32": 2e-6, "float64": 1e-13}
@@ -52,31 +60,35 @@ def scale(a, b, bias=None):
 
 
 # ------------------------------------------------------------------------------------ the tile
+TILES = {"wide": tile, "narrow": narrow_tile, "single": single_tile}
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("depth", [0, 1, 2, 5])
-def test_tile_equals_its_plain_twin_and_writes_nothing_else(dtype, depth):
-    rows, cols, _ = tile_shape(dtype)
+@pytest.mark.parametrize("depth", [1, 2, 5])
+@pytest.mark.parametrize("kind", TILES)
+@pytest.mark.parametrize("start", ["one row for all", "C itself", "other rows"])
+def test_tile_equals_its_plain_twin_and_writes_nothing_else(kind, start, depth, dtype):
+    rows, cols, _ = tile_shape(dtype, kind)
     rng = np.random.default_rng(depth)
-    a = rng.standard_normal(3 + depth * rows).astype(dtype)
-    off = rng.integers(0, 40, depth)  # rows of B may lie anywhere, and overlap
-    b = rng.standard_normal(2 + 40 + cols).astype(dtype)
+    a, b = rng.standard_normal((2, 60 + cols)).astype(dtype)
+    row, ka = rng.integers(0, 30, rows), rng.integers(0, 30, depth)  # they may lie anywhere
+    kb = rng.integers(0, 60, depth)  # rows of B may overlap
     ldc = cols + 3
-    c = rng.standard_normal(5 + rows * ldc).astype(dtype)
-    before, want = c.copy(), c.copy()
-    tile.plain(a, 3, b, 2, off, depth, want, 5, ldc)
-    tile(a, 3, b, 2, off, depth, c, 5, ldc)
-    np.testing.assert_allclose(c, want, rtol=1e-5 if dtype == "float32" else 1e-13, atol=1e-6)
-    inside = np.zeros(c.size, bool)
-    for r in range(rows):
-        inside[5 + r * ldc : 5 + r * ldc + cols] = True
-    np.testing.assert_array_equal(c[~inside], before[~inside])
-    if depth:
-        a_block = a[3:].reshape(depth, rows).astype("f8")
-        b_block = np.array([b[2 + o : 2 + o + cols] for o in off], "f8")
-        got = np.array(
-            [c[5 + r * ldc :][:cols] - before[5 + r * ldc :][:cols] for r in range(rows)]
-        )
-        np.testing.assert_allclose(got, a_block.T @ b_block, rtol=1e-4, atol=1e-5)
+    c = rng.standard_normal(rows * ldc + 5).astype(dtype)
+    lds = {"one row for all": 0, "C itself": ldc, "other rows": cols + 1}[start]
+    initial = rng.standard_normal(rows * (cols + 1)).astype(dtype)
+    before, twin = c.copy(), c.copy()
+    TILES[kind].plain(a, row, ka, b, kb, depth, twin if lds == ldc else initial, lds, twin, ldc)
+    TILES[kind](a, row, ka, b, kb, depth, c if lds == ldc else initial, lds, c, ldc)
+    np.testing.assert_allclose(c, twin, rtol=1e-5 if dtype == "float32" else 1e-13, atol=1e-6)
+    at = np.arange(rows)[:, None] * ldc + np.arange(cols)
+    outside = np.ones(c.size, bool)
+    outside[at] = False
+    np.testing.assert_array_equal(c[outside], before[outside])
+    first = before if lds == ldc else initial
+    want = first[np.arange(rows)[:, None] * lds + np.arange(cols)].astype("f8")
+    want += a[row[:, None] + ka].astype("f8") @ b[kb[:, None] + np.arange(cols)]
+    np.testing.assert_allclose(c[at], want, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.skipif(_jit_disabled(), reason="compares machine code for several CPUs")
@@ -85,17 +97,17 @@ def test_tile_equals_its_plain_twin_and_writes_nothing_else(dtype, depth):
 )
 def test_product_compiled_for_another_cpu(cpu, features, lanes, tmp_path):
     """Plain loops, and the AVX2 tile, on a machine that would not choose them by itself."""
-    if lanes and not {"avx2", "fma"} <= _cpu_features():
+    if lanes and not {"avx2", "fma"} <= cpu_features():
         features, lanes = "", 0
     program = """if True:
         import numpy as np
-        from minigrad.kernels.linear import blocked
-        from minigrad.kernels.old_tile import tile_shape
+        from minigrad.kernels.linear import product
+        from minigrad.kernels.tile import tile_shape
         r = np.random.default_rng(0)
         a, b = r.standard_normal((13, 300)), r.standard_normal((300, 19))
         for dtype in "float32", "float64":
             x, y = a.astype(dtype), b.astype(dtype)
-            error = abs(blocked(x, y, False, True, None) - a @ b).max()
+            error = abs(product(x, False, y, True) - a @ b).max()
             assert error < (1e-4 if dtype == "float32" else 1e-12), error
         print(tile_shape("float32").lanes)
     """
@@ -110,11 +122,16 @@ def test_product_compiled_for_another_cpu(cpu, features, lanes, tmp_path):
 
 
 def test_tile_shape_follows_the_registers():
-    assert choose_shape(frozenset({"avx512f", "avx2", "fma"}), 4) == TileShape(8, 48, 16)
-    assert choose_shape(frozenset({"avx512f", "avx2", "fma"}), 8) == TileShape(8, 24, 8)
-    assert choose_shape(frozenset({"avx2", "fma"}), 4) == TileShape(6, 16, 8)
-    assert choose_shape(frozenset({"neon"}), 8) == TileShape(8, 6, 2)
-    assert choose_shape(frozenset({"avx2"}), 4).lanes == 0  # no fused multiply-add: plain loops
+    def shape(features, kind, itemsize):
+        return choose_shape(frozenset(features.split()), kind, itemsize)
+
+    assert shape("avx512f avx2 fma", "wide", 4) == TileShape(8, 32, 16)
+    assert shape("avx512f avx2 fma", "wide", 8) == TileShape(8, 16, 8)
+    assert shape("avx512f avx2 fma", "narrow", 4) == TileShape(8, 16, 16)
+    assert shape("avx512f avx2 fma", "single", 4) == TileShape(1, 128, 16)
+    assert shape("avx2 fma", "wide", 4) == TileShape(6, 16, 8)
+    assert shape("neon", "wide", 8) == TileShape(8, 4, 2)
+    assert shape("avx2", "wide", 4).lanes == 0  # no fused multiply-add: plain loops
 
 
 # ------------------------------------------------------------------------------- every product
@@ -124,7 +141,7 @@ def test_tile_shape_follows_the_registers():
 @example(m=9, k=3, n=49, dtype="float32", seed=0)
 @example(m=0, k=3, n=2, dtype="float64", seed=0)
 @example(m=3, k=0, n=2, dtype="float64", seed=0)
-def test_blocked_in_all_layouts(m, k, n, dtype, seed):
+def test_product_in_all_layouts(m, k, n, dtype, seed):
     a, b = draw(seed, m, k, dtype=dtype), draw(seed + 1, k, n, dtype=dtype)
     bias = draw(seed + 2, n, dtype=dtype)
     at, bt = np.ascontiguousarray(a.T), np.ascontiguousarray(b.T)
@@ -132,12 +149,9 @@ def test_blocked_in_all_layouts(m, k, n, dtype, seed):
     want = product_reference(a, b, bias) if small else (a.astype("f8") @ b + bias).astype(dtype)
     for a_k_first in (False, True):
         for b_k_first in (False, True):
-            got = blocked(
-                at if a_k_first else a, b if b_k_first else bt, a_k_first, b_k_first, bias
-            )
-            close(got, want, scale(a, b, bias))
-    want = (a.astype("f8") @ b).astype(dtype)
-    close(blocked(a, b, False, True, None), want, scale(a, b))
+            factors = at if a_k_first else a, a_k_first, b if b_k_first else bt, b_k_first
+            close(product(*factors, bias), want, scale(a, b, bias))
+            close(product(*factors), (want - bias).astype(dtype), 2 * scale(a, b, bias))
 
 
 @few_examples
@@ -178,7 +192,7 @@ def test_long_sums_are_accurate():
     k = 3000 if _jit_disabled() else 100_000
     x, w = np.full((1, k), 0.1, "f4"), np.ones((2, k), "f4")
     exact = float(np.float32(0.1)) * k
-    for y in (dots(x, w, None), blocked(x, w, False, False, None)):
+    for y in (dots(x, w, None), product(x, False, w, False)):
         # one running float32 sum of the 100,000 would be off by 1.4e-4
         assert abs(float(y[0, 0]) / exact - 1) < 5e-5
 
@@ -188,7 +202,7 @@ def test_nan_and_infinity_reach_their_row_and_no_other():
     x[3, 2] = np.nan
     w[7, 1] = np.inf
     with np.errstate(invalid="ignore"):  # the plain run warns, compiled loops do not
-        results = blocked(x, w, False, False, None), dots(x, w, None)
+        results = product(x, False, w, False), dots(x, w, None)
     for y in results:
         assert np.isnan(y[3]).all()
         other = np.delete(y, 3, axis=0)
@@ -210,8 +224,8 @@ def test_strided_and_read_only_inputs():
 def test_same_bits_at_any_number_of_threads(dtype, monkeypatch):
     if _jit_disabled():
         # plain loops are slow: make chunks worth it sooner instead
-        monkeypatch.setattr(family, "_PACK_GRAIN", 1)
         monkeypatch.setattr(family, "_WORK_GRAIN", 1)
+        family._plan.cache_clear()
         m, k, f = 11, 6, 50
     else:
         m, k, f = 200, 300, 260
@@ -219,9 +233,9 @@ def test_same_bits_at_any_number_of_threads(dtype, monkeypatch):
 
     def results():
         return [
-            blocked(x, w, False, False, None),
-            blocked(g, w, False, True, None),
-            blocked(g, x, True, True, None),
+            product(x, False, w, False),
+            product(g, False, w, True),
+            product(g, True, x, True),
             dots(x[:2], w, None),
             sums(g[:2], w),
         ]

@@ -99,7 +99,7 @@ class Kernel:
                 source = self.plain if self._build is None else self._build()
                 flags = set(self.fastmath) or False
                 made = numba.njit(nogil=True, fastmath=flags, forceinline=self.inline)(source)
-                attach_cache(made, self)
+                _attach_cache(made, self)
                 self._dispatcher = made
             return self._dispatcher
 
@@ -487,7 +487,14 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def attach_cache(dispatcher: Any, kernel: Kernel, suffix: str = "") -> bool:
+def compile_beside(kernel: Kernel, function: Callable[..., Any], suffix: str) -> Any:
+    """Numba's dispatcher of a function that was made for a kernel, in the cache beside it."""
+    made = numba_module().njit(nogil=True)(function)
+    _attach_cache(made, kernel, suffix)
+    return made
+
+
+def _attach_cache(dispatcher: Any, kernel: Kernel, suffix: str = "") -> bool:
     """Give a dispatcher our cache, if the key is sure to cover all that it is compiled from.
 
     suffix: of the name, for what is compiled from the kernel besides the kernel itself.

@@ -187,6 +187,9 @@ def product(
     depth, m = a.shape if a_k_first else a.shape[::-1]
     n = b.shape[1 if b_k_first else 0]
     bias = np.empty(0, a.dtype) if bias is None else bias  # the same type: one signature
+    if m * n * depth == 0:
+        c = np.zeros((m, n), a.dtype)
+        return c if bias.size == 0 else c + bias
     if not b_k_first and 2 * m <= n:  # copy the smaller factor
         turned = np.empty((n, m), a.dtype)
         _fill(b, False, a, a_k_first, np.empty(0, a.dtype), depth, turned)

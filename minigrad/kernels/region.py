@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from .jit import Kernel, attach_cache, jit, numba_module
+from .jit import Kernel, compile_beside, jit
 
 # Words of the control block, each on a cache line of its own: 8 numbers of 8 bytes.
 OPEN, NEXT, INSIDE, FAILED, CODE, COUNT, ITEMS, LEAVE = range(0, 64, 8)
@@ -218,7 +218,6 @@ def region(kernel: Kernel) -> Callable[..., int]:
     still runs its last chunk, and the caller must call `finish` until it says DONE, and keep the
     arguments alive. control[FAILED] is 1 if a chunk raised.
     """
-    numba = numba_module()
     from llvmlite import ir
     from numba import types
     from numba.core import cgutils
@@ -272,6 +271,4 @@ def region(kernel: Kernel) -> Callable[..., int]:
         store(control, OPEN, 0)
         return finish(control)
 
-    compiled = numba.njit(nogil=True)(run)
-    attach_cache(compiled, kernel, ".region")
-    return compiled
+    return compile_beside(kernel, run, ".region")

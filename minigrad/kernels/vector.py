@@ -24,13 +24,13 @@ import numpy as np
 
 from .jit import Kernel
 from .math import exp as one_exp
-from .tile import _cpu_features
+from .tile import cpu_features
 
 
 @functools.cache
 def lanes_of(dtype: str) -> int:
     """How many numbers of this dtype a vector has: as many as fill a register of this CPU."""
-    features = _cpu_features()
+    features = cpu_features()
     width = 64 if "avx512f" in features else 32 if "avx2" in features else 16
     return width // np.dtype(dtype).itemsize
 
