@@ -50,8 +50,10 @@ class Tensor(TensorMethods, ArrayFace):
     # array: the numbers. node: the step that made them (for a leaf: where its gradient arrives,
     # made at first use). No node points back at the tensor it made: there are no cycles.
     # origin: (x, index), set only if this tensor is the view x[index]; see become().
-    __slots__ = ("array", "node", "_requires_grad", "grad", "origin", "__weakref__")
+    # later: set only while a fusion is being waited for; see fusion.py.
+    __slots__ = ("array", "node", "_requires_grad", "grad", "origin", "later", "__weakref__")
     origin: tuple[Tensor, Any]
+    later: Any
     array: ndarray
     node: Node | None
     _requires_grad: bool

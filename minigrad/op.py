@@ -19,6 +19,7 @@ from numpy import ndarray
 
 from .engine import Node, Tensor, leaf, pick, wrap
 from .face import UFUNCS
+from .fusion import FEWEST, may_wait, wait
 from .modes import settings
 from .writes import PACKAGE, Where, now, user_line
 
@@ -64,11 +65,11 @@ class Op:
     def __init__(self, forward: Callable, samples: Callable | None, ref: Callable | None, *,
                  door: Callable | None = None, explain: Callable | None = None,
                  promote: bool = True, order: int | float = float("inf"),
-                 flat: bool = False, floating: bool = False) -> None:
+                 flat: bool = False, floating: bool = False, waits: bool = False) -> None:
         self.name, self.forward, self.doc = forward.__name__, forward, forward.__doc__
         self.samples, self.ref, self.flat, self.order = samples, ref, flat, order
         self.door, self.explain, self.promote = door, explain, promote
-        self.floating = floating
+        self.floating, self.waits = floating, waits
         self.parameters = inspect.signature(forward).parameters
         self.hints = {p.name: str(p.annotation) for p in self.parameters.values()}
         self.tensors = [n for n, hint in self.hints.items() if "Tensor" in hint]
@@ -179,6 +180,10 @@ class Op:
         head = sig.replace(parameters=bare, return_annotation=sig.empty)
         lines = [f"def {self.name}{head}:", "    wrapped = False"]
         add = lines.append
+        if self.waits:
+            x = self.tensors[0]
+            add(f"    if {x}.__class__ is Tensor and {x}.array.size >= FEWEST and may_wait({x}):")
+            add(f"        return wait(OP, {x})")
         for name in self.tensors:
             node = f"n{self.linked.index(name)}" if name in self.linked else None
             if name == self.sequence:
@@ -311,6 +316,8 @@ def op(*, samples: Callable | None, ref: Callable | None = None, **about: Any
     promote: False if a float64 result is meant although no argument is float64 (a cast).
     order: how often the op can be differentiated (default: without end).
     flat: the derivative is 0 wherever it exists (steps), so that a check may not refuse a zero.
+    waits: a large result may wait for an op that is fused with this one, see fusion.py. For ops of
+        one tensor that keep its shape and dtype and cannot fail.
     floating: integers and booleans become the default dtype first. NumPy would compute with bytes
         in half precision.
     """
@@ -439,4 +446,5 @@ _WRAPPER_NAMES = dict(Tensor=Tensor, Node=Node, leaf=leaf, wrap=wrap, ndarray=nd
                       unwrap_sequence=unwrap_sequence, shape_of=shape_of, many=many,
                       new=Tensor.__new__,
                       FLOAT32=FLOAT32, FLOAT64=FLOAT64, user_line=user_line, any=any, now=now,
+                      FEWEST=FEWEST, may_wait=may_wait, wait=wait,
                       OUTSIDE=OUTSIDE, user_place=user_place, getframe=sys._getframe)

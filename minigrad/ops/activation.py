@@ -39,7 +39,7 @@ def _kinked(r):
 
 # --- piecewise linear ----------------------------------------------------------------------------
 
-@op(samples=_kinked, ref=lambda x: np.where(x > 0, x, 0.0))
+@op(samples=_kinked, ref=lambda x: np.where(x > 0, x, 0.0), waits=True)
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(input, 0), elementwise. The gradient at 0 is 0; NaN stays NaN."""
     return np.maximum(input, 0)

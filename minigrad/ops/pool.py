@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..engine import Tensor
+from ..fusion import behind
 from ..kernels import pool as kernel
 from ..op import composite, op
 from .conv import Pair, pair
@@ -104,7 +105,8 @@ def max_pool2d(input: Tensor, kernel_size: int | Pair, stride: int | Pair | None
     options = _geometry("max_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode)
     if return_indices:
         return max_pool2d_with_indices(input, *options)          # type: ignore[return-value]
-    return max_pool2d_windows(input, *options)
+    fused = behind(input, "relu", relu_max_pool2d_windows, *options)
+    return max_pool2d_windows(input, *options) if fused is None else fused
 
 
 @composite(samples=lambda r: [*_max_samples(r), (r.apart(2, 1, 5, 5) - 0.9, 3, 1, 1)],

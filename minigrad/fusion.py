@@ -1,0 +1,167 @@
+"""Fusions that are found while a program runs: a result may wait for the operation that follows.
+
+`max_pool2d(relu(x))` written as it reads would write a large image, only to read it again. So relu
+of a large array that nobody else holds gives a tensor that *waits*: it knows what it is the relu
+of, and has no numbers yet. If max_pool2d comes next, it runs the fused operation on x. If anything
+else looks at the numbers or the place in the graph first, they are computed then (`settle`), and
+nobody can tell the difference.
+
+    y = relu(x)         y is Waiting, x is Watched
+    max_pool2d(y)       runs relu_max_pool2d(x); y still waits, and is gone if nobody keeps it
+    y + 1               y is settled: an ordinary Tensor from now on
+    x += 1              whoever gets at x's numbers settles y first: y is the relu of the old ones
+
+Both are subclasses of Tensor whose `array` is a property, and become Tensor itself once they are
+settled: tensors that do not wait pay nothing for it.
+
+Not here: which operations wait (`waits=True` in ops/) or fuse (they call `behind`).
+"""
+from __future__ import annotations
+
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+from numpy import ndarray
+
+from .engine import Node, Tensor
+from .modes import settings
+from .writes import user_line
+
+#: Elements from which a result may wait: half of a second-level cache is worth the trouble.
+FEWEST = 1 << 15
+
+_array, _node = Tensor.__dict__["array"], Tensor.__dict__["node"]     # the slots themselves
+_lock = threading.RLock()
+
+
+class Waiting(Tensor):
+    """A tensor that is not computed yet. `later`: (op, its input, the user's line, grad mode)."""
+    __slots__ = ()
+
+    @property
+    def array(self) -> ndarray:                                  # type: ignore[override]
+        """The numbers: computed now."""
+        settle(self)
+        return _array.__get__(self)
+
+    @array.setter
+    def array(self, value: ndarray) -> None:
+        settle(self)
+        _array.__set__(self, value)
+
+    @property
+    def node(self) -> Node | None:                               # type: ignore[override]
+        """The place in the graph: made now."""
+        settle(self)
+        return _node.__get__(self)
+
+    @node.setter
+    def node(self, value: Node | None) -> None:
+        settle(self)
+        _node.__set__(self, value)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the input, which an operation that waits does not change."""
+        return _array.__get__(self.later[1]).shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """That of the input."""
+        return _array.__get__(self.later[1]).dtype
+
+
+class Watched(Tensor):
+    """A tensor whose numbers another one waits for. `later`: a weak reference to that one."""
+    __slots__ = ()
+
+    @property
+    def array(self) -> ndarray:                                  # type: ignore[override]
+        """The numbers; whoever gets them may change them, so who waits for them is settled."""
+        _let_go(self)
+        return _array.__get__(self)
+
+    @array.setter
+    def array(self, value: ndarray) -> None:
+        _let_go(self)
+        _array.__set__(self, value)
+
+
+def _let_go(x: Tensor) -> None:
+    with _lock:
+        if x.__class__ is Watched:
+            waiting = x.later()
+            if waiting is not None:
+                settle(waiting)
+            x.__class__ = Tensor
+
+
+def may_wait(x: Tensor) -> bool:
+    """Whether nobody but x itself holds its large, unshared array."""
+    a = x.array
+    return (settings.fuse and a.size >= FEWEST and a.base is None and a.dtype.kind == "f"
+            and sys.getrefcount(a) <= _ONE_OWNER and not hasattr(x, "origin"))
+
+
+def _count_one_owner() -> int:
+    x = Tensor.__new__(Tensor)
+    x.array = np.zeros(1)
+    a = x.array
+    return sys.getrefcount(a)
+
+
+_ONE_OWNER = _count_one_owner()                    # asked: it depends on the version of Python
+
+
+def wait(op: Any, x: Tensor) -> Tensor:
+    """The result of op(x), to be computed when somebody looks at it."""
+    y = cast(Waiting, Tensor.__new__(Waiting))
+    y._requires_grad = settings.grad_enabled and x._requires_grad
+    y.grad = None
+    y.later = (op, x, user_line(), settings.grad_enabled)
+    x.later = weakref.ref(y)
+    x.__class__ = Watched
+    return y
+
+
+def settle(y: Tensor) -> None:
+    """Computes a tensor that waits; it is an ordinary one from now on."""
+    with _lock:
+        if y.__class__ is not Waiting:             # another thread was faster
+            return
+        op, x, where, recorded = y.later
+        before = settings.fuse, settings.grad_enabled
+        settings.fuse, settings.grad_enabled = False, recorded
+        x.__class__ = Tensor
+        try:
+            result = op.public(x)
+        except BaseException:                      # no memory, Ctrl-C: it waits on
+            x.__class__ = Watched
+            raise
+        finally:
+            settings.fuse, settings.grad_enabled = before
+        y.__class__ = Tensor
+        del y.later, x.later
+        y.array, y.node = result.array, result.node
+        if y.node is not None:
+            y.node.where = where
+
+
+def behind(y: Tensor, name: str, fused: Callable[..., Tensor], *args: Any) -> Tensor | None:
+    """fused(x, *args) if y waits to be op `name` of x, else None: then go on with y itself."""
+    with _lock:
+        if y.__class__ is not Waiting:
+            return None
+        op, x, _, recorded = y.later
+        if op.name != name or (x._requires_grad and recorded != settings.grad_enabled):
+            return None
+        x.__class__ = Tensor                       # to read it changes nothing
+        try:
+            return fused(x, *args)
+        finally:
+            if y.__class__ is Waiting:
+                x.__class__ = Watched
