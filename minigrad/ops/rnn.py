@@ -12,6 +12,7 @@ Not here: the loops over time (`kernels/rnn.py`), layers and directions (`nn/rnn
 from __future__ import annotations
 
 import numpy as np
+from numpy import ndarray
 
 from ..engine import Tensor
 from ..kernels import rnn as kernel
@@ -149,15 +150,16 @@ def rnn_layer(input: Tensor, h0: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tenso
         TypeError for mixed dtypes.
     """
     bias = b_ih if b_hh is None else b_hh if b_ih is None else b_ih + b_hh
-    z = linear(input, w_ih, bias)                                # (T, N, I) @ (I, D) -> (T, N, D)
-    if reverse:
-        z = z[::-1]
-    out = kernel.rnn(z, h0, w_hh, nonlinearity == "relu")
-    return out[::-1] if reverse else out
+    return kernel.rnn(input, h0, w_ih, w_hh, bias, nonlinearity == "relu", reverse)
 
 
 @rnn_layer.joint_vjp("input", "h0", "w_ih", "w_hh", "b_ih", "b_hh")
 def _layer_rule(g, out, input, h0, w_ih, w_hh, nonlinearity, reverse, needs):
+    if g.__class__ is ndarray:                                   # nothing is recorded: all at once
+        gx, gh, gw_ih, gw_hh, bias = kernel.rnn_grad(
+            g, out, input, h0, w_ih, w_hh, nonlinearity == "relu", reverse,
+            kernel.Needs(*needs[:4], needs[4] or needs[5]))
+        return gx, gh, gw_ih, gw_hh, bias, bias
     d = 1.0 - out * out if nonlinearity == "tanh" else \
         where(out <= 0, 0.0, np.ones((), out.dtype))             # NaN is not <= 0: it passes g on
     r = rnn_scan(g, d, w_hh, not reverse)                        # (T, N, D), through time
