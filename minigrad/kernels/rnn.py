@@ -405,20 +405,21 @@ def _backward_range(
 
 @jit
 def _add_up(start, stop, sums, first, tall, cols, out):
-    """Rows start..stop-1 of out: the sums of all chunks, whose panels begin at `first`."""
-    length = out.shape[1]
-    for j in range(start, stop):
-        for j0 in range(0, length, cols):
-            count = min(cols, length - j0)
-            to = out[j, j0 : j0 + count]
-            at = first + (j0 // cols * tall + j) * cols
-            initial = sums[0, at:]
+    """Panels start..stop-1 of out (D, L): the sums of all chunks, whose panels begin at `first`."""
+    width, length = out.shape
+    size = tall * cols
+    for q in range(start, stop):
+        total = sums[0, first + q * size :]
+        for chunk in range(1, sums.shape[0]):
+            more = sums[chunk, first + q * size :]
+            for i in range(size):
+                total[i] += more[i]
+        count = min(cols, length - q * cols)
+        for j in range(width):
+            to = out[j, q * cols :]
+            row = total[j * cols :]
             for i in range(count):
-                to[i] = initial[i]
-            for chunk in range(1, sums.shape[0]):
-                more = sums[chunk, at:]
-                for i in range(count):
-                    to[i] += more[i]
+                to[i] = row[i]
 
 
 # ------------------------------------------------------------------------- what the ops call
@@ -638,11 +639,13 @@ def rnn_grad(
     first = 0
     weights: list[np.ndarray | None] = []
     for length, needed in ((inputs, needs.w_ih), (width, needs.w_hh)):
-        weights.append(np.empty((width, length), dtype) if needed else None)
+        panels = -(-length // cols)
+        gw = np.empty((width, length), dtype) if needed else None
         if needed:
-            grain = -(-_ADD_GRAIN // max(1, length * len(sums)))
-            parallel(_add_up, width, sums, first, tall, cols, weights[-1], grain=grain)
-        first += -(-length // cols) * tall * cols
+            grain = -(-_ADD_GRAIN // (tall * cols * len(sums)))
+            parallel(_add_up, panels, sums, first, tall, cols, gw, grain=grain)
+        weights.append(gw)
+        first += panels * tall * cols
     return (
         gx,
         None if end is None else linear_grad_x(end, w_hh),  # (N, D) @ (D, D) -> (N, D)
