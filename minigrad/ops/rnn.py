@@ -5,7 +5,8 @@ Backpropagation through time:       r_t = d_t * (g_t + W_hh^T r_{t+1}),  d_t = a
 r_t is the gradient of the sum inside act. It obeys a linear recurrence backwards in time,
 `rnn_scan`; every other gradient is a product of r with what was multiplied. The derivative of a
 linear recurrence is the same recurrence run the other way, so `rnn_scan` differentiates into
-itself, and the fused layer has derivatives of every order.
+itself, and the fused layer has derivatives of every order. Where nothing is recorded one kernel
+computes all gradients at once; under create_graph the same formulas run as operations.
 
 Not here: the loops over time (`kernels/rnn.py`), layers and directions (`nn/rnn.py`).
 """
