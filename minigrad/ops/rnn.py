@@ -92,6 +92,20 @@ def _rows(x):
 # --- the layer -----------------------------------------------------------------------------------
 
 def _layer_door(input, h0, w_ih, w_hh, b_ih, b_hh, nonlinearity, reverse):
+    # Asked once, as what is wrong is the exception: 3 us less a call than one by one.
+    dtype = input.dtype
+    if not (nonlinearity in ACTIVATIONS and input.ndim == 3 and w_ih.ndim == 2 and dtype.kind == "f"
+            and input.shape[0] and input.shape[2] == w_ih.shape[1]
+            and w_hh.shape == (w_ih.shape[0],) * 2 and h0.shape == (input.shape[1], len(w_hh))
+            and h0.dtype == w_ih.dtype == w_hh.dtype == dtype
+            and (b_ih is None or (b_ih.shape == w_hh.shape[:1] and b_ih.dtype == dtype))
+            and (b_hh is None or (b_hh.shape == w_hh.shape[:1] and b_hh.dtype == dtype))):
+        _refuse_layer(input, h0, w_ih, w_hh, b_ih, b_hh, nonlinearity)
+    return input, h0, w_ih, w_hh, b_ih, b_hh, nonlinearity, bool(reverse)
+
+
+def _refuse_layer(input, h0, w_ih, w_hh, b_ih, b_hh, nonlinearity):
+    """Raises for what is wrong with the arguments of rnn_layer."""
     if nonlinearity not in ACTIVATIONS:
         raise ValueError(f"rnn_layer: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}")
     x, h = np.shape(input), np.shape(h0)
@@ -116,7 +130,6 @@ def _layer_door(input, h0, w_ih, w_hh, b_ih, b_hh, nonlinearity, reverse):
         raise TypeError(f"rnn_layer: want floating arrays of one dtype, got input {input.dtype}, "
                         f"h0 {h0.dtype}, weights {w_hh.dtype}; convert the input: "
                         f"input.to({w_hh.dtype})")
-    return input, h0, w_ih, w_hh, b_ih, b_hh, nonlinearity, bool(reverse)
 
 
 def _layer_samples(r):
