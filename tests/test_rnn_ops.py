@@ -128,18 +128,64 @@ def test_no_rows_in_the_batch():
 
 def test_only_the_gradients_that_somebody_needs_are_computed(monkeypatch):
     from minigrad.ops import rnn
-    shapes = []
+    asked, shapes = [], []
+    grad, product = rnn.kernel.rnn_grad, rnn.product
 
-    def spy(a, b):
+    def spy(*arguments):
+        asked.append(tuple(arguments[-1]))
+        return grad(*arguments)
+
+    def spy_on_products(a, b):
         shapes.append((a.shape, b.shape))
-        return a @ b
-    monkeypatch.setattr(rnn, "product", spy)
+        return product(a, b)
+    monkeypatch.setattr(rnn.kernel, "rnn_grad", spy)
+    monkeypatch.setattr(rnn, "product", spy_on_products)
     x, h0, w_ih, w_hh, b_ih, b_hh = arguments(4, 2, 3, 5)
     F.rnn_layer(x.detach(), h0.detach(), w_ih, w_hh, b_ih, b_hh).sum().backward()
-    assert ((4, 2, 5), (5, 3)) not in shapes       # r @ w_ih, the gradient of the input
-    assert x.grad is None and h0.grad is None
-    F.rnn_layer(x, h0, w_ih, w_hh, b_ih, b_hh).sum().backward()
-    assert ((4, 2, 5), (5, 3)) in shapes
+    F.rnn_layer(x, h0.detach(), w_ih.detach(), w_hh, b_ih.detach(), b_hh).sum().backward()
+    F.rnn_layer(x.detach(), h0, w_ih, w_hh.detach(), None, None).sum().backward()
+    assert asked == [(False, False, True, True, True), (True, False, False, True, True),
+                     (False, True, True, False, False)]
+    assert not shapes
+    for first in (x.detach(), x):                  # and where the gradient is recorded
+        shapes.clear()
+        F.rnn_layer(first, h0, w_ih, w_hh, b_ih, b_hh).sum().backward(create_graph=True)
+        assert (((4, 2, 5), (5, 3)) in shapes) == (first is x)   # r @ w_ih, the gradient of x
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_recorded_gradient_equals_the_fused_one(dtype, nonlinearity, reverse):
+    """create_graph=True goes through rnn_scan and products, a plain backward through one kernel."""
+    leaves = arguments(20, 5, 3, 9, dtype=dtype, scale=0.3)
+    out = F.rnn_layer(*leaves, nonlinearity=nonlinearity, reverse=reverse)
+    g = mg.tensor(np.random.default_rng(1).standard_normal(out.shape).astype(dtype))
+    fused = mg.grad(out, leaves, g, retain_graph=True)
+    recorded = mg.grad(out, leaves, g, create_graph=True)
+    assert not any(a.requires_grad for a in fused) and all(b.requires_grad for b in recorded)
+    size = np.finfo(dtype).eps * 100
+    for a, b in zip(fused, recorded, strict=True):
+        assert a.dtype == b.dtype == dtype
+        np.testing.assert_allclose(a.array, b.array, rtol=size, atol=size * abs(b.array).max())
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_batch_first_memory_gives_the_same_and_stays_batch_first(reverse):
+    x, h0, *rest = arguments(7, 4, 3, 5)
+    turned = mg.tensor(np.ascontiguousarray(x.array.swapaxes(0, 1)), requires_grad=True)
+    want = F.rnn_layer(x, h0, *rest, reverse=reverse)
+    got = F.rnn_layer(turned.transpose(0, 1), h0, *rest, reverse=reverse).transpose(0, 1)
+    assert got.array.flags.c_contiguous
+    np.testing.assert_array_equal(got.array.swapaxes(0, 1), want.array)
+    (want ** 2).sum().backward()
+    first = [t.grad.array.copy() for t in rest]
+    for t in rest:
+        t.grad = None
+    (got ** 2).sum().backward()
+    np.testing.assert_allclose(turned.grad.array.swapaxes(0, 1), x.grad.array, rtol=1e-12)
+    for t, g in zip(rest, first, strict=True):
+        np.testing.assert_allclose(t.grad.array, g, rtol=1e-12)
 
 
 def test_one_gradient_alone_equals_the_same_among_all():

@@ -5,13 +5,15 @@ Backpropagation through time:       r_t = d_t * (g_t + W_hh^T r_{t+1}),  d_t = a
 r_t is the gradient of the sum inside act. It obeys a linear recurrence backwards in time,
 `rnn_scan`; every other gradient is a product of r with what was multiplied. The derivative of a
 linear recurrence is the same recurrence run the other way, so `rnn_scan` differentiates into
-itself, and the fused layer has derivatives of every order.
+itself, and the fused layer has derivatives of every order. Where nothing is recorded one kernel
+computes all gradients at once; under create_graph the same formulas run as operations.
 
 Not here: the loops over time (`kernels/rnn.py`), layers and directions (`nn/rnn.py`).
 """
 from __future__ import annotations
 
 import numpy as np
+from numpy import ndarray
 
 from ..engine import Tensor
 from ..kernels import rnn as kernel
@@ -90,6 +92,20 @@ def _rows(x):
 # --- the layer -----------------------------------------------------------------------------------
 
 def _layer_door(input, h0, w_ih, w_hh, b_ih, b_hh, nonlinearity, reverse):
+    # Asked once, as what is wrong is the exception: 3 us less a call than one by one.
+    dtype = input.dtype
+    if not (nonlinearity in ACTIVATIONS and input.ndim == 3 and w_ih.ndim == 2 and dtype.kind == "f"
+            and input.shape[0] and input.shape[2] == w_ih.shape[1]
+            and w_hh.shape == (w_ih.shape[0],) * 2 and h0.shape == (input.shape[1], len(w_hh))
+            and h0.dtype == w_ih.dtype == w_hh.dtype == dtype
+            and (b_ih is None or (b_ih.shape == w_hh.shape[:1] and b_ih.dtype == dtype))
+            and (b_hh is None or (b_hh.shape == w_hh.shape[:1] and b_hh.dtype == dtype))):
+        _refuse_layer(input, h0, w_ih, w_hh, b_ih, b_hh, nonlinearity)
+    return input, h0, w_ih, w_hh, b_ih, b_hh, nonlinearity, bool(reverse)
+
+
+def _refuse_layer(input, h0, w_ih, w_hh, b_ih, b_hh, nonlinearity):
+    """Raises for what is wrong with the arguments of rnn_layer."""
     if nonlinearity not in ACTIVATIONS:
         raise ValueError(f"rnn_layer: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}")
     x, h = np.shape(input), np.shape(h0)
@@ -114,7 +130,6 @@ def _layer_door(input, h0, w_ih, w_hh, b_ih, b_hh, nonlinearity, reverse):
         raise TypeError(f"rnn_layer: want floating arrays of one dtype, got input {input.dtype}, "
                         f"h0 {h0.dtype}, weights {w_hh.dtype}; convert the input: "
                         f"input.to({w_hh.dtype})")
-    return input, h0, w_ih, w_hh, b_ih, b_hh, nonlinearity, bool(reverse)
 
 
 def _layer_samples(r):
@@ -149,15 +164,16 @@ def rnn_layer(input: Tensor, h0: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tenso
         TypeError for mixed dtypes.
     """
     bias = b_ih if b_hh is None else b_hh if b_ih is None else b_ih + b_hh
-    z = linear(input, w_ih, bias)                                # (T, N, I) @ (I, D) -> (T, N, D)
-    if reverse:
-        z = z[::-1]
-    out = kernel.rnn(z, h0, w_hh, nonlinearity == "relu")
-    return out[::-1] if reverse else out
+    return kernel.rnn(input, h0, w_ih, w_hh, bias, nonlinearity == "relu", reverse)
 
 
 @rnn_layer.joint_vjp("input", "h0", "w_ih", "w_hh", "b_ih", "b_hh")
 def _layer_rule(g, out, input, h0, w_ih, w_hh, nonlinearity, reverse, needs):
+    if g.__class__ is ndarray:                                   # nothing is recorded: all at once
+        gx, gh, gw_ih, gw_hh, bias = kernel.rnn_grad(
+            g, out, input, h0, w_ih, w_hh, nonlinearity == "relu", reverse,
+            kernel.Needs(*needs[:4], needs[4] or needs[5]))
+        return gx, gh, gw_ih, gw_hh, bias, bias
     d = 1.0 - out * out if nonlinearity == "tanh" else \
         where(out <= 0, 0.0, np.ones((), out.dtype))             # NaN is not <= 0: it passes g on
     r = rnn_scan(g, d, w_hh, not reverse)                        # (T, N, D), through time
