@@ -35,6 +35,8 @@ def product(a, b):
     if a.size * b.shape[-1] <= _SMALL or b.ndim > 2 or a.dtype != b.dtype or \
             a.dtype not in _FLOATS or a.shape[1] != b.shape[0]:
         return np.matmul(a, b)
+    if a.shape[1] == 1:
+        return np.multiply(a, b)                           # (N, 1) * (1, M): there is no sum
     if b.flags.f_contiguous:
         return kernel.linear(a, b.T)
     if a.flags.f_contiguous:

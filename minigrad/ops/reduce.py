@@ -14,6 +14,7 @@ import numpy as np
 from numpy import ndarray
 
 from ..engine import Tensor
+from ..kernels.reduce import row_sums
 from ..op import op
 from .cast import as_dtype
 from .dims import Dim, count_of, many_dims, one_dim
@@ -37,6 +38,7 @@ def dim_samples(r):
 
 # --- sums and means ------------------------------------------------------------------------------
 
+_LARGE = 1 << 17                                   # elements from which threads add them
 _MANY = 4096                                       # elements from which the order of adding matters
 
 
@@ -58,7 +60,11 @@ def add_up(x, dim, keepdim=False, dtype=None):
     while ends < len(dims) and dims[-1 - ends] == x.ndim - 1 - ends:
         ends += 1
     if ends and x.flags.c_contiguous:
-        total = np.add.reduce(x.reshape((*x.shape[:-ends], -1)), axis=-1)
+        rows = math.prod(x.shape[:-ends])
+        if x.size >= _LARGE and x.size // rows >= 32:
+            total = _large_rows(x, rows)
+        else:
+            total = np.add.reduce(x.reshape((*x.shape[:-ends], -1)), axis=-1)
         total = total.reshape((*x.shape[:-ends], *(1,) * ends))
         dims = dims[:len(dims) - ends]
     for d in reversed(dims):
@@ -66,6 +72,15 @@ def add_up(x, dim, keepdim=False, dtype=None):
     if keepdim:
         return total
     return total.reshape([n for d, n in enumerate(x.shape) if dim is not None and d not in dim])
+
+
+def _large_rows(x, rows):
+    """The sums of so many equal stretches of x, by threads: one long row is cut up first."""
+    pieces = 1
+    while rows * pieces < 64 and x.size % (2 * rows * pieces) == 0:
+        pieces *= 2
+    total = row_sums(x, rows * pieces)
+    return total if pieces == 1 else np.add.reduce(total.reshape(rows, pieces), axis=1)
 
 
 def _add_rows(x, d):
