@@ -97,7 +97,7 @@ def _let_go(x: Tensor) -> None:
             waiting = x.later()
             if waiting is not None:
                 settle(waiting)
-            x.__class__ = Tensor
+            x.__class__ = Tensor                   # type: ignore[assignment]
 
 
 def may_wait(x: Tensor) -> bool:
@@ -144,7 +144,7 @@ def settle(y: Tensor) -> None:
             raise
         finally:
             settings.fuse, settings.grad_enabled = before
-        y.__class__ = Tensor
+        y.__class__ = Tensor                       # type: ignore[assignment]
         del y.later, x.later
         y.array, y.node = result.array, result.node
         if y.node is not None:

@@ -185,8 +185,11 @@ def test_many_threads_may_look_at_once():
         _, x = image(seed)
         y = F.relu(x)
         seen = []
-        threads = [threading.Thread(target=lambda y=y: seen.append(y.detach().numpy().sum()))
-                   for _ in range(4)]
+
+        def look(y=y, seen=seen):
+            seen.append(y.detach().numpy().sum())
+
+        threads = [threading.Thread(target=look) for _ in range(4)]
         for t in threads:
             t.start()
         for t in threads:

@@ -37,7 +37,7 @@ class Axis(NamedTuple):
     """
 
     size: int
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count
     step: int
     shifts: tuple[int, ...]
     out_start: int = 0

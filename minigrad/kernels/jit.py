@@ -85,7 +85,8 @@ class Kernel:
 
     def resolve(self) -> Callable[..., Any]:
         """The callable to use from now on: Numba's dispatcher, or the plain function."""
-        if _jit_disabled() or numba_module().config.DISABLE_JIT:  # a .numba_config.yaml may say so too
+        # A .numba_config.yaml may say so, too.
+        if _jit_disabled() or numba_module().config.DISABLE_JIT:
             self.run = self.plain
         else:
             self.run = self.dispatcher()

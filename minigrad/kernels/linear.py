@@ -67,9 +67,10 @@ def product_range(start, stop, a, a_k_first, b, b_k_first, bias, tables, sizes, 
     """Items start .. stop - 1 of C = A @ B + bias, (piece of k, panels of columns, rows of C).
 
     a (K, M) if a_k_first else (M, K), b (K, N) if b_k_first else (N, K), bias (N,) or (0,) for
-    none, c (pieces, M, N): one result for each piece of the k axis. tables = (rows_at, k_at) of A's block, kb: where row k of a panel begins.
-    sizes = (rows of the tile, its columns, rows of a task, its panels, k in one go, pitch of a
-    block of A or 0 if it is read where it is, square_side).
+    none, c (pieces, M, N): one result for each piece of the k axis. tables = (rows_at, k_at) of A's
+    block and kb: where row k of a panel begins. sizes = (rows of the tile, its columns, rows of a
+    task, its panels, k in one go, pitch of a block of A or 0 if it is read where it is,
+    square_side).
 
     One writer for each output; sums of at most 256 products, which are then added in their order:
     a chain of a million products in float32 would be wrong by 1 %. Limit: multiply-adds.

@@ -223,7 +223,7 @@ def region(kernel: Kernel) -> Callable[..., int]:
     from numba.core import cgutils
     from numba.extending import intrinsic
 
-    load, store, *_ = _tools()
+    _, store, *_ = _tools()
     chunk = (types.intp, types.intp, types.voidptr)
     callee = types.Dispatcher(kernel.dispatcher())
 
