@@ -22,10 +22,12 @@ import numpy as np
 from . import nn
 from .engine import Tensor
 from .kernels.jit import events
+from .kernels.threads import compiling_ahead
 from .modes import no_grad
 from .op import OPS, Op
 from .ops.random import get_rng_state, set_rng_state
 from .ops.samples import Draw
+from .optim import SGD
 
 _LONG = 1 << 17      # elements: beyond the sizes that are left to NumPy, still a millisecond each
 
@@ -51,7 +53,7 @@ def warmup(dtypes: Iterable[Any] = (np.float32,),
     before, start, state = events.copy(), time.perf_counter(), get_rng_state()
     try:
         for _, run in progress([step for dtype in dtypes for step in _steps(np.dtype(dtype))]):
-            with np.errstate(all="ignore"):
+            with np.errstate(all="ignore"), compiling_ahead():
                 run()
     finally:
         set_rng_state(state)
@@ -65,6 +67,9 @@ def _steps(dtype: np.dtype) -> Iterator[Step]:
             yield entry.name, functools.partial(_run_samples, entry, dtype)
     for name, layer, shapes in _layers():
         yield name, functools.partial(_run_layer, layer, shapes, dtype)
+    for options in ({}, {"momentum": 0.9}, {"weight_decay": 0.1},
+                    {"momentum": 0.9, "weight_decay": 0.1, "nesterov": True}):
+        yield f"SGD {options or ''}", functools.partial(_run_sgd, options, dtype)
 
 
 # Every operation, on the samples that stand beside it.
@@ -161,6 +166,14 @@ def _layers() -> Iterator[tuple[str, nn.Module, Sequence[tuple[int, ...]]]]:
     yield "a convolutional network", _Classifier(cnn), [(n, 1, 28, 28) for n in (1, 8, 64)]
     mlp = nn.Sequential(nn.Flatten(), nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 10))
     yield "a network of linear layers", _Classifier(mlp), [(n, 784) for n in (1, 8, 64)]
+
+
+def _run_sgd(options: dict[str, Any], dtype: np.dtype) -> None:
+    w = nn.Parameter(Tensor(np.zeros(_LONG, dtype)))
+    optimizer = SGD([w], lr=0.1, **options)
+    for _ in range(2):           # the first step of momentum differs from the others
+        w.grad = Tensor(np.ones(_LONG, dtype))
+        optimizer.step()
 
 
 class _Classifier(nn.Module):

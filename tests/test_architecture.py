@@ -26,7 +26,7 @@ ALLOWED = {
     "data": {"ops", "engine", "modes"},
     "gradcheck": {"engine", "modes", "writes"},
     "autograd": {"engine", "modes", "gradcheck"},
-    "warmup": {"nn", "ops", "kernels", "engine", "op", "modes"},
+    "warmup": {"nn", "ops", "optim", "kernels", "engine", "op", "modes"},
     "__main__": {"__version__", "kernels", "warmup"},
 }
 

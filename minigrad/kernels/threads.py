@@ -15,13 +15,14 @@ Not here: how a kernel is compiled (jit.py), how a job is handed over (region.py
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -254,8 +255,12 @@ def parallel(kernel: Kernel | Callable[..., Any], n: int, *args: Any, grain: int
     if count <= 1:
         if n > 0:
             run(0, n, *args)
+            if _ahead and not alone and type(kernel) is Kernel:
+                _compile_both(kernel, args)
         return
     pool = _pool
+    if _ahead and not alone and type(kernel) is Kernel:
+        _compile_both(kernel, args)
     if alone or pool.size == 1 or not pool.busy.acquire(blocking=False):
         for i in range(count):
             run(i * n // count, (i + 1) * n // count, *args)
@@ -269,6 +274,25 @@ def parallel(kernel: Kernel | Callable[..., Any], n: int, *args: Any, grain: int
             _share(pool, run, args, n, count)
     finally:
         pool.busy.release()
+
+
+_ahead = False
+
+
+@contextlib.contextmanager
+def compiling_ahead() -> Iterator[None]:
+    """Within it, each call of `parallel` compiles for one chunk and for many, whatever it runs."""
+    global _ahead
+    before, _ahead = _ahead, True
+    try:
+        yield
+    finally:
+        _ahead = before
+
+
+def _compile_both(kernel: Kernel, args: tuple) -> None:
+    kernel.run(0, 0, *args)
+    _region(kernel)(new_control(), 0, 0, args)
 
 
 def _share_compiled(pool: _Pool, kernel: Kernel, args: tuple, n: int, count: int) -> None:
