@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .conv_few import few, few_grad_w
+from .conv_flat_grad_w import few, few_grad_w
 from .conv_geometry import (
     PIECES,
     Axis,
@@ -40,27 +40,27 @@ PART_BYTES = 1 << 25  # of all pieces' sums together
 
 @jit
 def grad_w_range(
-    start, stop, g, x, parts, positions, taps, kb, blocks, tile_of, axes, pitches, in_place
+    start, stop, g, x, parts, positions, taps, kb, blocks, tile_of, pitches, ah, aw
 ):
     """Tasks start .. stop - 1, a task being (piece, group, block of panels of g's channels).
 
     g (N, F, OH, OW), x (N, C, H, W), parts (pieces, G * panels, taps, cols). positions, taps (their
-    number rounded up to whole tiles by repeating the last), pitches, in_place: see Layout. kb:
+    number rounded up to whole tiles by repeating the last), pitches: see Layout. kb:
     where the row of position p begins in the turned g. blocks = (images, rows, panels of a task,
-    groups, number of taps), tile_of and axes as in correlate_range.
+    groups, number of taps), tile_of as in correlate_range, ah and aw without the last.
     """
     block_n, block_h, block_f, groups, count = blocks
     rows, narrow, side = tile_of
-    low_h, step_h, reach_h, count_h = axes[0]
-    low_w, step_w, reach_w, count_w = axes[1]
-    row, plane, image = pitches
+    low_h, step_h, reach_h, count_h = ah
+    low_w, step_w, reach_w, count_w = aw
+    image = pitches[2]
     batch, channels, features = x.shape[0], x.shape[1] // groups, g.shape[1] // groups
     pieces, panels, cols = parts.shape[0], parts.shape[1] // groups, parts.shape[3]
     pieces_f = (panels + block_f - 1) // block_f
     pieces_h = (count_h + block_h - 1) // block_h
     items = (batch + block_n - 1) // block_n * pieces_h
     cells_h, cells_w = (block_h - 1) * step_h + reach_h + 1, (count_w - 1) * step_w + reach_w + 1
-    packed = np.zeros(1 if in_place else block_n * image, x.dtype)
+    packed = np.zeros(block_n * image, x.dtype)
     width = block_f * cols
     turned = np.zeros(positions.size * width + cols + 16, g.dtype)
     origin = to_line(turned)
@@ -84,29 +84,24 @@ def grad_w_range(
             top = first_h * step_h + low_h
             length = tall * count_w
             for i in range(images):
-                if not in_place:
-                    pack_padded(
-                        x, first_n + i, group * channels, channels, top, low_w, cells_h, cells_w,
-                        tail(packed, i * image),
-                    )
+                pack_padded(
+                    x, first_n + i, group * channels, channels, top, low_w, cells_h, cells_w,
+                    tail(packed, i * image),
+                )
                 source = ((first_n + i) * g.shape[1] + group * features + first_f) * g_plane
                 transpose(
                     tail(g, source + first_h * count_w), g_plane, wide, length, side,
                     tail(turned, origin + i * length * width), width,
                 )
-            if in_place:
-                a = tail(x, first_n * image + group * channels * plane + top * row + low_w)
-            else:
-                a = tail(packed, 0)
             for q in range(some):
                 panel = (piece * groups + group) * panels + first_panel + q
                 b = tail(turned, origin + q * cols)
                 for t in range(0, count, rows):
                     at = tail(taps, t)
                     if narrow:
-                        narrow_tile(a, at, positions, b, kb, images * length, zeros, 0, part, cols)
+                        narrow_tile(packed, at, positions, b, kb, images * length, zeros, 0, part, cols)
                     else:
-                        tile(a, at, positions, b, kb, images * length, zeros, 0, part, cols)
+                        tile(packed, at, positions, b, kb, images * length, zeros, 0, part, cols)
                     # Added here and not in the tile: short chains of sums stay exact.
                     total = tail(parts, (panel * count + t) * cols)
                     for e in range(min(rows, count - t) * cols):
@@ -147,7 +142,7 @@ def _plan(
     batch: int, channels: int, features: int, groups: int, dtype: np.dtype, ah: Axis, aw: Axis
 ) -> _Plan:
     """The plan for `channels` of x and `features` of g a group."""
-    where = layout(batch, channels, groups, ah, aw)
+    where = layout(batch, channels, ah, aw)
     narrow = features <= tile_shape(dtype, "narrow").cols
     rows, cols, _ = tile_shape(dtype, "narrow" if narrow else "wide")
     panels, count = -(-features // cols), where.taps.size
@@ -161,10 +156,9 @@ def _plan(
     tasks = pieces * groups * -(-panels // block_f)
     taps = np.concatenate([where.taps, np.repeat(where.taps[-1:], -count % rows)])
     kb = np.arange(where.positions.size, dtype=np.int64) * (block_f * cols)
-    axes = tuple((axis.low, axis.step, axis.reach, axis.count) for axis in (ah, aw))
     geometry = (
         where.positions, taps, kb, (*where.blocks, block_f, groups, count),
-        (rows, narrow, square_side(dtype)), axes, where.pitches, where.in_place,
+        (rows, narrow, square_side(dtype)), where.pitches, ah.numbers, aw.numbers,
     )
     flops = 2 * batch * ah.count * aw.count * count * groups * panels * cols / tasks
     return _Plan(tasks, per_chunk(flops), (pieces, groups * panels, count, cols), geometry)
