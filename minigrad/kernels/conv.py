@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .conv_depthwise import correlate_depthwise, is_depthwise
 from .conv_flat import correlate_flat, is_flat
 from .conv_geometry import (
     PIECES,
@@ -282,6 +283,9 @@ def _correlate(
         return
     channels, features = x.shape[1] // groups, out.shape[1] // groups
     kh, kw = w.shape[2:]
+    if is_depthwise(features, aw, x.dtype):
+        correlate_depthwise(x, w, from_inputs, bias, ah, aw, out, groups)
+        return
     w = w.reshape(groups, w.shape[0] // groups, w.shape[1], kh * kw)
     if is_flat(channels, features, kh * kw, ah, aw, x.dtype):
         correlate_flat(x, w, from_inputs, bias, ah, aw, (kh, kw), out, groups)

@@ -39,9 +39,8 @@ from .jit import jit
 from .rows import copy, tail, to_line
 from .spaced import put, take
 from .threads import parallel
-from .tile import single_tile, tile, tile_shape
+from .tile import tile, tile_shape
 
-ROW = 4096  # numbers of a flat row: its sums, 16 KiB, stay in a first-level cache
 BLOCK = 1 << 15  # numbers of an item's image, and of its sums: 128 KiB of a second-level cache
 
 
@@ -123,15 +122,14 @@ def flat_range(
     weights[t]] for tap t; offsets, reads, cells: see FlatLayout, phases: see phase_table. bias
     (at least F + rows, cols): each number all along a row. row: the offset of a tile's row of
     weights. blocks = (rows of an item, groups, in_place, direct): whether x is read and out is
-    written without a copy between; tile_of = (rows, cols, whether the tile is a single row);
+    written without a copy between; tile_of = (rows, cols);
     pitches: of groups, of channels of out, of channels of the source. ah, aw as in
     correlate_range.
 
-    Limit: as the tile; a single row needs a load for each multiply-add, half of which cross a line:
-    about 60 of the 192 GFLOP/s of a core in float32; then memory.
+    Limit: as the tile, at 92 % where its vectors cross lines; then memory.
     """
     block_h, groups, in_place, direct = blocks
-    rows, cols, single = tile_of
+    rows, cols = tile_of
     low_h, step_h, reach_h, count_h, out_step_h = ah
     low_w, step_w, reach_w, count_w, out_step_w = aw
     plane = pitches[2]
@@ -178,15 +176,7 @@ def flat_range(
             if taps == 0:
                 continue
             ka, kb = tail(weights, phases[phase, 0]), tail(offsets, phases[phase, 0])
-            if single:
-                for f in range(features):
-                    for p in range(0, length, cols):
-                        single_tile(
-                            tail(w, group * pitches[0] + f * pitches[1]), row, ka, tail(b, p), kb,
-                            taps, tail(bias, (group * features + f) * cols), cols,
-                            tail(sums, sums_at + f * pitch + p), pitch,
-                        )
-            elif direct:
+            if direct:
                 # The last tiles overlap the ones before them and write the same numbers again.
                 for p0 in range(0, length, cols):
                     p = min(p0, length - cols)
@@ -248,21 +238,17 @@ def _plan(
     taps: Pair, from_inputs: bool, width: int,
 ) -> _Plan:
     """The plan for `channels` in and `features` out a group; width: of the result."""
-    single = features <= 2
-    rows, cols, _ = tile_shape(dtype, "single" if single else "wide")
+    rows, cols, _ = tile_shape(dtype)
     in_place = ah.copies and aw.copies and ah.size * aw.size % 1024 != 0
     row = aw.count + aw.reach // aw.step
-    if single:
-        most = ROW // row
-    else:
-        most = BLOCK // (row * max(features, ah.step * aw.step * channels))
+    most = BLOCK // (row * max(features, ah.step * aw.step * channels))
     block_h = ah.count if in_place else blocks_of(ah.count, most)
     if batch * groups * -(-ah.count // block_h) < PIECES:
         block_h = blocks_of(ah.count, -(-ah.count * batch * groups // PIECES))
     shortest = (ah.count - 1) % block_h * aw.count + aw.count  # outputs of the last item
     direct = (
         aw.reach == 0 and ah.out_step == aw.out_step == 1 and aw.count == width
-        and features >= rows and shortest >= cols and not single
+        and features >= rows and shortest >= cols
     )
     in_place = in_place and direct
     where = flat_layout(channels, ah, aw, block_h)
@@ -279,12 +265,12 @@ def _plan(
     geometry = (
         offsets, np.concatenate(weights).astype(np.int64, copy=False),
         phase_table(channels, ah, aw), where.reads, np.arange(rows, dtype=np.int64) * outputs,
-        (block_h, groups, in_place, direct), (rows, cols, single),
+        (block_h, groups, in_place, direct), (rows, cols),
         (features * channels * inside, outputs, plane), where.cells,
         (*ah.numbers, ah.out_step), (*aw.numbers, aw.out_step),
     )
     items = batch * groups * -(-ah.count // block_h)
-    flops = (8 if single else 2) * block_h * row * features * channels * inside
+    flops = 2 * block_h * row * features * channels * inside
     return _Plan(items, per_chunk(flops), rows, cols, geometry)
 
 

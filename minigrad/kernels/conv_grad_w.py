@@ -8,7 +8,7 @@ channels of g as columns; g is turned to have its channels side by side, item by
 Images are shared out in a fixed number of pieces, each with sums of its own, which are added up in
 their order afterwards: the same bits at any number of threads.
 
-Not here: few channels of g a group (conv_few.py), the other two passes (conv.py), checks.
+Not here: few channels of g a group (conv_depthwise.py), the other two passes (conv.py), checks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .conv_flat_grad_w import few, few_grad_w
+from .conv_depthwise import few_outputs, grad_w_depthwise
 from .conv_geometry import (
     PIECES,
     Axis,
@@ -186,8 +186,8 @@ def conv2d_grad_w(
         return np.zeros(shape, g.dtype)
     ah = forward_axis(x.shape[2], kh, stride[0], padding[0], dilation[0], oh)
     aw = forward_axis(x.shape[3], kw, stride[1], padding[1], dilation[1], ow)
-    if few(features, g.dtype):
-        return few_grad_w(g, x, kh * kw, ah, aw, groups).reshape(shape)
+    if few_outputs(features, aw, g.dtype):
+        return grad_w_depthwise(g, x, kh, kw, ah, aw, groups).reshape(shape)
     plan = _plan(batch, channels, features, groups, g.dtype, ah, aw)
     parts = np.empty(plan.parts, g.dtype)
     parallel(grad_w_range, plan.tasks, g, x, parts, *plan.geometry, grain=plan.grain)
