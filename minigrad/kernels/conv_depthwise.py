@@ -141,50 +141,45 @@ def depthwise_range(
                 begin = max(0, phases[0, 7] + first_h * out_step_h)
                 end = min(height, phases[0, 7] + (first_h + tall) * out_step_h)
                 zero_rows(to, 0, 1, height * width, begin * width, (end - begin) * width)
-            for u in range(first_h, first_h + tall, ROWS):
-                for v in range(0, count_w, lanes):
-                    for phase in range(phases.shape[0]):
-                        start_h, start_w = phases[phase, 7], phases[phase, 8]
-                        from_u, to_u = wanted(
-                            start_h, out_step_h, u, min(ROWS, first_h + tall - u), height
-                        )
-                        from_v, to_v = wanted(start_w, out_step_w, v, min(lanes, count_w - v), width)
-                        threes, singles = phases[phase, 1], phases[phase, 4]
-                        top, left = u + from_u, v + from_v
-                        counts = to_u - from_u, to_v - from_v
-                        if counts[0] <= 0 or counts[1] <= 0:
-                            continue
-                        origin = top * step_h + low_h, left * step_w + low_w
-                        at = (start_h + top * out_step_h) * width + start_w + left * out_step_w
+            for phase in range(phases.shape[0]):
+                first_3, threes, reach_3 = phases[phase, 0], phases[phase, 1], phases[phase, 2]
+                first_1, singles, reach_1 = phases[phase, 3], phases[phase, 4], phases[phase, 5]
+                start_h, start_w = phases[phase, 7], phases[phase, 8]
+                taps_3, taps_1 = tail(table, 3 * first_3), tail(table, 3 * first_1)
+                weights_3 = tail(w, f * w.shape[1] + phases[phase, 6])
+                weights_1 = tail(weights_3, 3 * threes)
+                from_u, to_u = wanted(start_h, out_step_h, first_h, tall, height)
+                from_v, to_v = wanted(start_w, out_step_w, 0, count_w, width)
+                for u in range(first_h + from_u, first_h + to_u, ROWS):
+                    for v in range(from_v, to_v, lanes):
+                        counts = min(ROWS, first_h + to_u - u), min(lanes, to_v - v)
+                        origin = u * step_h + low_h, v * step_w + low_w
+                        at = (start_h + u * out_step_h) * width + start_w + v * out_step_w
                         c, ldc = tail(to, at), out_step_h * width
-                        weights = tail(w, f * w.shape[1] + phases[phase, 6])
                         begin_at, lds = tail(bias, f * lanes), 0
                         if threes:
                             stencil_of_three(
-                                image, size, origin, 1, phases[phase, 2], threes,
-                                tail(table, 3 * phases[phase, 0]), weights, begin_at, lds,
-                                c, ldc, counts,
+                                image, size, origin, 1, reach_3, threes, taps_3, weights_3,
+                                begin_at, lds, c, ldc, counts,
                             )
-                            weights = tail(weights, 3 * threes)
                             begin_at, lds = c, ldc
-                        if singles:
-                            some = tail(table, 3 * phases[phase, 3])
-                            reach = phases[phase, 5]
-                            if out_step_w == 2:
-                                stencil_writing_second(
-                                    image, size, origin, step_h, reach, singles, some, weights,
-                                    begin_at, lds, c, ldc, counts,
-                                )
-                            elif step_w == 2:
-                                stencil_reading_second(
-                                    image, size, origin, step_h, reach, singles, some, weights,
-                                    begin_at, lds, c, ldc, counts,
-                                )
-                            else:
-                                stencil(
-                                    image, size, origin, step_h, reach, singles, some, weights,
-                                    begin_at, lds, c, ldc, counts,
-                                )
+                        if singles == 0:
+                            continue
+                        if out_step_w == 2:
+                            stencil_writing_second(
+                                image, size, origin, step_h, reach_1, singles, taps_1, weights_1,
+                                begin_at, lds, c, ldc, counts,
+                            )
+                        elif step_w == 2:
+                            stencil_reading_second(
+                                image, size, origin, step_h, reach_1, singles, taps_1, weights_1,
+                                begin_at, lds, c, ldc, counts,
+                            )
+                        else:
+                            stencil(
+                                image, size, origin, step_h, reach_1, singles, taps_1, weights_1,
+                                begin_at, lds, c, ldc, counts,
+                            )
         # Mentioned once more in each turn: views count no reference (rows.tail).
         tail(x, 0), tail(w, 0), tail(bias, 0), tail(table, 0), tail(out, 0)
 
@@ -216,7 +211,7 @@ def correlate_depthwise(
         rows = -(-ah.count // ROWS)
         block_h = ROWS * blocks_of(rows, rows * images // PIECES)
     items = images * -(-ah.count // block_h)
-    flops = 4 * block_h * aw.count * features * channels * kh * kw  # half as fast as a tile
+    flops = 10 * block_h * aw.count * features * channels * kh * kw  # a fifth of a tile's speed
     parallel(
         depthwise_range, items, x, weights, start, out, taps.phases, taps.table, block_h, groups,
         lanes, (*ah.numbers, ah.out_step), (*aw.numbers, aw.out_step), grain=per_chunk(flops),
@@ -311,7 +306,7 @@ def grad_w_depthwise(
     taps = _taps(1, ah, aw, kh, kw)
     down, right = (np.array(a.phases[0].shifts) - a.low for a in (ah, aw))
     places = np.stack([np.repeat(down, kw), np.tile(right, kh)], axis=1).astype(np.int64)
-    flops = 4 * g.size // g.shape[1] * kh * kw
+    flops = 10 * g.size // g.shape[1] * kh * kw
     parallel(
         grad_w_depthwise_range, g.shape[1] * channels, g, x, gw, *taps, places, groups,
         stencil_lanes(x.dtype), ah.numbers, aw.numbers, grain=per_chunk(flops),

@@ -175,8 +175,12 @@ def wanted(start, step, first, count, size):
     As offsets from `first`; output u lands at start + u * step.
     """
     at = start + first * step
-    begin = min(max(-(at // step), 0), count) if at < 0 else 0
-    return begin, max(begin, min(count, (size - 1 - at) // step + 1))
+    begin, end = 0, count
+    if at < 0:  # asked first, since a division takes as long as 40 multiply-adds in vectors
+        begin = min(-(at // step), count)
+    if at + (count - 1) * step >= size:
+        end = max((size - 1 - at) // step + 1, begin)
+    return begin, end
 
 
 def blocks_of(total: int, at_most: int) -> int:

@@ -119,40 +119,53 @@ class _Vectors:
     def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
         return self.builder.call(self._fma, [a, b, c])
 
-    def row_masks(self, counts: list[Any]) -> list[Any]:
-        """For each row of results the lanes in use: counts = (rows, columns)."""
-        columns = self.below(self.numbers(list(range(self.lanes))), counts[1])
-        used = []
+    def scratch(self) -> Any:
+        """A vector of zeros in memory, for what lies beyond an image."""
+        from numba.core import cgutils
+
+        # What is stored there may be spread over two vectors.
+        two = self.ir.ArrayType(self.vector, 2)
+        place = self.builder.bitcast(
+            cgutils.alloca_once(self.builder, two), self.vector.as_pointer()
+        )
+        self.builder.store(self.zeros, place)
+        return self.builder.bitcast(place, self.number.as_pointer())
+
+    def rows_from(self, pointer: Any, pitch: Any, count: Any, beyond: Any) -> list[Any]:
+        """Where the ROWS rows of results begin, those from `count` on in the scratch."""
+        rows = []
         for r in range(ROWS):
-            exists = self.builder.icmp_signed("<", self.const(r), counts[0])
-            used.append(self.builder.and_(columns, self.spread(exists, self.mask)))
-        return used
+            exists = self.builder.icmp_signed("<", self.const(r), count)
+            rows.append(self.builder.select(exists, pointer, beyond))
+            pointer = self.at(pointer, pitch)
+        return rows
+
+    def columns(self, count: Any) -> Any:
+        """The mask of the first `count` lanes."""
+        return self.below(self.numbers(list(range(self.lanes))), count)
 
 
 def _over_taps(
-    v: _Vectors, tap_rows: int, step_w: int, carried: list[Any], first: int, columns: Any, body: Any
+    v: _Vectors, tap_rows: int, step_w: int, carried: list[Any], nothing: Any, columns: Any, body: Any
 ) -> list[Any]:
     """The loop over taps: body(t, images, values) -> values, from `carried` on; their last values.
 
-    images yields (q, vector) for the rows q = 0, 1, ... of the image that tap t reads, from the
-    arguments `first` on: x, size, origin, step_h, reach, taps, table. columns: how many results
-    are in use, or None where it does no harm to read for more.
+    images yields (q, vector) for the rows q = 0, 1, ... of the image that tap t reads, by the first
+    arguments: x, size, origin, step_h, reach, taps, table. nothing: zeros in memory. columns: how
+    many results are in use, or None where it does no harm to read for more.
     The loop exists twice: where no row lies beyond the image, nothing needs to be asked.
     """
     ir, builder = v.ir, v.builder
-    x, table = v.data(first), v.data(first + 6)
-    (height, width), (first_h, first_w) = v.pair(first + 1), v.pair(first + 2)
-    step_h, reach, taps = (v.args[first + i] for i in (3, 4, 5))
+    x, table = v.data(0), v.data(6)
+    (height, width), (first_h, first_w) = v.pair(1), v.pair(2)
+    step_h, reach, taps = v.args[3:6]
     reads = ROWS + tap_rows - 1
-    steps = [v.const(q) if tap_rows > 1 else builder.mul(step_h, v.const(q)) for q in range(reads)]
-    rows = [builder.add(first_h, step) for step in steps]
+    step = v.const(1) if tap_rows > 1 else step_h
+    pitch = builder.mul(step, width)
+    last = builder.add(builder.add(first_h, reach), builder.mul(step, v.const(reads - 1)))
     inside = builder.and_(
-        builder.icmp_signed(">=", first_h, v.const(0)),
-        builder.icmp_signed("<", builder.add(rows[-1], reach), height),
+        builder.icmp_signed(">=", first_h, v.const(0)), builder.icmp_signed("<", last, height)
     )
-    nothing = builder.alloca(v.vector)  # zeros, for rows beyond the image
-    builder.store(v.zeros, nothing)
-    nothing = builder.bitcast(nothing, v.number.as_pointer())
     ways = {edge: builder.append_basic_block(f"edge.{edge}") for edge in (False, True)}
     after = builder.append_basic_block("taps.after")
     builder.cbranch(inside, ways[False], ways[True])
@@ -181,12 +194,12 @@ def _over_taps(
                 limit = builder.mul(columns, v.const(step_w))
                 seen = builder.and_(seen, v.below(ahead, limit))
             visible.append(seen)
-        origin = v.at(x, builder.add(plane, column))
+        first_row = builder.add(first_h, down)
+        origin = v.at(x, builder.add(builder.add(plane, column), builder.mul(first_row, width)))
 
         def images() -> Iterator[tuple[int, Any]]:
+            row, place = first_row, origin
             for q in range(reads):
-                row = builder.add(rows[q], down)
-                place = v.at(origin, builder.mul(row, width))
                 halves = []
                 for half in range(step_w):
                     here = v.at(place, v.const(half * v.lanes))
@@ -194,6 +207,7 @@ def _over_taps(
                         exists = builder.icmp_unsigned("<", row, height)
                         here = builder.select(exists, here, nothing)
                     halves.append(v.load(here, visible[half]))
+                row, place = builder.add(row, step), v.at(place, pitch)
                 if step_w == 2:  # the even lanes of both
                     yield q, v.shuffle(*halves, [2 * i for i in lanes])
                 else:
@@ -227,9 +241,10 @@ def _compiled_stencil(tap_rows: int, step_w: int, out_step: int) -> Callable[...
         def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
             v = _Vectors(context, builder, signature, args, c.dtype)
             weights, begin, end = v.data(7), v.data(8), v.data(10)
-            used = v.row_masks(v.pair(12))
-            steps = [builder.mul(args[9], v.const(r)) for r in range(ROWS)]
-            initial = [v.load(v.at(begin, step), mask) for step, mask in zip(steps, used)]
+            rows, columns = v.pair(12)
+            used, beyond = v.columns(columns), v.scratch()
+            nothing = v.scratch()
+            initial = [v.load(row, used) for row in v.rows_from(begin, args[9], rows, beyond)]
 
             def body(t, images, sums):  # type: ignore[no-untyped-def]
                 sums = list(sums)
@@ -244,16 +259,15 @@ def _compiled_stencil(tap_rows: int, step_w: int, out_step: int) -> Callable[...
                             sums[q - i] = v.multiply_add(spread[i], image, sums[q - i])
                 return sums
 
-            sums = _over_taps(v, tap_rows, step_w, initial, 0, None, body)
-            for r, total in enumerate(sums):
-                place = v.at(end, builder.mul(args[11], v.const(r)))
+            sums = _over_taps(v, tap_rows, step_w, initial, nothing, None, body)
+            for place, total in zip(v.rows_from(end, args[11], rows, beyond), sums):
                 if out_step == 1:
-                    v.store(total, place, used[r])
+                    v.store(total, place, used)
                     continue
                 for half in (0, v.lanes // 2):  # each half is spread over the even lanes of one
                     lanes = [half + i // 2 for i in range(v.lanes)]
                     nowhere = v.ir.Constant(v.mask, [0] * v.lanes)
-                    mask = v.shuffle(used[r], nowhere, [
+                    mask = v.shuffle(used, nowhere, [
                         half + i // 2 if i % 2 == 0 else v.lanes for i in range(v.lanes)
                     ])
                     v.store(v.shuffle(total, total, lanes), v.at(place, v.const(2 * half)), mask)
@@ -280,15 +294,12 @@ def _compiled_dots(tap_rows: int, step_w: int) -> Callable[..., Any]:
         def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
             v = _Vectors(context, builder, signature, args, sums.dtype)
             begin, totals = v.data(7), v.data(9)
-            counts = v.pair(10)
-            used = v.row_masks(counts)
-            grads = [
-                v.load(v.at(begin, builder.mul(args[8], v.const(r))), used[r])
-                for r in range(ROWS)
-            ]
+            rows, columns = v.pair(10)
+            nothing = v.scratch()
             everywhere = v.ir.Constant(v.mask, [1] * v.lanes)
             # A row of g that is not there is all zeros; a column is masked in the image, too.
-            columns = counts[1]
+            used = v.columns(columns)
+            grads = [v.load(row, used) for row in v.rows_from(begin, args[8], rows, nothing)]
 
             def body(t, images, _):  # type: ignore[no-untyped-def]
                 places = [
@@ -307,7 +318,7 @@ def _compiled_dots(tap_rows: int, step_w: int) -> Callable[..., Any]:
                     v.store(value, place, everywhere)
                 return []
 
-            _over_taps(v, tap_rows, step_w, [], 0, columns, body)
+            _over_taps(v, tap_rows, step_w, [], nothing, columns, body)
             return context.get_dummy_value()
 
         return signature, codegen
