@@ -32,12 +32,12 @@ from .conv_geometry import (
     backward_axis,
     blocks_of,
     forward_axis,
+    landing,
     layout,
     pack_padded,
     per_chunk,
     phase_table,
     tap_order,
-    wanted,
     zero_rows,
 )
 from .conv_grad_w import conv2d_grad_w, conv2d_grad_w_reference, group_slices, tap_views
@@ -64,37 +64,41 @@ SUMS = 1 << 16  # sums of an item, 256 KiB of a second-level cache
 
 
 @jit
-def pack_weights(start, stop, w, from_inputs, order, begins, cols, out):
+def pack_weights(start, stop, w, from_inputs, places, whole, side, out):
     """Panels start .. stop - 1: the weights as the tile reads them, a row of `cols` for each tap.
 
-    w (G, F, C, T). Forward, out[g*panels + q, (c, t), j] = w[g, q*cols + j, c, order[t]]; for the
-    gradient of the image (from_inputs) the channels of x are the outputs, and
-    out[g*panels + q, (f, t), j] = w[g, f, q*cols + j, order[t]]. One phase after the other: that
-    of the taps order[begins[i]:begins[i + 1]]. Zeros beyond the last channel.
+    w (G, F, C, T), out (G * panels, taps, cols). Row places[t, 0] + k * places[t, 1] of a panel is
+    that of tap t: forward of channel k = c of x, for output channels f = q*cols + j; for the
+    gradient of the image (from_inputs) of channel k = f of g, for c = q*cols + j. Zeros beyond the
+    last. whole: whether that is a matrix (F, C * T), transposed. side: square_side.
     """
-    features, channels = w.shape[1], w.shape[2]
+    features, channels, taps = w.shape[1], w.shape[2], w.shape[3]
+    cols = out.shape[2]
     outputs, inputs = (channels, features) if from_inputs else (features, channels)
     panels = (outputs + cols - 1) // cols
+    rows = np.empty(taps, np.int64)
     for p in range(start, stop):
         group, first = p // panels, p % panels * cols
         count = min(cols, outputs - first)
-        panel = out[p]
-        for j in range(count):
-            for k in range(inputs):
-                if from_inputs:
-                    source = w[group, k, first + j]
-                else:
-                    source = w[group, first + j, k]
-                for phase in range(begins.size - 1):
-                    taps = begins[phase + 1] - begins[phase]
-                    used = order[begins[phase] :]
-                    column = panel[begins[phase] * inputs + k * taps :]
-                    for t in range(taps):
-                        column[t, j] = source[used[t]]
-        for k in range(panel.shape[0]):
-            row = panel[k]
-            for j in range(count, cols):
-                row[j] = 0
+        panel = tail(out, p * inputs * taps * cols)
+        if count < cols:
+            for k in range(inputs * taps):
+                row = tail(panel, k * cols)
+                for j in range(count, cols):
+                    row[j] = 0
+        if whole:
+            source = tail(w, (group * features + first) * channels * taps)
+            transpose(source, channels * taps, count, channels * taps, side, panel, cols)
+            continue
+        for k in range(inputs):
+            for t in range(taps):
+                rows[t] = (places[t, 0] + k * places[t, 1]) * cols
+            for j in range(count):
+                f, c = (k, first + j) if from_inputs else (first + j, k)
+                source = tail(w, ((group * features + f) * channels + c) * taps)
+                column = tail(panel, j)
+                for t in range(taps):
+                    column[rows[t]] = source[t]
 
 
 @jit(inline=True)
@@ -117,17 +121,17 @@ def store_turned(sums, pitch, side, channels, turned, out, plane, rows, columns)
     tall, start_h, step_h, height = rows
     wide, start_w, step_w, width = columns
     length = tall * wide
-    if step_h == 1 and step_w == 1 and wide == width and start_h >= 0 and start_h + tall <= height:
+    if step_h == 1 and step_w == 1 and wide == width and start_h + tall <= height:
         transpose(sums, pitch, length, channels, side, tail(out, start_h * width), plane)
         return
-    from_u, to_u = wanted(start_h, step_h, 0, tall, height)
-    from_v, to_v = wanted(start_w, step_w, 0, wide, width)
+    kept_h = landing(start_h, step_h, tall, height)
+    kept_w = landing(start_w, step_w, wide, width)
     transpose(sums, pitch, length, channels, side, turned, length)
     for f in range(channels):
-        for u in range(from_u, to_u):
-            source = tail(turned, f * length + u * wide + from_v)
-            at = (start_h + u * step_h) * width + start_w + from_v * step_w
-            put(source, tail(out, f * plane + at), step_w, to_v - from_v)
+        for u in range(kept_h):
+            source = tail(turned, f * length + u * wide)
+            at = (start_h + u * step_h) * width + start_w
+            put(source, tail(out, f * plane + at), step_w, kept_w)
 
 
 @jit
@@ -182,8 +186,8 @@ def correlate_range(
                     cells_h, cells_w, tail(packed, i * image),
                 )
         if untouched:
-            begin = max(0, phases[0, 2] + first_h * out_step_h)
-            end = min(height, phases[0, 2] + (first_h + tall) * out_step_h)
+            begin = first_h * out_step_h
+            end = min(height, (first_h + tall) * out_step_h)
             for i in range(images):
                 zero_rows(
                     out, (first_n + i) * out.shape[1] + first_f, count_f, height * width,
@@ -260,9 +264,14 @@ def _plan(
 
 
 @functools.lru_cache(maxsize=256)
-def _tables(ah: Axis, aw: Axis, kw: int) -> tuple[np.ndarray, np.ndarray]:
+def _places(inputs: int, ah: Axis, aw: Axis, kw: int) -> np.ndarray:
+    """For each tap: its first row in a panel, and from one channel to the next (pack_weights)."""
     order, begins = tap_order(ah, aw, kw)
-    return np.array(order, np.int64), np.array(begins, np.int64)
+    places = np.empty((len(order), 2), np.int64)
+    for begin, end in zip(begins, begins[1:]):
+        for t in range(begin, end):
+            places[order[t]] = begin * inputs + t - begin, end - begin
+    return places
 
 
 def _correlate(
@@ -292,9 +301,10 @@ def _correlate(
         return
     plan = _plan(x.shape[0], channels, features, groups, x.dtype, ah, aw)
     panels = aligned((plan.panels, channels * kh * kw, plan.cols), x.dtype)
-    grain = max(1, 60_000 // panels[0].size)
-    parallel(pack_weights, plan.panels, w, from_inputs, *_tables(ah, aw, kw), plan.cols, panels,
-             grain=grain)
+    parallel(
+        pack_weights, plan.panels, w, from_inputs, _places(channels, ah, aw, kw), not from_inputs,
+        square_side(x.dtype), panels, grain=max(1, 120_000 // panels[0].size),
+    )
     start = np.zeros((plan.panels, plan.cols), x.dtype)
     if bias is not None:
         each = start.reshape(groups, -1)
@@ -319,7 +329,7 @@ def conv2d(
     """
     x, w = ready(x), ready(w)
     features, _, kh, kw = w.shape
-    y = np.empty((x.shape[0], features, *out_hw), x.dtype)
+    y = aligned((x.shape[0], features, *out_hw), x.dtype)
     ah = forward_axis(x.shape[2], kh, stride[0], padding[0], dilation[0], out_hw[0])
     aw = forward_axis(x.shape[3], kw, stride[1], padding[1], dilation[1], out_hw[1])
     _correlate(x, w, False, bias, ah, aw, y, groups)
@@ -342,7 +352,7 @@ def conv2d_grad_x(
     """
     g, w = ready(g), ready(w)
     _, per_group, kh, kw = w.shape
-    gx = np.empty((g.shape[0], per_group * groups, *hw), g.dtype)
+    gx = aligned((g.shape[0], per_group * groups, *hw), g.dtype)
     ah = backward_axis(hw[0], kh, stride[0], padding[0], dilation[0], g.shape[2])
     aw = backward_axis(hw[1], kw, stride[1], padding[1], dilation[1], g.shape[3])
     _correlate(g, w, True, None, ah, aw, gx, groups)

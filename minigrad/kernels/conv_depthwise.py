@@ -23,8 +23,8 @@ from .conv_geometry import (
     PIECES,
     Axis,
     blocks_of,
+    landing,
     per_chunk,
-    wanted,
     zero_rows,
 )
 from .jit import jit
@@ -138,8 +138,8 @@ def depthwise_range(
         for f in range(group * features, group * features + features):
             to = tail(out, (n * out.shape[1] + f) * height * width)
             if untouched:
-                begin = max(0, phases[0, 7] + first_h * out_step_h)
-                end = min(height, phases[0, 7] + (first_h + tall) * out_step_h)
+                begin = first_h * out_step_h
+                end = min(height, (first_h + tall) * out_step_h)
                 zero_rows(to, 0, 1, height * width, begin * width, (end - begin) * width)
             for phase in range(phases.shape[0]):
                 first_3, threes, reach_3 = phases[phase, 0], phases[phase, 1], phases[phase, 2]
@@ -148,11 +148,11 @@ def depthwise_range(
                 taps_3, taps_1 = tail(table, 3 * first_3), tail(table, 3 * first_1)
                 weights_3 = tail(w, f * w.shape[1] + phases[phase, 6])
                 weights_1 = tail(weights_3, 3 * threes)
-                from_u, to_u = wanted(start_h, out_step_h, first_h, tall, height)
-                from_v, to_v = wanted(start_w, out_step_w, 0, count_w, width)
-                for u in range(first_h + from_u, first_h + to_u, ROWS):
-                    for v in range(from_v, to_v, lanes):
-                        counts = min(ROWS, first_h + to_u - u), min(lanes, to_v - v)
+                to_u = first_h + landing(start_h + first_h * out_step_h, out_step_h, tall, height)
+                to_v = landing(start_w, out_step_w, count_w, width)
+                for u in range(first_h, to_u, ROWS):
+                    for v in range(0, to_v, lanes):
+                        counts = min(ROWS, to_u - u), min(lanes, to_v - v)
                         origin = u * step_h + low_h, v * step_w + low_w
                         at = (start_h + u * out_step_h) * width + start_w + v * out_step_w
                         c, ldc = tail(to, at), out_step_h * width

@@ -29,10 +29,10 @@ from .conv_geometry import (
     Axis,
     Pair,
     blocks_of,
+    landing,
     per_chunk,
     phase_table,
     tap_order,
-    wanted,
     zero_rows,
 )
 from .jit import jit
@@ -55,7 +55,8 @@ def pack_phase(x, n, c, first, steps, cells, out):
     first_h, first_w = first
     step_h, step_w = steps
     cells_h, cells_w = cells
-    begin, end = wanted(first_w, step_w, 0, cells_w, width)
+    begin = min(-(first_w // step_w), cells_w) if first_w < 0 else 0
+    end = begin + landing(first_w + begin * step_w, step_w, cells_w - begin, width)
     plane = (n * x.shape[1] + c) * height
     for q in range(cells_h):
         row = tail(out, q * cells_w + begin)
@@ -166,8 +167,8 @@ def flat_range(
                         tail(packed, origin + c * plane + i * cells_h * cells_w),
                     )
         if untouched:
-            begin = max(0, phases[0, 2] + first_h * out_step_h)
-            end = min(height, phases[0, 2] + (first_h + tall) * out_step_h)
+            begin = first_h * out_step_h
+            end = min(height, (first_h + tall) * out_step_h)
             zero_rows(
                 out, first_f, features, height * width, begin * width, (end - begin) * width
             )
@@ -200,26 +201,26 @@ def flat_range(
             if not direct:
                 start_h = phases[phase, 2] + first_h * out_step_h
                 start_w = phases[phase, 3]
-                from_u, to_u = wanted(start_h, out_step_h, 0, tall, height)
-                from_v, to_v = wanted(start_w, out_step_w, 0, count_w, width)
+                kept_h = landing(start_h, out_step_h, tall, height)
+                kept_w = landing(start_w, out_step_w, count_w, width)
                 for f in range(features):
-                    for u in range(from_u, to_u):
+                    for u in range(kept_h):
                         at = (first_f + f) * height + start_h + u * out_step_h
                         put(
-                            tail(sums, sums_at + f * pitch + u * cells_w + from_v),
-                            tail(out, at * width + start_w + from_v * out_step_w),
-                            out_step_w, to_v - from_v,
+                            tail(sums, sums_at + f * pitch + u * cells_w),
+                            tail(out, at * width + start_w), out_step_w, kept_w,
                         )
         tail(x, 0)  # mentioned once more: views count no reference (rows.tail)
 
 
 def is_flat(channels: int, features: int, taps: int, ah: Axis, aw: Axis, dtype: np.dtype) -> bool:
     """Whether this way is the faster one; decided by sizes alone."""
-    if 2 * features < tile_shape(dtype, "narrow").cols:
+    narrow = tile_shape(dtype, "narrow").cols
+    if 2 * features < narrow:
         return True
     if ah.count * aw.count < 4 * tile_shape(dtype).cols:
         return False
-    return taps == 1 and channels <= 512
+    return features <= narrow or channels * taps <= (512 if taps == 1 else narrow)
 
 
 class _Plan(NamedTuple):

@@ -37,7 +37,7 @@ class Phase(NamedTuple):
 
     taps: tuple[int, ...]
     shifts: tuple[int, ...]
-    start: int  # may be negative: then output 0 is not wanted
+    start: int
 
 
 class Axis(NamedTuple):
@@ -90,17 +90,16 @@ def backward_axis(size: int, taps: int, stride: int, pad: int, dilation: int, ou
 
     Element e of x sits at e + pad = q * stride + a of the padded image; tap i meets it only if
     i * dilation = d * stride + a for some d, and then in the output q - d of g. The elements of
-    one remainder a are neighbours in g, `stride` apart in gx; those of all remainders and some
-    neighbouring q are one run of gx. size: that of x; outputs: that of g.
+    one remainder a are neighbours in g, `stride` apart in gx, from one of the first `stride`
+    elements on; so outputs u of all phases are one run of gx. size: that of x; outputs: that of g.
     """
-    first = pad // stride
     phases = []
     for a in range(stride):
         used = tuple(i for i in range(taps) if i * dilation % stride == a)
+        first = -((a - pad) // stride)  # the least q with q * stride + a - pad >= 0
         shifts = tuple(first - i * dilation // stride for i in used)
         phases.append(Phase(used, shifts, first * stride + a - pad))
-    count = -(-(size + pad) // stride) - first
-    return _axis(outputs, count, 1, stride, phases)
+    return _axis(outputs, -(-size // stride), 1, stride, phases)
 
 
 def tap_order(ah: Axis, aw: Axis, kw: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -169,18 +168,11 @@ def phase_table(channels: int, ah: Axis, aw: Axis) -> np.ndarray:
 
 
 @jit(inline=True)
-def wanted(start, step, first, count, size):
-    """Those of the outputs first .. first + count - 1 that land in a result of `size`: (from, to).
-
-    As offsets from `first`; output u lands at start + u * step.
-    """
-    at = start + first * step
-    begin, end = 0, count
-    if at < 0:  # asked first, since a division takes as long as 40 multiply-adds in vectors
-        begin = min(-(at // step), count)
-    if at + (count - 1) * step >= size:
-        end = max((size - 1 - at) // step + 1, begin)
-    return begin, end
+def landing(start, step, count, size):
+    """How many of `count` outputs, `step` apart from `start` on, land in a result of `size`."""
+    if start + (count - 1) * step < size:  # a division takes as long as 40 multiply-adds in vectors
+        return count
+    return max((size - 1 - start) // step + 1, 0)
 
 
 def blocks_of(total: int, at_most: int) -> int:
