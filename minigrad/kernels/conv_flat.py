@@ -177,27 +177,22 @@ def flat_range(
             if taps == 0:
                 continue
             ka, kb = tail(weights, phases[phase, 0]), tail(offsets, phases[phase, 0])
-            if direct:
-                # The last tiles overlap the ones before them and write the same numbers again.
-                for p0 in range(0, length, cols):
-                    p = min(p0, length - cols)
-                    for f0 in range(0, features, rows):
-                        f = min(f0, features - rows)
-                        tile(
-                            tail(w, group * pitches[0] + f * pitches[1]), row, ka, tail(b, p), kb,
-                            taps, tail(bias, (group * features + f) * cols), cols,
-                            tail(out, (first_f + f) * height * width + first_h * width + p),
-                            height * width,
-                        )
-            else:
-                for p in range(0, length, cols):
-                    for f in range(0, features, rows):
-                        tile(
-                            tail(w, group * pitches[0] + f * pitches[1]),
-                            row if f + rows <= features else last, ka, tail(b, p), kb,
-                            taps, tail(bias, (group * features + f) * cols), cols,
-                            tail(sums, sums_at + f * pitch + p), pitch,
-                        )
+            for p0 in range(0, length, cols):
+                # Where nothing is copied, nothing may be read or written beyond the image: the last
+                # tiles overlap the ones before and write the same numbers again.
+                p = min(p0, length - cols) if in_place or direct else p0
+                for f0 in range(0, features, rows):
+                    f = min(f0, features - rows) if direct else f0
+                    if direct:
+                        at = (first_f + f) * height * width + first_h * width + p
+                        c, ldc = tail(out, at), height * width
+                    else:
+                        c, ldc = tail(sums, sums_at + f * pitch + p), pitch
+                    tile(
+                        tail(w, group * pitches[0] + f * pitches[1]),
+                        row if f + rows <= features else last, ka, tail(b, p), kb,
+                        taps, tail(bias, (group * features + f) * cols), cols, c, ldc,
+                    )
             if not direct:
                 start_h = phases[phase, 2] + first_h * out_step_h
                 start_w = phases[phase, 3]
@@ -240,18 +235,24 @@ def _plan(
 ) -> _Plan:
     """The plan for `channels` in and `features` out a group; width: of the result."""
     rows, cols, _ = tile_shape(dtype)
-    in_place = ah.copies and aw.copies and ah.size * aw.size % 1024 != 0
+    # The image itself as it is, unless the lines of its channels compete for few cache sets.
+    in_place = (
+        ah.reads_all and aw.reads_all and ah.size * aw.size % 1024 != 0
+        and ah.size * aw.size >= cols
+    )
     row = aw.count + aw.reach // aw.step
     most = BLOCK // (row * max(features, ah.step * aw.step * channels))
-    block_h = ah.count if in_place else blocks_of(ah.count, most)
+    block_h = blocks_of(ah.count, most)
+    if in_place and ah.out_step == aw.out_step == 1 and features >= rows:
+        block_h = ah.count  # and the result itself: nothing needs to stay in a cache
     if batch * groups * -(-ah.count // block_h) < PIECES:
         block_h = blocks_of(ah.count, -(-ah.count * batch * groups // PIECES))
     shortest = (ah.count - 1) % block_h * aw.count + aw.count  # outputs of the last item
+    in_place = in_place and shortest >= cols
     direct = (
         aw.reach == 0 and ah.out_step == aw.out_step == 1 and aw.count == width
         and features >= rows and shortest >= cols
     )
-    in_place = in_place and direct
     where = flat_layout(channels, ah, aw, block_h)
     order, begins = tap_order(ah, aw, taps[1])
     inside = taps[0] * taps[1]

@@ -66,9 +66,9 @@ class Axis(NamedTuple):
         return self.low, self.step, self.reach, self.count
 
     @property
-    def copies(self) -> bool:
-        """Whether output u is made of element u alone, for all of them: a kernel of one tap."""
-        return self.reach == self.low == 0 and self.count == self.size and self.out_step == 1
+    def reads_all(self) -> bool:
+        """Whether output u reads element u alone, for all elements: a kernel of one tap."""
+        return self.reach == self.low == 0 and self.step == 1 and self.count == self.size
 
 
 def _axis(size: int, count: int, step: int, out_step: int, phases: list[Phase]) -> Axis:
