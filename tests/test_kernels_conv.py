@@ -132,7 +132,7 @@ EDGES = {
     "same, even": (2, 3, 4, (6, 6), (2, 4), (6, 6), (1, 1), (0, 1), (1, 1), 1),
 }
 # Sizes at which the passes are cut: many images to a row, several rows of blocks, several
-# panels of channels; images that are read in place, and such whose channels fall into one cache set.
+# panels of channels; images read in place, and such whose channels fall into one cache set.
 LARGE = {
     "article, first layer": full(5, 1, 32, 28, 3, padding=1),
     "article, second layer": full(5, 32, 64, 14, 3, padding=1),
@@ -322,7 +322,7 @@ def test_every_second_number(step, dtype):
 
 
 def _stencil_arguments(r, dtype, step_h, step_w, tap_rows):
-    """Random sizes: (x, size, origin, step_h, reach, taps, table), counts and the number of taps."""
+    """Random (x, size, origin, step_h, reach, taps, table), counts, and the number of weights."""
     size = tuple(int(n) for n in r.integers(1, 30, 2))
     x = r.standard_normal(3 * size[0] * size[1]).astype(dtype)
     taps = int(r.integers(1, 5))

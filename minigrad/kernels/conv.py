@@ -12,13 +12,14 @@ a stride s, once for each remainder of the pixel's row and column modulo s.
 Padding is (top, left) only: the size of the output says how far it reaches at the bottom and at
 the right, so the lopsided padding of 'same' with an even kernel needs nothing special.
 
-Not here: outputs with few channels a group (conv_few.py), the gradient of the weights
+Not here: short sums and few channels (conv_flat.py, conv_depthwise.py), the gradient of the weights
 (conv_grad_w.py), checking shapes, derivatives as rules (ops/conv.py).
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ from .conv_geometry import (
     PIECES,
     Axis,
     Pair,
+    any_tile,
     backward_axis,
     blocks_of,
     forward_axis,
@@ -45,7 +47,7 @@ from .jit import jit, ready
 from .rows import aligned, tail, to_line
 from .spaced import put
 from .threads import parallel
-from .tile import narrow_tile, tile, tile_shape
+from .tile import tile_shape
 from .transpose import square_side, transpose
 
 __all__ = [
@@ -99,15 +101,6 @@ def pack_weights(start, stop, w, from_inputs, places, whole, side, out):
                 column = tail(panel, j)
                 for t in range(taps):
                     column[rows[t]] = source[t]
-
-
-@jit(inline=True)
-def any_tile(narrow, a, row, ka, b, kb, kc, start, lds, c, ldc):
-    """The tile of either width; see tile.py."""
-    if narrow:
-        narrow_tile(a, row, ka, b, kb, kc, start, lds, c, ldc)
-    else:
-        tile(a, row, ka, b, kb, kc, start, lds, c, ldc)
 
 
 @jit
@@ -246,7 +239,7 @@ def _plan(
     narrow = features <= tile_shape(dtype, "narrow").cols
     rows, cols, _ = tile_shape(dtype, "narrow" if narrow else "wide")
     panels = -(-features // cols)
-    items = where.items(batch, ah.count) * groups
+    items = where.items(batch, ah.outputs) * groups
     block_f = blocks_of(panels, SUMS // (where.positions.size * cols))
     if items < PIECES:
         block_f = min(block_f, blocks_of(panels, panels * items // PIECES))
@@ -268,7 +261,7 @@ def _places(inputs: int, ah: Axis, aw: Axis, kw: int) -> np.ndarray:
     """For each tap: its first row in a panel, and from one channel to the next (pack_weights)."""
     order, begins = tap_order(ah, aw, kw)
     places = np.empty((len(order), 2), np.int64)
-    for begin, end in zip(begins, begins[1:]):
+    for begin, end in itertools.pairwise(begins):
         for t in range(begin, end):
             places[order[t]] = begin * inputs + t - begin, end - begin
     return places

@@ -206,12 +206,12 @@ def correlate_depthwise(
     if bias is not None:
         start[:] = bias[:, None]
     images = x.shape[0] * groups
-    block_h = ah.count
+    block_h = ah.outputs
     if images < PIECES:  # then images are cut, into whole stencils
-        rows = -(-ah.count // ROWS)
+        rows = -(-ah.outputs // ROWS)
         block_h = ROWS * blocks_of(rows, rows * images // PIECES)
-    items = images * -(-ah.count // block_h)
-    flops = 10 * block_h * aw.count * features * channels * kh * kw  # a fifth of a tile's speed
+    items = images * -(-ah.outputs // block_h)
+    flops = 10 * block_h * aw.outputs * features * channels * kh * kw  # a fifth of a tile's speed
     parallel(
         depthwise_range, items, x, weights, start, out, taps.phases, taps.table, block_h, groups,
         lanes, (*ah.numbers, ah.out_step), (*aw.numbers, aw.out_step), grain=per_chunk(flops),

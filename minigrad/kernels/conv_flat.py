@@ -20,6 +20,7 @@ Not here: long sums (conv.py), the gradient of the weights (conv_grad_w.py, conv
 from __future__ import annotations
 
 import functools
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -36,7 +37,7 @@ from .conv_geometry import (
     zero_rows,
 )
 from .jit import jit
-from .rows import copy, tail, to_line
+from .rows import tail, to_line
 from .spaced import put, take
 from .threads import parallel
 from .tile import tile, tile_shape
@@ -86,7 +87,7 @@ class FlatLayout(NamedTuple):
 @functools.lru_cache(maxsize=256)
 def flat_layout(channels: int, ah: Axis, aw: Axis, block_h: int) -> FlatLayout:
     """Where the taps of `channels` a group lie."""
-    cells = (block_h + ah.reach // ah.step, aw.count + aw.reach // aw.step)
+    cells = (block_h + ah.reach // ah.step, aw.outputs + aw.reach // aw.step)
     taps = [
         [(i - ah.low, j - aw.low) for i in ph.shifts for j in pw.shifts]
         for ph in ah.phases
@@ -131,8 +132,8 @@ def flat_range(
     """
     block_h, groups, in_place, direct = blocks
     rows, cols = tile_of
-    low_h, step_h, reach_h, count_h, out_step_h = ah
-    low_w, step_w, reach_w, count_w, out_step_w = aw
+    low_h, step_h, _, count_h, out_step_h = ah
+    low_w, step_w, _, count_w, out_step_w = aw
     plane = pitches[2]
     cells_h, cells_w = cells
     channels, features = x.shape[1] // groups, out.shape[1] // groups
@@ -213,7 +214,7 @@ def is_flat(channels: int, features: int, taps: int, ah: Axis, aw: Axis, dtype: 
     narrow = tile_shape(dtype, "narrow").cols
     if 2 * features < narrow:
         return True
-    if ah.count * aw.count < 4 * tile_shape(dtype).cols:
+    if ah.outputs * aw.outputs < 4 * tile_shape(dtype).cols:
         return False
     return features <= narrow or channels * taps <= (512 if taps == 1 else narrow)
 
@@ -240,17 +241,17 @@ def _plan(
         ah.reads_all and aw.reads_all and ah.size * aw.size % 1024 != 0
         and ah.size * aw.size >= cols
     )
-    row = aw.count + aw.reach // aw.step
+    row = aw.outputs + aw.reach // aw.step
     most = BLOCK // (row * max(features, ah.step * aw.step * channels))
-    block_h = blocks_of(ah.count, most)
+    block_h = blocks_of(ah.outputs, most)
     if in_place and ah.out_step == aw.out_step == 1 and features >= rows:
-        block_h = ah.count  # and the result itself: nothing needs to stay in a cache
-    if batch * groups * -(-ah.count // block_h) < PIECES:
-        block_h = blocks_of(ah.count, -(-ah.count * batch * groups // PIECES))
-    shortest = (ah.count - 1) % block_h * aw.count + aw.count  # outputs of the last item
+        block_h = ah.outputs  # and the result itself: nothing needs to stay in a cache
+    if batch * groups * -(-ah.outputs // block_h) < PIECES:
+        block_h = blocks_of(ah.outputs, -(-ah.outputs * batch * groups // PIECES))
+    shortest = (ah.outputs - 1) % block_h * aw.outputs + aw.outputs  # outputs of the last item
     in_place = in_place and shortest >= cols
     direct = (
-        aw.reach == 0 and ah.out_step == aw.out_step == 1 and aw.count == width
+        aw.reach == 0 and ah.out_step == aw.out_step == 1 and aw.outputs == width
         and features >= rows and shortest >= cols
     )
     where = flat_layout(channels, ah, aw, block_h)
@@ -260,7 +261,7 @@ def _plan(
     inputs, outputs = (inside * features, inside) if from_inputs else (inside, inside * channels)
     weights = [
         np.add.outer(np.arange(channels) * inputs, np.array(order[i:j], int)).ravel()
-        for i, j in zip(begins, begins[1:])
+        for i, j in itertools.pairwise(begins)
     ]
     plane = ah.size * aw.size if in_place else where.plane
     offsets = np.arange(channels, dtype=np.int64) * plane if in_place else where.offsets
@@ -271,7 +272,7 @@ def _plan(
         (features * channels * inside, outputs, plane), where.cells,
         (*ah.numbers, ah.out_step), (*aw.numbers, aw.out_step),
     )
-    items = batch * groups * -(-ah.count // block_h)
+    items = batch * groups * -(-ah.outputs // block_h)
     flops = 2 * block_h * row * features * channels * inside
     return _Plan(items, per_chunk(flops), rows, cols, geometry)
 

@@ -8,7 +8,8 @@ whatever the stride (it is in `positions`), the dilation (in `taps`) and the pad
 copied once with zeros around it, unless there is no padding). The three passes are then products
 over these two tables, see conv.py and conv_grad_w.py.
 
-Not here: the products; the blocks of a pass whose outputs have few channels (conv_few.py).
+Not here: the products; the blocks of the other ways to do them (conv_flat.py,
+conv_depthwise.py).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 
 from .jit import jit
 from .rows import copy, tail
+from .tile import narrow_tile, tile
 
 Pair = tuple[int, int]
 
@@ -43,32 +45,32 @@ class Phase(NamedTuple):
 class Axis(NamedTuple):
     """How outputs and taps meet along one axis (rows or columns) of a source of `size`.
 
-    count: of the outputs u of a phase. step, out_step: from one output to the next, in the source
+    outputs: how many u a phase has. step, out_step: from one output to the next, in the source
     and in the result. low: the first element that any tap of output 0 reads, negative in the
     padding; reach: how far away the last one is.
     """
 
     size: int
-    count: int
+    outputs: int
     step: int
     out_step: int
     low: int
     reach: int
     phases: tuple[Phase, ...]
 
-    def cells(self, outputs: int) -> int:
+    def cells(self, count: int) -> int:
         """How many elements that many neighbouring outputs read."""
-        return (outputs - 1) * self.step + self.reach + 1
+        return (count - 1) * self.step + self.reach + 1
 
     @property
     def numbers(self) -> tuple[int, int, int, int]:
         """What a kernel needs to know: low, step, reach, count."""
-        return self.low, self.step, self.reach, self.count
+        return self.low, self.step, self.reach, self.outputs
 
     @property
     def reads_all(self) -> bool:
         """Whether output u reads element u alone, for all elements: a kernel of one tap."""
-        return self.reach == self.low == 0 and self.step == 1 and self.count == self.size
+        return self.reach == self.low == 0 and self.step == 1 and self.outputs == self.size
 
 
 def _axis(size: int, count: int, step: int, out_step: int, phases: list[Phase]) -> Axis:
@@ -133,14 +135,14 @@ class Layout(NamedTuple):
 @functools.lru_cache(maxsize=256)
 def layout(batch: int, channels: int, ah: Axis, aw: Axis) -> Layout:
     """The tables for `channels` a group. Remembered: it costs 20 us to make."""
-    block_h = blocks_of(ah.count, POSITIONS // aw.count)
+    block_h = blocks_of(ah.outputs, POSITIONS // aw.outputs)
     block_n = 1
-    if block_h == ah.count:  # small images share an item, so that few places of a tile are wasted
-        block_n = blocks_of(batch, min(POSITIONS // (ah.count * aw.count), -(-batch // PIECES)))
-    row = aw.cells(aw.count)
+    if block_h == ah.outputs:  # small images share an item, so that few places of a tile are wasted
+        block_n = blocks_of(batch, min(POSITIONS // (ah.outputs * aw.outputs), -(-batch // PIECES)))
+    row = aw.cells(aw.outputs)
     plane = row * ah.cells(block_h)
     image = plane * channels
-    n, u, v = np.ix_(range(block_n), range(block_h), range(aw.count))
+    n, u, v = np.ix_(range(block_n), range(block_h), range(aw.outputs))
     positions = n * image + u * (ah.step * row) + v * aw.step
     taps = []
     for ph in ah.phases:
@@ -220,3 +222,12 @@ def zero_rows(out, first, channels, plane, begin, length):
         run = tail(out, f * plane + begin)
         for i in range(length):
             run[i] = 0
+
+
+@jit(inline=True)
+def any_tile(narrow, a, row, ka, b, kb, kc, start, lds, c, ldc):
+    """The tile of either width; see tile.py."""
+    if narrow:
+        narrow_tile(a, row, ka, b, kb, kc, start, lds, c, ldc)
+    else:
+        tile(a, row, ka, b, kb, kc, start, lds, c, ldc)

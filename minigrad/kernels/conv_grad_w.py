@@ -23,6 +23,7 @@ from .conv_geometry import (
     PIECES,
     Axis,
     Pair,
+    any_tile,
     blocks_of,
     forward_axis,
     layout,
@@ -32,7 +33,7 @@ from .conv_geometry import (
 from .jit import jit, ready
 from .rows import tail, to_line
 from .threads import parallel
-from .tile import narrow_tile, tile, tile_shape
+from .tile import tile_shape
 from .transpose import square_side, transpose
 
 PART_BYTES = 1 << 25  # of all pieces' sums together
@@ -98,10 +99,9 @@ def grad_w_range(
                 b = tail(turned, origin + q * cols)
                 for t in range(0, count, rows):
                     at = tail(taps, t)
-                    if narrow:
-                        narrow_tile(packed, at, positions, b, kb, images * length, zeros, 0, part, cols)
-                    else:
-                        tile(packed, at, positions, b, kb, images * length, zeros, 0, part, cols)
+                    any_tile(
+                        narrow, packed, at, positions, b, kb, images * length, zeros, 0, part, cols
+                    )
                     # Added here and not in the tile: short chains of sums stay exact.
                     total = tail(parts, (panel * count + t) * cols)
                     for e in range(min(rows, count - t) * cols):
@@ -146,7 +146,7 @@ def _plan(
     narrow = features <= tile_shape(dtype, "narrow").cols
     rows, cols, _ = tile_shape(dtype, "narrow" if narrow else "wide")
     panels, count = -(-features // cols), where.taps.size
-    items = where.items(batch, ah.count)
+    items = where.items(batch, ah.outputs)
     size = groups * panels * count * cols * dtype.itemsize
     pieces = max(1, min(items, -(-PIECES // groups), PART_BYTES // size))
     block_f = panels
@@ -160,7 +160,7 @@ def _plan(
         where.positions, taps, kb, (*where.blocks, block_f, groups, count),
         (rows, narrow, square_side(dtype)), where.pitches, ah.numbers, aw.numbers,
     )
-    flops = 2 * batch * ah.count * aw.count * count * groups * panels * cols / tasks
+    flops = 2 * batch * ah.outputs * aw.outputs * count * groups * panels * cols / tasks
     return _Plan(tasks, per_chunk(flops), (pieces, groups * panels, count, cols), geometry)
 
 

@@ -22,7 +22,7 @@ from .tile import tile_shape
 
 
 def _compiled_by_two(reading: bool) -> Callable[..., Any]:
-    from llvmlite import ir
+    from llvmlite import ir  # type: ignore[import-untyped]
     from numba import types
     from numba.extending import intrinsic
 

@@ -2,7 +2,7 @@
 
     stencil   c[r, v] = start[r, v] + sum over t, i of w[t, i] * image(r, v, t, i)
     dots      sums[t, i] += sum over r, v of g[r, v] * image(r, v, t, i)
-    image(r, v, t, i) = x[plane[t] + (row + r * step_h + down[t] + i, column + v * step_w + right[t])]
+    image(r, v, t, i) = x[plane[t]:][row + r * step_h + down[t] + i, column + v * step_w + right[t]]
 
 for up to ROWS rows r and one vector of columns v. A tap t stands for `tap_rows` taps i below each
 other: with three of them (and step_h = 1) a vector of the image serves three rows of the result,
@@ -11,8 +11,8 @@ lanes beyond the image's columns are masked, rows beyond it read zeros. A padded
 and a buffer for results would take longer than these few multiplications.
 
 Measured on one core, float32, AVX-512, images in a first-level cache, 3x3 taps: 9 cycles a vector
-of results, 14 x 14 images 14, for 4.5 of multiplying; vectors that straddle cache lines, as those of
-rows do, are two loads.
+of results (16 where an image has 14 x 14), for 4.5 of multiplying: most vectors straddle two
+cache lines and are two loads.
 
 Not here: what a convolution makes of it (conv_depthwise.py).
 """
@@ -40,7 +40,7 @@ class _Vectors:
     """Vector instructions under masks, as functions of an llvmlite builder."""
 
     def __init__(self, context: Any, builder: Any, signature: Any, args: Any, dtype: Any) -> None:
-        from llvmlite import ir
+        from llvmlite import ir  # type: ignore[import-untyped]
 
         self.ir, self.builder = ir, builder
         self.context, self.signature, self.args = context, signature, args
@@ -145,8 +145,38 @@ class _Vectors:
         return self.below(self.numbers(list(range(self.lanes))), count)
 
 
+def _read(
+    v: _Vectors, reads: int, place: Any, pitch: Any, rows: Any, visible: list[Any], nothing: Any
+) -> Iterator[tuple[int, Any]]:
+    """(q, vector) for rows q = 0, 1, ... of an image, `pitch` apart from `place` on.
+
+    rows = (first, step, height) of them; visible: the masks of one vector, or of two, whose even
+    lanes are taken. nothing: zeros to read in place of rows beyond the image, or None: none is.
+    """
+    row, step, height = rows
+    for q in range(reads):
+        halves = []
+        for half, mask in enumerate(visible):
+            here = v.at(place, v.const(half * v.lanes))
+            if nothing is not None:
+                exists = v.builder.icmp_unsigned("<", row, height)
+                here = v.builder.select(exists, here, nothing)
+            halves.append(v.load(here, mask))
+        row, place = v.builder.add(row, step), v.at(place, pitch)
+        if len(halves) == 2:
+            yield q, v.shuffle(halves[0], halves[1], [2 * i for i in range(v.lanes)])
+        else:
+            yield q, halves[0]
+
+
 def _over_taps(
-    v: _Vectors, tap_rows: int, step_w: int, carried: list[Any], nothing: Any, columns: Any, body: Any
+    v: _Vectors,
+    tap_rows: int,
+    step_w: int,
+    carried: list[Any],
+    nothing: Any,
+    columns: Any,
+    body: Callable[[Any, Iterator[tuple[int, Any]], list[Any]], list[Any]],
 ) -> list[Any]:
     """The loop over taps: body(t, images, values) -> values, from `carried` on; their last values.
 
@@ -155,7 +185,7 @@ def _over_taps(
     many results are in use, or None where it does no harm to read for more.
     The loop exists twice: where no row lies beyond the image, nothing needs to be asked.
     """
-    ir, builder = v.ir, v.builder
+    builder = v.builder
     x, table = v.data(0), v.data(6)
     (height, width), (first_h, first_w) = v.pair(1), v.pair(2)
     step_h, reach, taps = v.args[3:6]
@@ -197,23 +227,9 @@ def _over_taps(
         first_row = builder.add(first_h, down)
         origin = v.at(x, builder.add(builder.add(plane, column), builder.mul(first_row, width)))
 
-        def images() -> Iterator[tuple[int, Any]]:
-            row, place = first_row, origin
-            for q in range(reads):
-                halves = []
-                for half in range(step_w):
-                    here = v.at(place, v.const(half * v.lanes))
-                    if edge:
-                        exists = builder.icmp_unsigned("<", row, height)
-                        here = builder.select(exists, here, nothing)
-                    halves.append(v.load(here, visible[half]))
-                row, place = builder.add(row, step), v.at(place, pitch)
-                if step_w == 2:  # the even lanes of both
-                    yield q, v.shuffle(*halves, [2 * i for i in lanes])
-                else:
-                    yield q, halves[0]
-
-        updated = body(t, images(), values)
+        images = _read(v, reads, origin, pitch, (first_row, step, height), visible,
+                       nothing if edge else None)
+        updated = body(t, images, values)
         following = builder.add(t, v.const(1))
         t.add_incoming(following, loop)
         for phi, value in zip(values, updated):
@@ -234,7 +250,9 @@ def _compiled_stencil(tap_rows: int, step_w: int, out_step: int) -> Callable[...
     from numba.extending import intrinsic
 
     @intrinsic
-    def fused(typingctx, x, size, origin, step_h, reach, taps, table, w, start, lds, c, ldc, counts):  # type: ignore[no-untyped-def] # noqa: E501
+    def fused(  # type: ignore[no-untyped-def]
+        typingctx, x, size, origin, step_h, reach, taps, table, w, start, lds, c, ldc, counts
+    ):
         n, pair = types.intp, types.UniTuple(types.intp, 2)
         signature = types.void(x, pair, pair, n, n, n, table, w, start, n, c, n, pair)
 
@@ -275,7 +293,7 @@ def _compiled_stencil(tap_rows: int, step_w: int, out_step: int) -> Callable[...
 
         return signature, codegen
 
-    def in_vectors(x, size, origin, step_h, reach, taps, table, w, start, lds, c, ldc, counts):  # type: ignore[no-untyped-def] # noqa: E501
+    def in_vectors(x, size, origin, step_h, reach, taps, table, w, start, lds, c, ldc, counts):  # type: ignore[no-untyped-def]
         fused(x, size, origin, step_h, reach, taps, table, w, start, lds, c, ldc, counts)
 
     return in_vectors
@@ -287,7 +305,7 @@ def _compiled_dots(tap_rows: int, step_w: int) -> Callable[..., Any]:
     from numba.extending import intrinsic
 
     @intrinsic
-    def fused(typingctx, x, size, origin, step_h, reach, taps, table, g, ldg, sums, counts):  # type: ignore[no-untyped-def] # noqa: E501
+    def fused(typingctx, x, size, origin, step_h, reach, taps, table, g, ldg, sums, counts):  # type: ignore[no-untyped-def]
         n, pair = types.intp, types.UniTuple(types.intp, 2)
         signature = types.void(x, pair, pair, n, n, n, table, g, n, sums, pair)
 
@@ -323,7 +341,7 @@ def _compiled_dots(tap_rows: int, step_w: int) -> Callable[..., Any]:
 
         return signature, codegen
 
-    def in_vectors(x, size, origin, step_h, reach, taps, table, g, ldg, sums, counts):  # type: ignore[no-untyped-def] # noqa: E501
+    def in_vectors(x, size, origin, step_h, reach, taps, table, g, ldg, sums, counts):  # type: ignore[no-untyped-def]
         fused(x, size, origin, step_h, reach, taps, table, g, ldg, sums, counts)
 
     return in_vectors
@@ -359,7 +377,7 @@ def _stencil_in_loops(
 
 
 @_stencil(3, 1, 1)
-def stencil_of_three(x, size, origin, step_h, reach, taps, table, w, start, lds, c, ldc, counts):  # type: ignore[no-untyped-def] # noqa: E501
+def stencil_of_three(x, size, origin, step_h, reach, taps, table, w, start, lds, c, ldc, counts):  # type: ignore[no-untyped-def]
     """The stencil for three tap rows and steps of 1 (step_h is not looked at).
 
     x: flat, images of size = (H, W). origin: (row, column) of c[0, 0]. table: int64, flat, (plane,
@@ -373,7 +391,7 @@ def stencil_of_three(x, size, origin, step_h, reach, taps, table, w, start, lds,
 
 
 @_stencil(1, 1, 1)
-def stencil(x, size, origin, step_h, reach, taps, table, w, start, lds, c, ldc, counts):  # type: ignore[no-untyped-def] # noqa: E501
+def stencil(x, size, origin, step_h, reach, taps, table, w, start, lds, c, ldc, counts):  # type: ignore[no-untyped-def]
     """As `stencil_of_three` with a single tap row and any step_h."""
     _stencil_in_loops(
         1, 1, 1, x, size, origin, step_h, taps, table, w, start, lds, c, ldc, counts
@@ -381,7 +399,9 @@ def stencil(x, size, origin, step_h, reach, taps, table, w, start, lds, c, ldc, 
 
 
 @_stencil(1, 2, 1)
-def stencil_reading_second(x, size, origin, step_h, reach, taps, table, w, start, lds, c, ldc, counts):  # type: ignore[no-untyped-def] # noqa: E501
+def stencil_reading_second(  # type: ignore[no-untyped-def]
+    x, size, origin, step_h, reach, taps, table, w, start, lds, c, ldc, counts
+):
     """As `stencil`, for step_w = 2."""
     _stencil_in_loops(
         1, 2, 1, x, size, origin, step_h, taps, table, w, start, lds, c, ldc, counts
@@ -389,7 +409,9 @@ def stencil_reading_second(x, size, origin, step_h, reach, taps, table, w, start
 
 
 @_stencil(1, 1, 2)
-def stencil_writing_second(x, size, origin, step_h, reach, taps, table, w, start, lds, c, ldc, counts):  # type: ignore[no-untyped-def] # noqa: E501
+def stencil_writing_second(  # type: ignore[no-untyped-def]
+    x, size, origin, step_h, reach, taps, table, w, start, lds, c, ldc, counts
+):
     """As `stencil`, with c[r, v] at r * ldc + 2 * v; the numbers between are left alone."""
     _stencil_in_loops(
         1, 1, 2, x, size, origin, step_h, taps, table, w, start, lds, c, ldc, counts
