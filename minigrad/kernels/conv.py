@@ -27,6 +27,7 @@ import numpy as np
 from .conv_depthwise import correlate_depthwise, is_depthwise
 from .conv_flat import correlate_flat, is_flat
 from .conv_geometry import (
+    KINDS,
     PIECES,
     Axis,
     Pair,
@@ -136,12 +137,12 @@ def correlate_range(
     x (N, C, H, W), out (N, F, ., .), w (G * panels, taps, cols), bias (G * panels, cols).
     positions, taps, pitches: see Layout; phases: see phase_table. kb: where row t of a panel
     begins. blocks = (images, rows, panels of an item, groups, taps in one go); tile_of = (rows,
-    narrow, square_side); ah = (low, step, reach, count, out_step) of `Axis`, and aw.
+    kind, square_side); ah = (low, step, reach, count, out_step) of `Axis`, and aw.
 
     One writer for each output; the order of a sum is that of the taps, whatever the blocks.
     """
     block_n, block_h, block_f, groups, depth = blocks
-    rows, narrow, side = tile_of
+    rows, kind, side = tile_of
     low_h, step_h, reach_h, count_h, out_step_h = ah
     low_w, step_w, reach_w, count_w, out_step_w = aw
     image = pitches[2]
@@ -205,7 +206,7 @@ def correlate_range(
                         else:
                             begin_at, lds = c, pitch
                         any_tile(
-                            narrow, packed, at, ka, panel, kb, min(depth, count - t),
+                            kind, packed, at, ka, panel, kb, min(depth, count - t),
                             begin_at, lds, c, pitch,
                         )
             for i in range(images if count else 0):
@@ -236,8 +237,8 @@ def _plan(
 ) -> _Plan:
     """The plan for `channels` in and `features` out a group."""
     where = layout(batch, channels, ah, aw)
-    narrow = features <= tile_shape(dtype, "narrow").cols
-    rows, cols, _ = tile_shape(dtype, "narrow" if narrow else "wide")
+    kind = 0 if features <= tile_shape(dtype, "narrow").cols else 1
+    rows, cols, _ = tile_shape(dtype, KINDS[kind])
     panels = -(-features // cols)
     items = where.items(batch, ah.outputs) * groups
     block_f = blocks_of(panels, SUMS // (where.positions.size * cols))
@@ -249,7 +250,7 @@ def _plan(
     kb = np.arange(depth, dtype=np.int64) * cols
     geometry = (
         where.positions, where.taps, phases, kb, (*where.blocks, block_f, groups, depth),
-        (rows, narrow, square_side(dtype)), where.pitches,
+        (rows, kind, square_side(dtype)), where.pitches,
         (*ah.numbers, ah.out_step), (*aw.numbers, aw.out_step),
     )
     flops = 2 * where.positions.size * block_f * cols * where.taps.size

@@ -43,6 +43,8 @@ from .stencil import (
 from .threads import parallel
 from .tile import tile_shape
 
+SLOWER = 12  # than a tile, by so much, is a multiply-add here: for the size of chunks
+
 
 def is_depthwise(features: int, aw: Axis, dtype: np.dtype) -> bool:
     """Whether a correlation with so many outputs a group is for this file."""
@@ -211,7 +213,7 @@ def correlate_depthwise(
         rows = -(-ah.outputs // ROWS)
         block_h = ROWS * blocks_of(rows, rows * images // PIECES)
     items = images * -(-ah.outputs // block_h)
-    flops = 10 * block_h * aw.outputs * features * channels * kh * kw  # a fifth of a tile's speed
+    flops = SLOWER * 2 * block_h * aw.outputs * features * channels * kh * kw
     parallel(
         depthwise_range, items, x, weights, start, out, taps.phases, taps.table, block_h, groups,
         lanes, (*ah.numbers, ah.out_step), (*aw.numbers, aw.out_step), grain=per_chunk(flops),
@@ -306,7 +308,7 @@ def grad_w_depthwise(
     taps = _taps(1, ah, aw, kh, kw)
     down, right = (np.array(a.phases[0].shifts) - a.low for a in (ah, aw))
     places = np.stack([np.repeat(down, kw), np.tile(right, kh)], axis=1).astype(np.int64)
-    flops = 10 * g.size // g.shape[1] * kh * kw
+    flops = SLOWER * 2 * g.size // g.shape[1] * kh * kw
     parallel(
         grad_w_depthwise_range, g.shape[1] * channels, g, x, gw, *taps, places, groups,
         stencil_lanes(x.dtype), ah.numbers, aw.numbers, grain=per_chunk(flops),

@@ -273,7 +273,7 @@ def _plan(
         (*ah.numbers, ah.out_step), (*aw.numbers, aw.out_step),
     )
     items = batch * groups * -(-ah.outputs // block_h)
-    flops = 2 * block_h * row * features * channels * inside
+    flops = 2 * block_h * row * features * (channels * inside + 16)  # storing counts, too
     return _Plan(items, per_chunk(flops), rows, cols, geometry)
 
 

