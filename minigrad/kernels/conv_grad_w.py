@@ -38,6 +38,7 @@ from .tile import tile_shape
 from .transpose import square_side, transpose
 
 PART_BYTES = 1 << 25  # of all pieces' sums together
+ADDED = 96  # taps whose pieces are added up in a first-level cache
 
 
 @jit
@@ -110,23 +111,27 @@ def grad_w_range(
 
 
 @jit
-def add_parts_range(start, stop, parts, groups, side, gw):
-    """Panels start .. stop - 1 of gw (F, taps) = the pieces' sums, in their order, turned.
+def add_parts_range(start, stop, parts, groups, block, side, gw):
+    """Items start .. stop - 1 of gw (F, taps) = the pieces' sums, in their order, turned.
 
-    parts (pieces, G * panels, taps, cols): the first piece is overwritten.
+    An item is (panel, block of taps). parts (pieces, G * panels, taps, cols): the first piece is
+    overwritten. Limit: bytes.
     """
     panels, count, cols = parts.shape[1] // groups, parts.shape[2], parts.shape[3]
+    blocks = (count + block - 1) // block
     features = gw.shape[0] // groups
-    for q in range(start, stop):
-        total = parts[0, q].reshape(count * cols)
+    for item in range(start, stop):
+        q, t = item // blocks, item % blocks * block
+        size = min(block, count - t)
+        total = tail(parts, (q * count + t) * cols)
         for piece in range(1, parts.shape[0]):
-            more = parts[piece, q].reshape(count * cols)
-            for e in range(total.size):
+            more = tail(parts, ((piece * parts.shape[1] + q) * count + t) * cols)
+            for e in range(size * cols):
                 total[e] += more[e]
         first = q % panels * cols
         wide = min(cols, features - first)
-        to = tail(gw, (q // panels * features + first) * count)
-        transpose(total, cols, count, wide, side, to, count)
+        to = tail(gw, (q // panels * features + first) * count + t)
+        transpose(total, cols, size, wide, side, to, count)
 
 
 class _Plan(NamedTuple):
@@ -197,8 +202,9 @@ def conv2d_grad_w(
     parts = np.empty(plan.parts, g.dtype)
     parallel(grad_w_range, plan.tasks, g, x, parts, *plan.geometry, grain=plan.grain)
     gw = np.empty((g.shape[1], channels * kh * kw), g.dtype)
-    grain = max(1, 60_000 // (parts[:, 0].size))
-    parallel(add_parts_range, parts.shape[1], parts, groups, square_side(g.dtype), gw, grain=grain)
+    items = parts.shape[1] * -(-parts.shape[2] // ADDED)
+    grain = max(1, 400_000 // (ADDED * plan.parts[0] * plan.parts[3]))
+    parallel(add_parts_range, items, parts, groups, ADDED, square_side(g.dtype), gw, grain=grain)
     return gw.reshape(shape)
 
 
