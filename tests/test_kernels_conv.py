@@ -1,5 +1,6 @@
 """The convolution kernels against their plain twins, as an adjoint trio, and over threads."""
 
+import contextlib
 import os
 
 import numpy as np
@@ -8,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigrad.kernels import conv as conv_module
+from minigrad.kernels import conv_depthwise, conv_flat
 from minigrad.kernels import conv_grad_w as grad_w_module
+from minigrad.kernels import stencil as stencil_module
 from minigrad.kernels.conv import (
     conv2d,
     conv2d_grad_w,
@@ -17,6 +20,8 @@ from minigrad.kernels.conv import (
     conv2d_grad_x_reference,
     conv2d_reference,
 )
+from minigrad.kernels.spaced import put, take
+from minigrad.kernels.stencil import ROWS, stencil_lanes
 from minigrad.kernels.threads import get_num_threads, set_num_threads
 
 PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
@@ -127,7 +132,7 @@ EDGES = {
     "same, even": (2, 3, 4, (6, 6), (2, 4), (6, 6), (1, 1), (0, 1), (1, 1), 1),
 }
 # Sizes at which the passes are cut: many images to a row, several rows of blocks, several
-# panels of channels, both ways to the gradient of the weights, with and without neighbouring taps.
+# panels of channels; images read in place, and such whose channels fall into one cache set.
 LARGE = {
     "article, first layer": full(5, 1, 32, 28, 3, padding=1),
     "article, second layer": full(5, 32, 64, 14, 3, padding=1),
@@ -139,7 +144,20 @@ LARGE = {
     "groups on the tile": full(2, 60, 20, 9, 3, padding=1, groups=2),
     "1x1": full(2, 50, 17, 9, 1),
     "1x1, stride": full(2, 50, 17, 9, 1, stride=2),
+    "1x1, cut rows": full(1, 9, 17, 33, 1),
+    "1x1, channels a page apart": full(2, 9, 17, 32, 1),
+    "1x1, padding": full(2, 9, 17, 9, 1, padding=1),
+    "1x1, tiny images": full(3, 20, 17, 3, 1),
+    "1x1, stride, groups": full(2, 18, 34, 21, 1, stride=2, groups=2),
     "many channels, one image": full(1, 70, 90, 3, 3, padding=1),
+    "many channels to one": full(2, 40, 1, 20, 3, padding=1),
+    "few channels": full(2, 3, 5, 40, 5, stride=2, padding=2),
+    "depthwise, wide": full(2, 4, 4, 35, 3, padding=1, groups=4),
+    "depthwise, cut rows": full(1, 1, 1, 90, 5, padding=2),
+    "depthwise, stride": full(2, 4, 4, 35, 3, stride=2, padding=1, groups=4),
+    "depthwise, long stride": full(2, 4, 4, 35, 3, stride=3, groups=4),
+    "depthwise, dilation": full(2, 4, 4, 35, 3, padding=2, dilation=2, groups=4),
+    "depthwise, 7 x 7": full(1, 4, 8, 21, 7, padding=3, groups=4),
 }
 
 
@@ -156,17 +174,41 @@ def test_large(name, dtype):
     check(LARGE[name], dtype)
 
 
-@pytest.mark.parametrize("way", ["_on_tile", "_by_unfolding"])
+@contextlib.contextmanager
+def all_go(way):
+    """All shapes take this way, whichever would be the fastest for them."""
+    with pytest.MonkeyPatch.context() as patch:
+        def fits(features, aw, dtype):
+            """What the stencils cannot do stays on the tile."""
+            return (
+                way == "depthwise" and aw.step <= 2 and aw.out_step <= 2
+                and stencil_lanes(dtype) > 0
+            )
+
+        patch.setattr(conv_module, "is_depthwise", fits)
+        patch.setattr(grad_w_module, "few_outputs", fits)
+        patch.setattr(conv_module, "is_flat", lambda *sizes: way == "flat")
+        yield
+
+
+WAYS = ["tile", "flat", "depthwise"]
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("dtype", DTYPES)
-@settings(deterministic, max_examples=6 if PLAIN else 50)
+@settings(deterministic, max_examples=6 if PLAIN else 60)
 @given(case=cases())
-def test_both_ways_to_the_gradient_of_the_weights(case, dtype, way):
-    x, w, _, g, options = make(case, dtype)
-    if g.size == 0:
-        return  # conv2d_grad_w answers before it chooses a way; tested above
-    khw = w.shape[2:]
-    gw = getattr(grad_w_module, way)(g, x, khw, *options)
-    assert_sum(gw, conv2d_grad_w_reference, dtype, (g, x), khw, *options)
+def test_every_way_does_every_shape(case, dtype, way):
+    with all_go(way):
+        check(case, dtype)
+
+
+@pytest.mark.skipif(PLAIN, reason="minutes of plain Python; the same loops run in test_edges")
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", LARGE)
+def test_every_way_does_large_shapes(name, way):
+    with all_go(way):
+        check(LARGE[name], np.float32)
 
 
 @settings(deterministic, max_examples=10 if PLAIN else 60)
@@ -181,11 +223,18 @@ def test_the_trio_is_adjoint(case):
     assert abs(inner - np.sum(w * conv2d_grad_w(g, x, w.shape[2:], *options))) <= scale
 
 
+@pytest.mark.parametrize("way", [*WAYS, "the fastest"])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@settings(deterministic, max_examples=5 if PLAIN else 30)
+@settings(deterministic, max_examples=3 if PLAIN else 20)
 @given(case=cases(), where=st.integers(0, 10**6))
-def test_nan_and_inf_go_where_mathematics_sends_them(case, where, dtype, bad):
+def test_nan_and_inf_go_where_mathematics_sends_them(case, where, dtype, bad, way):
+    with contextlib.nullcontext() if way == "the fastest" else all_go(way):
+        check_places(case, where, dtype, bad)
+
+
+def check_places(case, where, dtype, bad):
+    """One number of each input in turn is bad: the results are where those of the twins are."""
     x, w, bias, g, options = make(case, dtype)
     if x.size == 0:
         return
@@ -198,6 +247,13 @@ def test_nan_and_inf_go_where_mathematics_sends_them(case, where, dtype, bad):
     g.reshape(-1)[where % g.size] = bad
     gx = conv2d_grad_x(g, w, hw, *options)
     same_places(gx, conv2d_grad_x_reference(g, w, hw, *options))
+    x, w, _, g, _ = make(case, dtype)
+    g.reshape(-1)[where % g.size] = bad
+    gw = conv2d_grad_w(g, x, khw, *options)
+    same_places(gw, conv2d_grad_w_reference(g, x, khw, *options))
+    w.reshape(-1)[where % w.size] = bad
+    y = conv2d(x, w, bias, out_hw, *options)
+    same_places(y, conv2d_reference(x, w, bias, out_hw, *options))
 
 
 def same_places(got, want):
@@ -207,10 +263,11 @@ def same_places(got, want):
 
 
 THREADED = {
-    "forward tile": full(4, 3, 10, 6, 3, padding=1),
-    "strides": full(3, 2, 5, 7, 3, stride=2, padding=1),
+    "tile": full(9, 12, 20, 6, 3, padding=1),
+    "strides": full(9, 2, 9, 7, 3, stride=2, padding=1),
+    "flat": full(4, 5, 9, 12, 3, padding=1),
+    "in place": full(9, 5, 9, 12, 1),
     "depthwise": full(3, 4, 4, 6, 3, padding=1, groups=4),
-    "weights on the tile": full(2, 12, 18, 4, 3, padding=1),
 }
 
 
@@ -227,23 +284,16 @@ def test_same_bits_at_any_number_of_threads(name, dtype, monkeypatch):
         ]
 
     whole = run()  # so little work that each pass is one chunk
-    # From here on each item is worth a chunk of its own.
-    monkeypatch.setattr(conv_module, "GRAIN_FLOPS", 1)
-    monkeypatch.setattr(grad_w_module, "GRAIN_FLOPS", 1)
-    monkeypatch.setattr(grad_w_module, "GRAIN_COPY", 1)
     chunks = []
-
-    def spy(module):
+    for module in (conv_module, conv_flat, conv_depthwise, grad_w_module):
         parallel = module.parallel
 
-        def counted(kernel, n, *args, grain=1):
-            chunks.append(n // grain)
-            parallel(kernel, n, *args, grain=grain)
+        def each_item_alone(kernel, n, *args, grain=1, parallel=parallel):
+            assert n < 2 * grain  # it was one chunk, indeed
+            chunks.append(n)
+            parallel(kernel, n, *args, grain=1)
 
-        monkeypatch.setattr(module, "parallel", counted)
-
-    spy(conv_module)
-    spy(grad_w_module)
+        monkeypatch.setattr(module, "parallel", each_item_alone)
     threads = get_num_threads()
     try:
         for n in (1, 2, 3):
@@ -253,6 +303,78 @@ def test_same_bits_at_any_number_of_threads(name, dtype, monkeypatch):
     finally:
         set_num_threads(threads)
     assert sum(count > 1 for count in chunks) >= 3 * 3  # three passes did split, each time
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_every_second_number(step, dtype):
+    for count in range(70):
+        source = np.arange(1, 1 + step * count, dtype=dtype)
+        out = np.full(count + 5, -1, dtype)
+        take.run(source, step, out, count)
+        np.testing.assert_array_equal(out[:count], source[::step][:count])
+        assert (out[count:] == -1).all()
+        spread = np.full(step * count + 5, -1, dtype)
+        put.run(source[:count].copy(), spread, step, count)
+        want = np.full_like(spread, -1)
+        want[: step * count : step] = source[:count]
+        np.testing.assert_array_equal(spread, want)
+
+
+def _stencil_arguments(r, dtype, step_h, step_w, tap_rows):
+    """Random (x, size, origin, step_h, reach, taps, table), counts, and the number of weights."""
+    size = tuple(int(n) for n in r.integers(1, 30, 2))
+    x = r.standard_normal(3 * size[0] * size[1]).astype(dtype)
+    taps = int(r.integers(1, 5))
+    table = np.stack([
+        r.integers(0, 3, taps) * size[0] * size[1], r.integers(0, 4, taps), r.integers(0, 4, taps)
+    ], axis=1).astype(np.int64)
+    origin = tuple(int(n) for n in r.integers(-5, 25, 2))
+    counts = int(r.integers(1, ROWS + 1)), int(r.integers(1, stencil_lanes(dtype) + 1))
+    reach = int(table[:, 1].max())
+    return (x, size, origin, step_h, reach, taps, table.ravel()), counts, taps * tap_rows
+
+
+STENCILS = {
+    "stencil_of_three": (1, 1, 3),
+    "stencil": (2, 1, 1),
+    "stencil_reading_second": (2, 2, 1),
+    "stencil_writing_second": (1, 1, 1),
+}
+DOTS = {"dots_of_three": (1, 1, 3), "dots": (3, 1, 1), "dots_reading_second": (2, 2, 1)}
+
+
+@pytest.mark.skipif(not stencil_lanes(np.float64), reason="no masked loads on this machine")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", STENCILS)
+def test_stencils_equal_their_plain_loops(name, dtype):
+    kernel = getattr(stencil_module, name)
+    for seed in range(5 if PLAIN else 100):
+        r = np.random.default_rng(seed)
+        image, counts, weights = _stencil_arguments(r, dtype, *STENCILS[name])
+        w = r.standard_normal(weights).astype(dtype)
+        start = r.standard_normal(ROWS * 40).astype(dtype)
+        got = r.standard_normal(ROWS * 50).astype(dtype)
+        want = got.copy()
+        kernel.run(*image, w, start, 40, got, 50, counts)
+        kernel.plain(*image, w, start, 40, want, 50, counts)
+        np.testing.assert_allclose(got, want, rtol=0, atol=50 * np.finfo(dtype).eps)
+
+
+@pytest.mark.skipif(not stencil_lanes(np.float64), reason="no masked loads on this machine")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", DOTS)
+def test_dots_equal_their_plain_loops(name, dtype):
+    kernel = getattr(stencil_module, name)
+    for seed in range(5 if PLAIN else 100):
+        r = np.random.default_rng(seed)
+        image, counts, sums = _stencil_arguments(r, dtype, *DOTS[name])
+        g = r.standard_normal(ROWS * 40).astype(dtype)
+        got = r.standard_normal(sums * stencil_lanes(dtype)).astype(dtype)
+        want = got.copy()
+        kernel.run(*image, g, 40, got, counts)
+        kernel.plain(*image, g, 40, want, counts)
+        np.testing.assert_allclose(got, want, rtol=0, atol=50 * np.finfo(dtype).eps)
 
 
 def test_inputs_need_not_be_contiguous_or_writable():

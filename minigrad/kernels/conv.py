@@ -12,34 +12,43 @@ a stride s, once for each remainder of the pixel's row and column modulo s.
 Padding is (top, left) only: the size of the output says how far it reaches at the bottom and at
 the right, so the lopsided padding of 'same' with an even kernel needs nothing special.
 
-Not here: outputs with few channels a group (conv_few.py), the gradient of the weights
+Not here: short sums and few channels (conv_flat.py, conv_depthwise.py), the gradient of the weights
 (conv_grad_w.py), checking shapes, derivatives as rules (ops/conv.py).
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 from typing import NamedTuple
 
 import numpy as np
 
-from .conv_few import correlate_few, few
+from .conv_depthwise import correlate_depthwise, is_depthwise
+from .conv_flat import correlate_flat, is_flat
 from .conv_geometry import (
+    KINDS,
     PIECES,
     Axis,
     Pair,
-    backward_axes,
+    any_tile,
+    backward_axis,
     blocks_of,
     forward_axis,
+    landing,
     layout,
     pack_padded,
     per_chunk,
+    phase_table,
+    tap_order,
+    zero_rows,
 )
 from .conv_grad_w import conv2d_grad_w, conv2d_grad_w_reference, group_slices, tap_views
 from .jit import jit, ready
 from .rows import aligned, tail, to_line
+from .spaced import put
 from .threads import parallel
-from .tile import narrow_tile, tile, tile_shape
+from .tile import tile_shape
 from .transpose import square_side, transpose
 
 __all__ = [
@@ -58,98 +67,99 @@ SUMS = 1 << 16  # sums of an item, 256 KiB of a second-level cache
 
 
 @jit
-def pack_weights(start, stop, w, from_inputs, used, cols, out):
+def pack_weights(start, stop, w, from_inputs, places, whole, side, out):
     """Panels start .. stop - 1: the weights as the tile reads them, a row of `cols` for each tap.
 
-    w (G, F, C, T). Forward, out[g*panels + q, (c, t), j] = w[g, q*cols + j, c, used[t]]; for the
-    gradient of the image (from_inputs) the channels of x are the outputs, and
-    out[g*panels + q, (f, t), j] = w[g, f, q*cols + j, used[t]]. Zeros beyond the last channel.
+    w (G, F, C, T), out (G * panels, taps, cols). Row places[t, 0] + k * places[t, 1] of a panel is
+    that of tap t: forward of channel k = c of x, for output channels f = q*cols + j; for the
+    gradient of the image (from_inputs) of channel k = f of g, for c = q*cols + j. Zeros beyond the
+    last. whole: whether that is a matrix (F, C * T), transposed. side: square_side.
     """
-    features, channels = w.shape[1], w.shape[2]
+    features, channels, taps = w.shape[1], w.shape[2], w.shape[3]
+    cols = out.shape[2]
     outputs, inputs = (channels, features) if from_inputs else (features, channels)
     panels = (outputs + cols - 1) // cols
-    taps = used.size
+    rows = np.empty(taps, np.int64)
     for p in range(start, stop):
         group, first = p // panels, p % panels * cols
         count = min(cols, outputs - first)
-        panel = out[p]
-        for j in range(count):
-            for k in range(inputs):
-                column = panel[k * taps :]
-                if from_inputs:
-                    source = w[group, k, first + j]
-                else:
-                    source = w[group, first + j, k]
+        panel = tail(out, p * inputs * taps * cols)
+        if count < cols:
+            for k in range(inputs * taps):
+                row = tail(panel, k * cols)
+                for j in range(count, cols):
+                    row[j] = 0
+        if whole:
+            source = tail(w, (group * features + first) * channels * taps)
+            transpose(source, channels * taps, count, channels * taps, side, panel, cols)
+            continue
+        for k in range(inputs):
+            for t in range(taps):
+                rows[t] = (places[t, 0] + k * places[t, 1]) * cols
+            for j in range(count):
+                f, c = (k, first + j) if from_inputs else (first + j, k)
+                source = tail(w, ((group * features + f) * channels + c) * taps)
+                column = tail(panel, j)
                 for t in range(taps):
-                    column[t, j] = source[used[t]]
-        for k in range(panel.shape[0]):
-            row = panel[k]
-            for j in range(count, cols):
-                row[j] = 0
-
-
-@jit(inline=True)
-def any_tile(narrow, a, row, ka, b, kb, kc, start, lds, c, ldc):
-    """The tile of either width; see tile.py."""
-    if narrow:
-        narrow_tile(a, row, ka, b, kb, kc, start, lds, c, ldc)
-    else:
-        tile(a, row, ka, b, kb, kc, start, lds, c, ldc)
+                    column[rows[t]] = source[t]
 
 
 @jit
-def store_turned(sums, pitch, side, size, channels, turned, out, plane, first, places):
-    """out[f, first + (u, v)] = sums[(u, v), f] for f < channels and (u, v) < size; flat arrays.
+def store_turned(sums, pitch, side, channels, turned, out, plane, rows, columns):
+    """out[f, place of (u, v)] = sums[(u, v), f] for f < channels; out is flat from channel 0 on.
 
-    sums: a row of `pitch` for each position. plane: from one channel of out to the next. places =
-    (row of out, step in rows, step in a row). turned: room for all of them where a step is not 1.
+    sums: a row of `pitch` for each position. plane: from one channel of out to the next. rows =
+    (u's, start, step, size of out) of the places, columns likewise; what lands beyond out is
+    dropped. turned: room for the sums.
     """
-    tall, wide = size
-    row, step_h, step_w = places
+    tall, start_h, step_h, height = rows
+    wide, start_w, step_w, width = columns
     length = tall * wide
-    if row == wide and step_h == 1 and step_w == 1:
-        transpose(sums, pitch, length, channels, side, tail(out, first), plane)
+    if step_h == 1 and step_w == 1 and wide == width and start_h + tall <= height:
+        transpose(sums, pitch, length, channels, side, tail(out, start_h * width), plane)
         return
+    kept_h = landing(start_h, step_h, tall, height)
+    kept_w = landing(start_w, step_w, wide, width)
     transpose(sums, pitch, length, channels, side, turned, length)
     for f in range(channels):
-        for u in range(tall):
+        for u in range(kept_h):
             source = tail(turned, f * length + u * wide)
-            to = tail(out, f * plane + first + u * step_h * row)
-            for v in range(wide):
-                to[v * step_w] = source[v]
+            at = (start_h + u * step_h) * width + start_w
+            put(source, tail(out, f * plane + at), step_w, kept_w)
 
 
 @jit
 def correlate_range(
-    start, stop, x, w, bias, out, positions, taps, kb, blocks, tile_of, axes, pitches, in_place
+    start, stop, x, w, bias, out, positions, taps, phases, kb, blocks, tile_of, pitches, ah, aw
 ):
     """Items start .. stop - 1 of a correlation; an item is (images, rows, group, panels).
 
     x (N, C, H, W), out (N, F, ., .), w (G * panels, taps, cols), bias (G * panels, cols).
-    positions, taps, pitches, in_place: see Layout. kb: where row t of a panel begins.
-    blocks = (images, rows, panels of an item, groups, taps in one go); tile_of = (rows, narrow,
-    square_side); axes = (low, step, reach, count, out_start, out_step) of `Axis`, for both.
+    positions, taps, pitches: see Layout; phases: see phase_table. kb: where row t of a panel
+    begins. blocks = (images, rows, panels of an item, groups, taps in one go); tile_of = (rows,
+    kind, square_side); ah = (low, step, reach, count, out_step) of `Axis`, and aw.
 
     One writer for each output; the order of a sum is that of the taps, whatever the blocks.
     """
     block_n, block_h, block_f, groups, depth = blocks
-    rows, narrow, side = tile_of
-    low_h, step_h, reach_h, count_h, start_h, out_step_h = axes[0]
-    low_w, step_w, reach_w, count_w, start_w, out_step_w = axes[1]
-    row, plane, image = pitches
+    rows, kind, side = tile_of
+    low_h, step_h, reach_h, count_h, out_step_h = ah
+    low_w, step_w, reach_w, count_w, out_step_w = aw
+    image = pitches[2]
     batch, channels, features = x.shape[0], x.shape[1] // groups, out.shape[1] // groups
+    height, width = out.shape[2], out.shape[3]
     panels, cols = w.shape[0] // groups, w.shape[2]
     pieces_h = (count_h + block_h - 1) // block_h
     pieces_f = (panels + block_f - 1) // block_f
     cells_h, cells_w = (block_h - 1) * step_h + reach_h + 1, (count_w - 1) * step_w + reach_w + 1
-    packed = np.zeros(1 if in_place else block_n * image, x.dtype)
-    width = block_f * cols
-    sums = np.empty((positions.size + rows) * width + 16, x.dtype)
+    packed = np.zeros(block_n * image, x.dtype)
+    pitch = block_f * cols
+    sums = np.empty((positions.size + rows) * pitch + 16, x.dtype)
     origin = to_line(sums)
-    spread = out_step_h != 1 or out_step_w != 1 or count_w != out.shape[3]
+    spread = out_step_h != 1 or out_step_w != 1 or count_w != width
     turned = np.empty(cols * block_h * count_w if spread else 1, x.dtype)
     last = np.empty(rows, np.int64)
-    out_plane, out_row = out.shape[2] * out.shape[3], out.shape[3]
+    untouched = np.any(phases[:, 1] == 0)  # outputs that no tap reaches: with a stride, kernel 1x1
     in_packed = -1
     for item in range(start, stop):
         where, first_panel = item // pieces_f, item % pieces_f * block_f
@@ -158,47 +168,57 @@ def correlate_range(
         first_n = where // groups // pieces_h * block_n
         images = min(block_n, batch - first_n)
         tall = min(block_h, count_h - first_h)
-        top = first_h * step_h + low_h
-        if in_place:
-            a = tail(x, first_n * image + group * channels * plane + top * row + low_w)
-        else:
-            a = tail(packed, 0)
-            if where != in_packed:
-                in_packed = where
-                for i in range(images):
-                    pack_padded(
-                        x, first_n + i, group * channels, channels, top, low_w, cells_h, cells_w,
-                        tail(packed, i * image),
-                    )
         length = images * tall * count_w
         some = min(block_f, panels - first_panel)
-        for t in range(0, taps.size, depth):
-            kc = min(depth, taps.size - t)
-            ka = tail(taps, t)
-            for q in range(some):
-                panel = tail(w, ((group * panels + first_panel + q) * taps.size + t) * cols)
-                for p in range(0, length, rows):
-                    at = tail(positions, p)
-                    if p + rows > length:  # the last tile may not read beyond the last position
-                        for r in range(rows):
-                            last[r] = positions[min(p + r, length - 1)]
-                        at = tail(last, 0)
-                    c = tail(sums, origin + p * width + q * cols)
-                    if t == 0:
-                        begin, lds = tail(bias, (group * panels + first_panel + q) * cols), 0
-                    else:
-                        begin, lds = c, width
-                    any_tile(narrow, a, at, ka, panel, kb, kc, begin, lds, c, width)
-        for i in range(images):
-            for q in range(some):
-                f = (first_panel + q) * cols
-                store_turned(
-                    tail(sums, origin + i * tall * count_w * width + q * cols), width, side,
-                    (tall, count_w), min(cols, features - f), turned,
-                    tail(out, ((first_n + i) * out.shape[1] + group * features + f) * out_plane),
-                    out_plane, (start_h + first_h * out_step_h) * out_row + start_w,
-                    (out_row, out_step_h, out_step_w),
+        first_f = group * features + first_panel * cols
+        count_f = min(some * cols, features - first_panel * cols)
+        if where != in_packed:
+            in_packed = where
+            for i in range(images):
+                pack_padded(
+                    x, first_n + i, group * channels, channels, first_h * step_h + low_h, low_w,
+                    cells_h, cells_w, tail(packed, i * image),
                 )
+        if untouched:
+            begin = first_h * out_step_h
+            end = min(height, (first_h + tall) * out_step_h)
+            for i in range(images):
+                zero_rows(
+                    out, (first_n + i) * out.shape[1] + first_f, count_f, height * width,
+                    begin * width, (end - begin) * width,
+                )
+        for phase in range(phases.shape[0]):
+            first_tap, count = phases[phase, 0], phases[phase, 1]
+            for t in range(0, count, depth):
+                ka = tail(taps, first_tap + t)
+                for q in range(some):
+                    number = group * panels + first_panel + q
+                    panel = tail(w, (number * taps.size + first_tap + t) * cols)
+                    for p in range(0, length, rows):
+                        at = tail(positions, p)
+                        if p + rows > length:  # the last tile may not read beyond the positions
+                            for r in range(rows):
+                                last[r] = positions[min(p + r, length - 1)]
+                            at = tail(last, 0)
+                        c = tail(sums, origin + p * pitch + q * cols)
+                        if t == 0:
+                            begin_at, lds = tail(bias, number * cols), 0
+                        else:
+                            begin_at, lds = c, pitch
+                        any_tile(
+                            kind, packed, at, ka, panel, kb, min(depth, count - t),
+                            begin_at, lds, c, pitch,
+                        )
+            for i in range(images if count else 0):
+                for q in range(some):
+                    f = ((first_n + i) * out.shape[1]) + first_f + q * cols
+                    store_turned(
+                        tail(sums, origin + i * tall * count_w * pitch + q * cols), pitch, side,
+                        min(cols, count_f - q * cols), turned, tail(out, f * height * width),
+                        height * width,
+                        (tall, phases[phase, 2] + first_h * out_step_h, out_step_h, height),
+                        (count_w, phases[phase, 3], out_step_w, width),
+                    )
 
 
 class _Plan(NamedTuple):
@@ -216,57 +236,69 @@ def _plan(
     batch: int, channels: int, features: int, groups: int, dtype: np.dtype, ah: Axis, aw: Axis
 ) -> _Plan:
     """The plan for `channels` in and `features` out a group."""
-    where = layout(batch, channels, groups, ah, aw)
-    narrow = features <= tile_shape(dtype, "narrow").cols
-    rows, cols, _ = tile_shape(dtype, "narrow" if narrow else "wide")
+    where = layout(batch, channels, ah, aw)
+    kind = 0 if features <= tile_shape(dtype, "narrow").cols else 1
+    rows, cols, _ = tile_shape(dtype, KINDS[kind])
     panels = -(-features // cols)
-    items = where.items(batch, ah.count) * groups
+    items = where.items(batch, ah.outputs) * groups
     block_f = blocks_of(panels, SUMS // (where.positions.size * cols))
     if items < PIECES:
         block_f = min(block_f, blocks_of(panels, panels * items // PIECES))
     items *= -(-panels // block_f)
-    depth = blocks_of(where.taps.size, DEPTH)
-    axes = tuple(
-        (axis.low, axis.step, axis.reach, axis.count, axis.out_start, axis.out_step)
-        for axis in (ah, aw)
-    )
+    phases = phase_table(channels, ah, aw)
+    depth = blocks_of(int(phases[:, 1].max()), DEPTH)
     kb = np.arange(depth, dtype=np.int64) * cols
     geometry = (
-        where.positions, where.taps, kb, (*where.blocks, block_f, groups, depth),
-        (rows, narrow, square_side(dtype)), axes, where.pitches, where.in_place,
+        where.positions, where.taps, phases, kb, (*where.blocks, block_f, groups, depth),
+        (rows, kind, square_side(dtype)), where.pitches,
+        (*ah.numbers, ah.out_step), (*aw.numbers, aw.out_step),
     )
     flops = 2 * where.positions.size * block_f * cols * where.taps.size
     return _Plan(items, per_chunk(flops), groups * panels, cols, geometry)
+
+
+@functools.lru_cache(maxsize=256)
+def _places(inputs: int, ah: Axis, aw: Axis, kw: int) -> np.ndarray:
+    """For each tap: its first row in a panel, and from one channel to the next (pack_weights)."""
+    order, begins = tap_order(ah, aw, kw)
+    places = np.empty((len(order), 2), np.int64)
+    for begin, end in itertools.pairwise(begins):
+        for t in range(begin, end):
+            places[order[t]] = begin * inputs + t - begin, end - begin
+    return places
 
 
 def _correlate(
     x: np.ndarray,
     w: np.ndarray,
     from_inputs: bool,
-    used: tuple[int, ...],
     bias: np.ndarray | None,
     ah: Axis,
     aw: Axis,
     out: np.ndarray,
     groups: int,
 ) -> None:
-    """Cut a correlation into items and run them. w (F, C // groups, KH * KW), used: its taps."""
+    """Cut a correlation into items and run them. w (F, C // groups, KH, KW)."""
     if out.size == 0:
         return
-    if x.shape[1] * len(used) == 0:  # with a stride, rows or columns that no tap reaches
-        empty = out[:, :, ah.out_start :: ah.out_step, aw.out_start :: aw.out_step]
-        empty[:] = 0 if bias is None else bias[:, None, None]
+    if x.shape[1] == 0 or x.size == 0:
+        out[:] = 0 if bias is None else bias[:, None, None]
         return
     channels, features = x.shape[1] // groups, out.shape[1] // groups
-    w = w.reshape(groups, w.shape[0] // groups, *w.shape[1:])
-    if few(features, x.dtype):
-        correlate_few(x, w, from_inputs, used, bias, ah, aw, out, groups)
+    kh, kw = w.shape[2:]
+    if is_depthwise(features, aw, x.dtype):
+        correlate_depthwise(x, w, from_inputs, bias, ah, aw, out, groups)
+        return
+    w = w.reshape(groups, w.shape[0] // groups, w.shape[1], kh * kw)
+    if is_flat(channels, features, kh * kw, ah, aw, x.dtype):
+        correlate_flat(x, w, from_inputs, bias, ah, aw, (kh, kw), out, groups)
         return
     plan = _plan(x.shape[0], channels, features, groups, x.dtype, ah, aw)
-    panels = aligned((plan.panels, channels * len(used), plan.cols), x.dtype)
-    taps = np.array(used, np.int64)
-    grain = max(1, 60_000 // panels[0].size)
-    parallel(pack_weights, plan.panels, w, from_inputs, taps, plan.cols, panels, grain=grain)
+    panels = aligned((plan.panels, channels * kh * kw, plan.cols), x.dtype)
+    parallel(
+        pack_weights, plan.panels, w, from_inputs, _places(channels, ah, aw, kw), not from_inputs,
+        square_side(x.dtype), panels, grain=max(1, 120_000 // panels[0].size),
+    )
     start = np.zeros((plan.panels, plan.cols), x.dtype)
     if bias is not None:
         each = start.reshape(groups, -1)
@@ -290,12 +322,11 @@ def conv2d(
     (N, F, OH, OW). The padding is a real zero: a weight of inf or NaN makes NaN there, as in torch.
     """
     x, w = ready(x), ready(w)
-    features, channels, kh, kw = w.shape
-    y = np.empty((x.shape[0], features, *out_hw), x.dtype)
+    features, _, kh, kw = w.shape
+    y = aligned((x.shape[0], features, *out_hw), x.dtype)
     ah = forward_axis(x.shape[2], kh, stride[0], padding[0], dilation[0], out_hw[0])
     aw = forward_axis(x.shape[3], kw, stride[1], padding[1], dilation[1], out_hw[1])
-    _correlate(x, w.reshape(features, channels, kh * kw), False, tuple(range(kh * kw)), bias,
-               ah, aw, y, groups)
+    _correlate(x, w, False, bias, ah, aw, y, groups)
     return y
 
 
@@ -314,15 +345,11 @@ def conv2d_grad_x(
     are real zeros: a weight of inf makes NaN at the border of gx.
     """
     g, w = ready(g), ready(w)
-    features, per_group, kh, kw = w.shape
-    gx = np.empty((g.shape[0], per_group * groups, *hw), g.dtype)
-    w = w.reshape(features, per_group, kh * kw)
-    rows = backward_axes(hw[0], kh, stride[0], padding[0], dilation[0], g.shape[2])
-    columns = backward_axes(hw[1], kw, stride[1], padding[1], dilation[1], g.shape[3])
-    for taps_h, ah in rows:
-        for taps_w, aw in columns:
-            used = tuple(i * kw + j for i in taps_h for j in taps_w)
-            _correlate(g, w, True, used, None, ah, aw, gx, groups)
+    _, per_group, kh, kw = w.shape
+    gx = aligned((g.shape[0], per_group * groups, *hw), g.dtype)
+    ah = backward_axis(hw[0], kh, stride[0], padding[0], dilation[0], g.shape[2])
+    aw = backward_axis(hw[1], kw, stride[1], padding[1], dilation[1], g.shape[3])
+    _correlate(g, w, True, None, ah, aw, gx, groups)
     return gx
 
 

@@ -8,7 +8,8 @@ whatever the stride (it is in `positions`), the dilation (in `taps`) and the pad
 copied once with zeros around it, unless there is no padding). The three passes are then products
 over these two tables, see conv.py and conv_grad_w.py.
 
-Not here: the products; the blocks of a pass whose outputs have few channels (conv_few.py).
+Not here: the products; the blocks of the other ways to do them (conv_flat.py,
+conv_depthwise.py).
 """
 
 from __future__ import annotations
@@ -21,90 +22,111 @@ import numpy as np
 
 from .jit import jit
 from .rows import copy, tail
+from .tile import broad_tile, narrow_tile, tile
 
 Pair = tuple[int, int]
 
 POSITIONS = 512  # outputs of an item: with 64 channels, 128 KiB of sums in a second-level cache
 PIECES = 8  # least number of items that we like to cut a pass into: a constant, not the threads
-GRAIN_FLOPS = 3_000_000  # work too small to share: 20 to 30 us on one core
+# Work worth a chunk: 40 us on one core, which is what a sleeping thread took to wake up.
+GRAIN_FLOPS = 8_000_000
+
+
+class Phase(NamedTuple):
+    """Outputs that the same taps reach: u = 0, 1, ... lands at start + u * out_step of the result.
+
+    Tap taps[i] of output u reads element u * step + shifts[i] of the source, zero outside of it.
+    """
+
+    taps: tuple[int, ...]
+    shifts: tuple[int, ...]
+    start: int
 
 
 class Axis(NamedTuple):
     """How outputs and taps meet along one axis (rows or columns) of a source of `size`.
 
-    Tap i of output u = 0 .. count - 1 reads element u * step + shifts[i], zero outside of the
-    source. The output lands at out_start + u * out_step of the result.
+    outputs: how many u a phase has. step, out_step: from one output to the next, in the source
+    and in the result. low: the first element that any tap of output 0 reads, negative in the
+    padding; reach: how far away the last one is.
     """
 
     size: int
-    count: int  # type: ignore[assignment]  # hides tuple.count
+    outputs: int
     step: int
-    shifts: tuple[int, ...]
-    out_start: int = 0
-    out_step: int = 1
+    out_step: int
+    low: int
+    reach: int
+    phases: tuple[Phase, ...]
 
-    @property
-    def low(self) -> int:
-        """The first element that output 0 reads; negative in the padding."""
-        return min(self.shifts)
-
-    @property
-    def reach(self) -> int:
-        """How far apart the first and the last tap are."""
-        return max(self.shifts) - min(self.shifts)
-
-    def cells(self, outputs: int) -> int:
+    def cells(self, count: int) -> int:
         """How many elements that many neighbouring outputs read."""
-        return (outputs - 1) * self.step + self.reach + 1
+        return (count - 1) * self.step + self.reach + 1
 
     @property
-    def inside(self) -> bool:
-        """Whether no output reads beyond the source."""
-        return self.low >= 0 and self.low + self.cells(self.count) <= self.size
+    def numbers(self) -> tuple[int, int, int, int]:
+        """What a kernel needs to know: low, step, reach, count."""
+        return self.low, self.step, self.reach, self.outputs
+
+    @property
+    def reads_all(self) -> bool:
+        """Whether output u reads element u alone, for all elements: a kernel of one tap."""
+        return self.reach == self.low == 0 and self.step == 1 and self.outputs == self.size
+
+
+def _axis(size: int, count: int, step: int, out_step: int, phases: list[Phase]) -> Axis:
+    shifts = [shift for phase in phases for shift in phase.shifts]
+    low, high = min(shifts, default=0), max(shifts, default=0)
+    return Axis(size, count, step, out_step, low, high - low, tuple(phases))
 
 
 @functools.lru_cache(maxsize=256)
 def forward_axis(size: int, taps: int, stride: int, pad: int, dilation: int, count: int) -> Axis:
     """The axis of y: output u, tap i reads x[u * stride + i * dilation - pad]."""
-    return Axis(size, count, stride, tuple(i * dilation - pad for i in range(taps)))
+    shifts = tuple(i * dilation - pad for i in range(taps))
+    return _axis(size, count, stride, 1, [Phase(tuple(range(taps)), shifts, 0)])
 
 
 @functools.lru_cache(maxsize=256)
-def backward_axes(
-    size: int, taps: int, stride: int, pad: int, dilation: int, outputs: int
-) -> tuple[tuple[tuple[int, ...], Axis], ...]:
-    """The axes of gx, one for each remainder modulo the stride, and the taps that reach it.
+def backward_axis(size: int, taps: int, stride: int, pad: int, dilation: int, outputs: int) -> Axis:
+    """The axis of gx, with one phase for each remainder modulo the stride.
 
     Element e of x sits at e + pad = q * stride + a of the padded image; tap i meets it only if
     i * dilation = d * stride + a for some d, and then in the output q - d of g. The elements of
-    one remainder a are q = first, first + 1, ...: neighbours in g, `stride` apart in gx. size: that
-    of x; outputs: that of g.
+    one remainder a are neighbours in g, `stride` apart in gx, from one of the first `stride`
+    elements on; so outputs u of all phases are one run of gx. size: that of x; outputs: that of g.
     """
-    axes = []
+    phases = []
     for a in range(stride):
         used = tuple(i for i in range(taps) if i * dilation % stride == a)
         first = -((a - pad) // stride)  # the least q with q * stride + a - pad >= 0
-        start = first * stride + a - pad
-        count = len(range(start, size, stride))
-        if count > 0:
-            shifts = tuple(first - i * dilation // stride for i in used)
-            axes.append((used, Axis(outputs, count, 1, shifts, start, stride)))
-    return tuple(axes)
+        shifts = tuple(first - i * dilation // stride for i in used)
+        phases.append(Phase(used, shifts, first * stride + a - pad))
+    return _axis(outputs, -(-size // stride), 1, stride, phases)
+
+
+def tap_order(ah: Axis, aw: Axis, kw: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The taps i * kw + j phase by phase, and where each phase begins among them (and the end)."""
+    order: list[int] = []
+    begins = [0]
+    for ph in ah.phases:
+        for pw in aw.phases:
+            order += [i * kw + j for i in ph.taps for j in pw.taps]
+            begins.append(len(order))
+    return tuple(order), tuple(begins)
 
 
 class Layout(NamedTuple):
     """How the source of a pass is read, item by item; an item is `blocks` images x rows of outputs.
 
-    positions: of the outputs (image, u, v) of an item. taps: of (c, i, j) in a group's channels.
-    pitches: numbers from one row, channel and image to the next.
-    in_place: the source itself is read, as there is no padding; else a copy in the cache.
+    positions: of the outputs (image, u, v) of an item. taps: of (phase, c, i, j) in a group's
+    channels. pitches: numbers from one row, channel and image of the padded copy to the next.
     """
 
     positions: np.ndarray
     taps: np.ndarray
     blocks: Pair
     pitches: tuple[int, int, int]
-    in_place: bool
 
     def items(self, batch: int, rows: int) -> int:
         """How many items cover a batch."""
@@ -112,27 +134,48 @@ class Layout(NamedTuple):
 
 
 @functools.lru_cache(maxsize=256)
-def layout(batch: int, channels: int, groups: int, ah: Axis, aw: Axis) -> Layout:
+def layout(batch: int, channels: int, ah: Axis, aw: Axis) -> Layout:
     """The tables for `channels` a group. Remembered: it costs 20 us to make."""
-    block_h = blocks_of(ah.count, POSITIONS // aw.count)
+    block_h = blocks_of(ah.outputs, POSITIONS // aw.outputs)
     block_n = 1
-    if block_h == ah.count:  # small images share an item, so that few places of a tile are wasted
-        block_n = blocks_of(batch, min(POSITIONS // (ah.count * aw.count), -(-batch // PIECES)))
-    in_place = False
-    row = aw.size if in_place else aw.cells(aw.count)
-    plane = row * (ah.size if in_place else ah.cells(block_h))
-    image = plane * channels * (groups if in_place else 1)
-    n, u, v = np.ix_(range(block_n), range(block_h), range(aw.count))
+    if block_h == ah.outputs:  # small images share an item, so that few places of a tile are wasted
+        block_n = blocks_of(batch, min(POSITIONS // (ah.outputs * aw.outputs), -(-batch // PIECES)))
+    row = aw.cells(aw.outputs)
+    plane = row * ah.cells(block_h)
+    image = plane * channels
+    n, u, v = np.ix_(range(block_n), range(block_h), range(aw.outputs))
     positions = n * image + u * (ah.step * row) + v * aw.step
-    c, i, j = np.ix_(range(channels), ah.shifts, aw.shifts)
-    taps = c * plane + (i - ah.low) * row + (j - aw.low)
+    taps = []
+    for ph in ah.phases:
+        for pw in aw.phases:
+            c, i, j = np.ix_(range(channels), ph.shifts, pw.shifts)
+            taps.append((c * plane + (i - ah.low) * row + (j - aw.low)).ravel())
     return Layout(
         positions.ravel().astype(np.int64, copy=False),
-        taps.ravel().astype(np.int64, copy=False),
+        np.concatenate(taps).astype(np.int64, copy=False),
         (block_n, block_h),
         (row, plane, image),
-        in_place,
     )
+
+
+@functools.lru_cache(maxsize=256)
+def phase_table(channels: int, ah: Axis, aw: Axis) -> np.ndarray:
+    """For each phase of outputs: its first tap in a table, its number of taps, its two starts."""
+    rows, first = [], 0
+    for ph in ah.phases:
+        for pw in aw.phases:
+            taps = channels * len(ph.taps) * len(pw.taps)
+            rows.append((first, taps, ph.start, pw.start))
+            first += taps
+    return np.array(rows, np.int64)
+
+
+@jit(inline=True)
+def landing(start, step, count, size):
+    """How many of `count` outputs, `step` apart from `start` on, land in a result of `size`."""
+    if start + (count - 1) * step < size:  # a division takes as long as 40 multiply-adds in vectors
+        return count
+    return max((size - 1 - start) // step + 1, 0)
 
 
 def blocks_of(total: int, at_most: int) -> int:
@@ -171,3 +214,26 @@ def pack_padded(x, n, first_c, channels, first_h, first_w, cells_h, cells_w, out
                     cells[i] = 0
             elif count > 0:
                 copy(tail(x, (plane + h) * width + first_w + begin), cells, count)
+
+
+@jit
+def zero_rows(out, first, channels, plane, begin, length):
+    """Zeros in numbers begin .. begin + length - 1 of planes first .. first + channels - 1."""
+    for f in range(first, first + channels):
+        run = tail(out, f * plane + begin)
+        for i in range(length):
+            run[i] = 0
+
+
+KINDS = ["narrow", "wide", "broad"]
+
+
+@jit(inline=True)
+def any_tile(kind, a, row, ka, b, kb, kc, start, lds, c, ldc):
+    """The tile of KINDS[kind]; see tile.py."""
+    if kind == 0:
+        narrow_tile(a, row, ka, b, kb, kc, start, lds, c, ldc)
+    elif kind == 1:
+        tile(a, row, ka, b, kb, kc, start, lds, c, ldc)
+    else:
+        broad_tile(a, row, ka, b, kb, kc, start, lds, c, ldc)

@@ -69,9 +69,8 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     A vector of 64 bytes that straddles two lines is two loads: the tile then runs at 92 %.
     """
     count = math.prod(shape)
-    size = np.dtype(dtype).itemsize
-    whole = np.empty(count + LINE // size, dtype)
-    first = -whole.ctypes.data % LINE // size
+    whole = np.empty(count + LINE // np.dtype(dtype).itemsize, dtype)
+    first = -whole.__array_interface__["data"][0] % LINE // whole.itemsize
     return whole[first : first + count].reshape(shape)
 
 

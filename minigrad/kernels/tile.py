@@ -81,12 +81,14 @@ def registers(features: frozenset[str]) -> Registers | None:
 
 
 def choose_shape(features: frozenset[str], kind: str, itemsize: int) -> TileShape:
-    """The shape of a tile of this kind, "wide", "narrow" or "single", with these CPU features."""
+    """The shape of a tile of this kind ("wide", "broad", "narrow", "single") with these features."""
     found = registers(features)
     lanes = found.bytes // itemsize if found else 0
     rows, vectors = (found.rows, found.vectors) if found else (4, 2)
     if kind == "narrow":
         vectors = 1
+    elif kind == "broad" and rows * vectors == 16 and found is not None and found.bytes > 32:
+        rows, vectors = 6, 4
     elif kind == "single":
         rows, vectors = 1, 8 if found is None or found.bytes > 32 else 6
     return TileShape(rows, vectors * (lanes or 32 // itemsize), lanes)
@@ -232,6 +234,12 @@ def tile(a, row, ka, b, kb, kc, start, lds, c, ldc):  # type: ignore[no-untyped-
     row for all (lds = 0: a bias); otherwise c may not overlap what is read.
     """
     _in_plain_loops("wide", a, row, ka, b, kb, kc, start, lds, c, ldc)
+
+
+@_tile("broad")
+def broad_tile(a, row, ka, b, kb, kc, start, lds, c, ldc):  # type: ignore[no-untyped-def]
+    """As `tile`, with AVX-512 6 x 4 vectors, which read less of A: where that is spread in memory."""
+    _in_plain_loops("broad", a, row, ka, b, kb, kc, start, lds, c, ldc)
 
 
 @_tile("narrow")

@@ -1,0 +1,299 @@
+"""Convolutions with channels as the rows of the tile and positions as its columns.
+
+Vectors lie along the rows of an image here, where those of conv.py lie along the channels. The
+padded image is one flat row a channel, so that a tap is an offset into it, for all positions p:
+
+    y[f, p] = bias[f] + sum over taps t of w[f, t] * image[offset[t] + p]
+
+Weights are read where they lie and results come out as they are stored: nothing is packed by
+channels or turned, which costs most where sums are short (kernels 1x1, few channels in). Nor must
+the channels fill vectors (few channels out, depthwise). The price: the few positions that fall
+between two image rows are computed and thrown away, and vectors straddle cache lines.
+
+A kernel 1x1 without stride and padding has no such positions: there the image itself is read and
+the result itself is written. A stride s first sorts the rows and columns of the image by their
+remainder modulo s; the gradient of the image, whose outputs have one, puts them back in order.
+
+Not here: long sums (conv.py), the gradient of the weights (conv_grad_w.py, conv_flat_grad_w.py).
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+
+from .conv_geometry import (
+    PIECES,
+    Axis,
+    Pair,
+    blocks_of,
+    landing,
+    per_chunk,
+    phase_table,
+    tap_order,
+    zero_rows,
+)
+from .jit import jit
+from .rows import tail, to_line
+from .spaced import put, take
+from .threads import parallel
+from .tile import tile, tile_shape
+
+BLOCK = 1 << 15  # numbers of an item's image, and of its sums: 128 KiB of a second-level cache
+
+
+@jit
+def pack_phase(x, n, c, first, steps, cells, out):
+    """out[q, r] = x[n, c, first_h + q*sh, first_w + r*sw], zeros outside of x.
+
+    first, steps, cells: of rows and columns. out is flat and was zeros when it was made: cells left
+    and right of x are not written.
+    """
+    height, width = x.shape[2], x.shape[3]
+    first_h, first_w = first
+    step_h, step_w = steps
+    cells_h, cells_w = cells
+    begin = min(-(first_w // step_w), cells_w) if first_w < 0 else 0
+    end = begin + landing(first_w + begin * step_w, step_w, cells_w - begin, width)
+    plane = (n * x.shape[1] + c) * height
+    for q in range(cells_h):
+        row = tail(out, q * cells_w + begin)
+        h = first_h + q * step_h
+        if h < 0 or h >= height:
+            for i in range(end - begin):
+                row[i] = 0
+        elif end > begin:
+            at = (plane + h) * width + first_w + begin * step_w
+            take(tail(x, at), step_w, row, end - begin)
+
+
+class FlatLayout(NamedTuple):
+    """How an item's source is packed. block_h: rows of outputs of an item.
+
+    reads: remainders (row, column) modulo the stride that are read. cells: rows and columns of one
+    remainder. plane: numbers a channel takes. offsets: of the taps (phase, c, i, j).
+    """
+
+    block_h: int
+    reads: np.ndarray
+    cells: Pair
+    plane: int
+    offsets: np.ndarray
+
+
+@functools.lru_cache(maxsize=256)
+def flat_layout(channels: int, ah: Axis, aw: Axis, block_h: int) -> FlatLayout:
+    """Where the taps of `channels` a group lie."""
+    cells = (block_h + ah.reach // ah.step, aw.outputs + aw.reach // aw.step)
+    taps = [
+        [(i - ah.low, j - aw.low) for i in ph.shifts for j in pw.shifts]
+        for ph in ah.phases
+        for pw in aw.phases
+    ]
+    reads = sorted({(i % ah.step, j % aw.step) for some in taps for i, j in some})
+    plane = len(reads) * cells[0] * cells[1]
+    plane += -plane % 32 + 16  # an odd number of lines: channels do not compete for cache sets
+    offsets = []
+    for some in taps:
+        place = [
+            (reads.index((i % ah.step, j % aw.step)) * cells[0] + i // ah.step) * cells[1]
+            + j // aw.step
+            for i, j in some
+        ]
+        offsets.append(np.add.outer(np.arange(channels) * plane, np.array(place, int)).ravel())
+    return FlatLayout(
+        block_h,
+        np.array(reads, np.int64),
+        cells,
+        plane,
+        np.concatenate(offsets).astype(np.int64, copy=False),
+    )
+
+
+@jit
+def flat_range(
+    start, stop, x, w, bias, out, offsets, weights, phases, reads, row, blocks, tile_of, pitches,
+    cells, ah, aw
+):
+    """Items start .. stop - 1; an item is (image, group, rows).
+
+    x (N, C, H, W), out (N, F, ., .), w: any shape, read as w[group * pitches[0] + f * pitches[1] +
+    weights[t]] for tap t; offsets, reads, cells: see FlatLayout, phases: see phase_table. bias
+    (at least F + rows, cols): each number all along a row. row: the offset of a tile's row of
+    weights. blocks = (rows of an item, groups, in_place, direct): whether x is read and out is
+    written without a copy between; tile_of = (rows, cols);
+    pitches: of groups, of channels of out, of channels of the source. ah, aw as in
+    correlate_range.
+
+    Limit: as the tile, at 92 % where its vectors cross lines; then memory.
+    """
+    block_h, groups, in_place, direct = blocks
+    rows, cols = tile_of
+    low_h, step_h, _, count_h, out_step_h = ah
+    low_w, step_w, _, count_w, out_step_w = aw
+    plane = pitches[2]
+    cells_h, cells_w = cells
+    channels, features = x.shape[1] // groups, out.shape[1] // groups
+    height, width = out.shape[2], out.shape[3]
+    pieces_h = (count_h + block_h - 1) // block_h
+    packed = np.zeros(1 if in_place else channels * plane + cols + cells_w + 16, x.dtype)
+    origin = to_line(packed)
+    pitch = (block_h * cells_w + cols + 15) // 16 * 16
+    sums = np.empty(1 if direct else (features + rows) * pitch + 16, x.dtype)
+    sums_at = to_line(sums)
+    last = np.empty(rows, np.int64)
+    for r in range(rows):
+        last[r] = row[min(r, (features - 1) % rows)]
+    untouched = np.any(phases[:, 1] == 0)  # outputs that no tap reaches: with a stride, kernel 1x1
+    for item in range(start, stop):
+        first_h = item % pieces_h * block_h
+        group = item // pieces_h % groups
+        n = item // pieces_h // groups
+        tall = min(block_h, count_h - first_h)
+        length = (tall - 1) * cells_w + count_w
+        first_f = n * out.shape[1] + group * features
+        if in_place:
+            b = tail(x, (n * x.shape[1] + group * channels) * plane + first_h * cells_w)
+        else:
+            b = tail(packed, origin)
+            for c in range(channels):
+                for i in range(reads.shape[0]):
+                    pack_phase(
+                        x, n, group * channels + c,
+                        (first_h * step_h + low_h + reads[i, 0], low_w + reads[i, 1]),
+                        (step_h, step_w), cells,
+                        tail(packed, origin + c * plane + i * cells_h * cells_w),
+                    )
+        if untouched:
+            begin = first_h * out_step_h
+            end = min(height, (first_h + tall) * out_step_h)
+            zero_rows(
+                out, first_f, features, height * width, begin * width, (end - begin) * width
+            )
+        for phase in range(phases.shape[0]):
+            taps = phases[phase, 1]
+            if taps == 0:
+                continue
+            ka, kb = tail(weights, phases[phase, 0]), tail(offsets, phases[phase, 0])
+            for p0 in range(0, length, cols):
+                # Where nothing is copied, nothing may be read or written beyond the image: the last
+                # tiles overlap the ones before and write the same numbers again.
+                p = min(p0, length - cols) if in_place or direct else p0
+                for f0 in range(0, features, rows):
+                    f = min(f0, features - rows) if direct else f0
+                    if direct:
+                        at = (first_f + f) * height * width + first_h * width + p
+                        c, ldc = tail(out, at), height * width
+                    else:
+                        c, ldc = tail(sums, sums_at + f * pitch + p), pitch
+                    tile(
+                        tail(w, group * pitches[0] + f * pitches[1]),
+                        row if f + rows <= features else last, ka, tail(b, p), kb,
+                        taps, tail(bias, (group * features + f) * cols), cols, c, ldc,
+                    )
+            if not direct:
+                start_h = phases[phase, 2] + first_h * out_step_h
+                start_w = phases[phase, 3]
+                kept_h = landing(start_h, out_step_h, tall, height)
+                kept_w = landing(start_w, out_step_w, count_w, width)
+                for f in range(features):
+                    for u in range(kept_h):
+                        at = (first_f + f) * height + start_h + u * out_step_h
+                        put(
+                            tail(sums, sums_at + f * pitch + u * cells_w),
+                            tail(out, at * width + start_w), out_step_w, kept_w,
+                        )
+        tail(x, 0)  # mentioned once more: views count no reference (rows.tail)
+
+
+def is_flat(channels: int, features: int, taps: int, ah: Axis, aw: Axis, dtype: np.dtype) -> bool:
+    """Whether this way is the faster one; decided by sizes alone."""
+    narrow = tile_shape(dtype, "narrow").cols
+    if 2 * features < narrow:
+        return True
+    if ah.outputs * aw.outputs < 4 * tile_shape(dtype).cols:
+        return False
+    return features <= narrow or channels * taps <= (512 if taps == 1 else narrow)
+
+
+class _Plan(NamedTuple):
+    """How a correlation is cut up; it depends on sizes alone."""
+
+    items: int
+    grain: int
+    rows: int
+    cols: int
+    geometry: tuple  # the arguments of flat_range after `out`
+
+
+@functools.lru_cache(maxsize=256)
+def _plan(
+    batch: int, channels: int, features: int, groups: int, dtype: np.dtype, ah: Axis, aw: Axis,
+    taps: Pair, from_inputs: bool, width: int,
+) -> _Plan:
+    """The plan for `channels` in and `features` out a group; width: of the result."""
+    rows, cols, _ = tile_shape(dtype)
+    # The image itself as it is, unless the lines of its channels compete for few cache sets.
+    in_place = (
+        ah.reads_all and aw.reads_all and ah.size * aw.size % 1024 != 0
+        and ah.size * aw.size >= cols
+    )
+    row = aw.outputs + aw.reach // aw.step
+    most = BLOCK // (row * max(features, ah.step * aw.step * channels))
+    block_h = blocks_of(ah.outputs, most)
+    if in_place and ah.out_step == aw.out_step == 1 and features >= rows:
+        block_h = ah.outputs  # and the result itself: nothing needs to stay in a cache
+    if batch * groups * -(-ah.outputs // block_h) < PIECES:
+        block_h = blocks_of(ah.outputs, -(-ah.outputs * batch * groups // PIECES))
+    shortest = (ah.outputs - 1) % block_h * aw.outputs + aw.outputs  # outputs of the last item
+    in_place = in_place and shortest >= cols
+    direct = (
+        aw.reach == 0 and ah.out_step == aw.out_step == 1 and aw.outputs == width
+        and features >= rows and shortest >= cols
+    )
+    where = flat_layout(channels, ah, aw, block_h)
+    order, begins = tap_order(ah, aw, taps[1])
+    inside = taps[0] * taps[1]
+    # One from tap to tap, `inside` from channel to channel of w (F, C, taps), the rest by shape.
+    inputs, outputs = (inside * features, inside) if from_inputs else (inside, inside * channels)
+    weights = [
+        np.add.outer(np.arange(channels) * inputs, np.array(order[i:j], int)).ravel()
+        for i, j in itertools.pairwise(begins)
+    ]
+    plane = ah.size * aw.size if in_place else where.plane
+    offsets = np.arange(channels, dtype=np.int64) * plane if in_place else where.offsets
+    geometry = (
+        offsets, np.concatenate(weights).astype(np.int64, copy=False),
+        phase_table(channels, ah, aw), where.reads, np.arange(rows, dtype=np.int64) * outputs,
+        (block_h, groups, in_place, direct), (rows, cols),
+        (features * channels * inside, outputs, plane), where.cells,
+        (*ah.numbers, ah.out_step), (*aw.numbers, aw.out_step),
+    )
+    items = batch * groups * -(-ah.outputs // block_h)
+    flops = 2 * block_h * row * features * (channels * inside + 16)  # storing counts, too
+    return _Plan(items, per_chunk(flops), rows, cols, geometry)
+
+
+def correlate_flat(
+    x: np.ndarray,
+    w: np.ndarray,
+    from_inputs: bool,
+    bias: np.ndarray | None,
+    ah: Axis,
+    aw: Axis,
+    taps: Pair,
+    out: np.ndarray,
+    groups: int,
+) -> None:
+    """As conv._correlate; w (F, C // groups, KH, KW)."""
+    plan = _plan(
+        x.shape[0], x.shape[1] // groups, out.shape[1] // groups, groups, x.dtype, ah, aw, taps,
+        from_inputs, out.shape[3],
+    )
+    start = np.zeros((out.shape[1] + plan.rows, plan.cols), x.dtype)
+    if bias is not None:
+        start[: out.shape[1]] = bias[:, None]
+    parallel(flat_range, plan.items, x, w, start, out, *plan.geometry, grain=plan.grain)
