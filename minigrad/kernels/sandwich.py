@@ -30,119 +30,172 @@ def grid_lanes() -> int:
 
 
 def _compiled(matrix: Matrix, step_in: int, step_out: int) -> Callable[..., Any]:
-    """What Numba compiles in place of the plain loops of `sandwich`."""
+    """What Numba compiles in place of the plain loops of `sandwich` and `sandwich_of_image`."""
     from llvmlite import ir
     from numba import types
     from numba.extending import intrinsic
 
     lanes = grid_lanes()
-    index, number = ir.IntType(64), ir.FloatType()
-    vector = ir.VectorType(number, lanes)
+    size = len(matrix[0])
+    index, i32, number = ir.IntType(64), ir.IntType(32), ir.FloatType()
+    vector, wide = ir.VectorType(number, lanes), ir.VectorType(number, lanes * step_in)
     n = types.intp
 
+    def const(i: int) -> Any:
+        return ir.Constant(index, i)
+
+    def shuffle(builder: Any, a: Any, b: Any, lanes_of: Sequence[int]) -> Any:
+        mask = ir.Constant(ir.VectorType(i32, len(lanes_of)), list(lanes_of))
+        return builder.shuffle_vector(a, b, mask)
+
+    def times(builder: Any, line: Sequence[float], values: Sequence[Any]) -> Any:
+        """The sum of line[k] * values[k], beginning with a positive one if there is."""
+        terms = [(f, v) for f, v in zip(line, values) if f]
+        terms.sort(key=lambda term: term[0] < 0)  # stable: the order is kept otherwise
+        total = None
+        for factor, value in terms:
+            if abs(factor) != 1 or total is None and factor < 0:
+                spread = [abs(factor) if total else factor] * lanes
+                value = builder.fmul(value, ir.Constant(vector, spread))
+            if total is None:
+                total = value
+            else:
+                total = (builder.fadd if factor > 0 else builder.fsub)(total, value)
+        return total
+
+    def both_sides(builder: Any, grid: list[list[Any]]) -> list[list[Any]]:
+        columns = [[row[j] for row in grid] for j in range(size)]
+        half = [[times(builder, line, column) for column in columns] for line in matrix]
+        return [[times(builder, line, row) for line in matrix] for row in half]
+
+    def zipped(builder: Any, values: Sequence[Any]) -> Any:
+        if len(values) == 1:
+            return values[0]
+        a, b = zipped(builder, values[0::2]), zipped(builder, values[1::2])
+        each = lanes * len(values) // 2
+        return shuffle(builder, a, b, [i // 2 + i % 2 * each for i in range(2 * each)])
+
+    def store(builder: Any, start: Any, row: Any, col: Any, grid: list[list[Any]]) -> None:
+        for i, values in enumerate(grid):
+            first = builder.mul(row, const(i))
+            if step_out == 1:
+                for j, value in enumerate(values):
+                    place = builder.gep(start, [builder.add(first, builder.mul(col, const(j)))])
+                    builder.store(value, builder.bitcast(place, vector.as_pointer()), align=4)
+            else:
+                value = zipped(builder, values)
+                place = builder.gep(start, [first])
+                builder.store(value, builder.bitcast(place, value.type.as_pointer()), align=4)
+
     @intrinsic
-    def fused(typingctx, source, row, col, out, out_row, out_col):  # type: ignore[no-untyped-def]
+    def of_grid(typingctx, source, row, col, out, out_row, out_col):  # type: ignore[no-untyped-def]
         signature = types.void(source, n, n, out, n, n)
 
         def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            def pointer(i: int, offset: Any, kind: Any) -> Any:
-                begin = context.make_array(signature.args[i])(context, builder, args[i]).data
-                return builder.bitcast(builder.gep(begin, [offset]), kind.as_pointer())
+            start, end = (
+                context.make_array(signature.args[i])(context, builder, args[i]).data
+                for i in (0, 3)
+            )
 
-            def offset(i: int, row: Any, j: int, col: Any) -> Any:
-                return builder.add(
-                    builder.mul(row, ir.Constant(index, i)), builder.mul(col, ir.Constant(index, j))
+            def load(i: int, j: int) -> Any:
+                offset = builder.add(
+                    builder.mul(args[1], const(i)), builder.mul(args[2], const(j))
                 )
+                place = builder.bitcast(builder.gep(start, [offset]), vector.as_pointer())
+                return builder.load(place, align=4)
 
-            def shuffle(a: Any, b: Any, lanes_of: Sequence[int]) -> Any:
-                mask = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes_of)), list(lanes_of))
-                return builder.shuffle_vector(a, b, mask)
+            grid = [[load(i, j) for j in range(size)] for i in range(size)]
+            store(builder, end, args[4], args[5], both_sides(builder, grid))
+            return context.get_dummy_value()
 
-            def times(line: Sequence[float], values: Sequence[Any]) -> Any:
-                """The sum of line[k] * values[k], beginning with a positive one if there is."""
-                terms = [(f, v) for f, v in zip(line, values) if f]
-                terms.sort(key=lambda term: term[0] < 0)  # stable: the order is kept otherwise
-                total = None
-                for factor, value in terms:
-                    if abs(factor) != 1 or total is None and factor < 0:
-                        spread = ir.Constant(vector, [abs(factor) if total else factor] * lanes)
-                        value = builder.fmul(value, spread)
-                    if total is None:
-                        total = value
-                    elif factor > 0:
-                        total = builder.fadd(total, value)
-                    else:
-                        total = builder.fsub(total, value)
-                return total
+        return signature, codegen
 
-            def zipped(values: Sequence[Any]) -> Any:
-                if len(values) == 1:
-                    return values[0]
-                a, b = zipped(values[0::2]), zipped(values[1::2])
-                each = lanes * len(values) // 2
-                return shuffle(a, b, [i // 2 + i % 2 * each for i in range(2 * each)])
+    @intrinsic
+    def of_image(typingctx, source, blank, hw, at, out, out_row, out_col):  # type: ignore[no-untyped-def]
+        pair = types.UniTuple(n, 2)
+        signature = types.void(source, blank, pair, pair, out, n, n)
 
-            size = len(matrix[0])
-            wide = ir.VectorType(number, lanes * step_in)
-            one = ir.Constant(index, 1)
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            start, zeros, end = (
+                context.make_array(signature.args[i])(context, builder, args[i]).data
+                for i in (0, 1, 4)
+            )
+            height, width = (builder.extract_value(args[2], i) for i in (0, 1))
+            top, left = (builder.extract_value(args[3], i) for i in (0, 1))
+            count = lanes * step_in
+            counts, mask = ir.VectorType(i32, count), ir.VectorType(ir.IntType(1), count)
+
+            def spread(value: Any) -> Any:
+                undefined = ir.Constant(counts, ir.Undefined)
+                value = builder.trunc(value, i32)
+                one = builder.insert_element(undefined, value, ir.Constant(i32, 0))
+                return builder.shuffle_vector(one, undefined, ir.Constant(counts, [0] * count))
+
+            inside = []  # unsigned: a column left of the image is a large number
+            for j in range(0, size, step_in):
+                steps = ir.Constant(counts, [j + lane for lane in range(count)])
+                column = builder.add(spread(left), steps)
+                inside.append(builder.icmp_unsigned("<", column, spread(width)))
+            name = f"llvm.masked.load.v{count}f32.p0"
+            load = builder.module.globals.get(name) or ir.Function(
+                builder.module,
+                ir.FunctionType(wide, [wide.as_pointer(), i32, mask, wide]),
+                name,
+            )
+            undefined = ir.Constant(wide, ir.Undefined)
             grid = []
             for i in range(size):
-                if step_in == 1:
-                    places = [pointer(0, offset(i, args[1], j, args[2]), vector) for j in range(size)]
-                    grid.append([builder.load(place, align=4) for place in places])
-                    continue
-                runs = [
-                    builder.load(pointer(0, offset(i, args[1], j, one), wide), align=4)
-                    for j in range(0, size, step_in)
-                ]
-                undefined = ir.Constant(wide, ir.Undefined)
+                row = builder.add(top, const(i))
+                place = builder.gep(start, [builder.add(builder.mul(row, width), left)])
+                # A row outside of the image is read elsewhere: cheaper than one more mask.
+                place = builder.select(builder.icmp_unsigned("<", row, height), place, zeros)
+                runs = []
+                for k, j in enumerate(range(0, size, step_in)):
+                    run = builder.bitcast(builder.gep(place, [const(j)]), wide.as_pointer())
+                    none = ir.Constant(wide, [0.0] * count)
+                    runs.append(builder.call(load, [run, ir.Constant(i32, 4), inside[k], none]))
                 grid.append([
-                    shuffle(runs[j // step_in], undefined,
+                    shuffle(builder, runs[j // step_in], undefined,
                             [j % step_in + step_in * lane for lane in range(lanes)])
                     for j in range(size)
                 ])
-            grid = [  # down the columns, then along the rows
-                [times(line, [grid[i][j] for i in range(size)]) for j in range(size)]
-                for line in matrix
-            ]
-            grid = [[times(line, values) for line in matrix] for values in grid]
-            for i, values in enumerate(grid):
-                if step_out == 1:
-                    for j, value in enumerate(values):
-                        place = pointer(3, offset(i, args[4], j, args[5]), vector)
-                        builder.store(value, place, align=4)
-                else:
-                    place = pointer(3, builder.mul(args[4], ir.Constant(index, i)),
-                                    ir.VectorType(number, lanes * step_out))
-                    builder.store(zipped(values), place, align=4)
+            store(builder, end, args[5], args[6], both_sides(builder, grid))
             return context.get_dummy_value()
 
         return signature, codegen
 
     def in_vectors(source, row, col, out, out_row, out_col):  # type: ignore[no-untyped-def]
-        fused(source, row, col, out, out_row, out_col)
+        of_grid(source, row, col, out, out_row, out_col)
 
-    return in_vectors
+    def in_vectors_of_image(source, blank, hw, at, out, out_row, out_col):  # type: ignore[no-untyped-def]
+        of_image(source, blank, hw, at, out, out_row, out_col)
+
+    return in_vectors if step_in == 1 else in_vectors_of_image
 
 
-def sandwich(matrix: Matrix, step_in: int = 1, step_out: int = 1) -> Kernel:
+def _kernel(matrix: Matrix, step_in: int, step_out: int, plain: Callable[..., Any]) -> Kernel:
+    def build() -> Callable[..., Any]:
+        vectors = tile_shape(np.float32).lanes
+        return _compiled(matrix, step_in, step_out) if vectors else plain
+
+    return jit(compiled_as=build, inline=True)(plain)
+
+
+def sandwich(matrix: Matrix, step_out: int = 1) -> Kernel:
     """A kernel: out = L source L^T for grid_lanes() grids of float32 at once. L is the matrix.
 
     The kernel's arguments: source, row, col, out, out_row, out_col; entry (i, j) of the grid `lane`
-    is at source[i * row + j * col + step_in * lane] and at out[i * out_row + j * out_col +
-    step_out * lane]. Steps above 1 take grids whose entries interleave: col, out_col are 1 then,
-    whatever is passed (and a step out is the number of rows of L). The arrays are flat and do not
-    overlap.
+    is at source[i * row + j * col + lane] and at out[i * out_row + j * out_col + step_out * lane].
+    A step above 1 is the number of rows of L: rows of the grids interleave, and out_col is taken
+    to be 1. The arrays are flat and do not overlap.
 
-    Limit: loads and stores; at a step above 1, shuffles.
+    Limit: loads and stores.
     """
     coefficients = np.array(matrix, np.float32)
     lanes = grid_lanes()
     side, size = coefficients.shape
 
     def plain(source, row, col, out, out_row, out_col):  # type: ignore[no-untyped-def]
-        if step_in > 1:
-            col = 1
         if step_out > 1:
             out_col = 1
         for lane in range(lanes):
@@ -151,11 +204,40 @@ def sandwich(matrix: Matrix, step_in: int = 1, step_out: int = 1) -> Kernel:
                     total = np.float32(0)
                     for a in range(size):
                         for b in range(size):
-                            place = a * row + b * col + step_in * lane
-                            total += coefficients[i, a] * coefficients[j, b] * source[place]
+                            factor = coefficients[i, a] * coefficients[j, b]
+                            if factor != 0:
+                                total += factor * source[a * row + b * col + lane]
                     out[i * out_row + j * out_col + step_out * lane] = total
 
-    def build() -> Callable[..., Any]:
-        return _compiled(matrix, step_in, step_out) if tile_shape(np.float32).lanes else plain
+    return _kernel(matrix, 1, step_out, plain)
 
-    return jit(compiled_as=build, inline=True)(plain)
+
+def sandwich_of_image(matrix: Matrix, step: int) -> Kernel:
+    """A kernel: out = L X L^T for grid_lanes() windows X of an image, `step` columns apart.
+
+    The kernel's arguments: source, blank, (height, width), (top, left), out, out_row, out_col.
+    Entry (i, j) of the window `lane` is pixel (top + i, left + j + step * lane) of the image that
+    begins at source, zero outside of it. blank: lanes * step + columns of L zeros, to read instead.
+
+    Limit: shuffles, one for each entry of a window. No copy with zeros around is made.
+    """
+    coefficients = np.array(matrix, np.float32)
+    lanes = grid_lanes()
+    side, size = coefficients.shape
+
+    def plain(source, blank, hw, at, out, out_row, out_col):  # type: ignore[no-untyped-def]
+        height, width = hw
+        top, left = at
+        for lane in range(lanes):
+            for i in range(side):
+                for j in range(side):
+                    total = np.float32(0)
+                    for a in range(size):
+                        for b in range(size):
+                            h, w = top + a, left + b + step * lane
+                            factor = coefficients[i, a] * coefficients[j, b]
+                            if factor != 0 and 0 <= h < height and 0 <= w < width:
+                                total += factor * source[h * width + w]
+                    out[i * out_row + j * out_col + lane] = total
+
+    return _kernel(matrix, step, 1, plain)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+import threading
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .conv_geometry import PIECES, Axis, Pair, blocks_of, pack_padded
 from .jit import jit
 from .rows import aligned, copy, tail, to_line
-from .sandwich import grid_lanes, sandwich
+from .sandwich import grid_lanes, sandwich, sandwich_of_image
 from .threads import parallel
 from .tile import tile, tile_shape
 from .transpose import square_side, transpose
@@ -24,7 +25,7 @@ A_T: Matrix = ((1, 1, 1, 0), (0, 1, -1, 1))
 A: Matrix = tuple(zip(*A_T))
 G_T: Matrix = tuple(zip(*G))
 
-transform_tiles = sandwich(B_T, step_in=2)
+transform_tiles = sandwich_of_image(B_T, 2)
 transform_weights = sandwich(G)
 outputs_of_tiles = sandwich(A_T, step_out=2)
 
@@ -32,56 +33,68 @@ SPOTS = 16  # numbers of a transformed tile, each of which is a product of matri
 
 
 @jit
-def transform_weights_range(start, stop, w, from_inputs, flipped, side, lanes, u, pitch, plane):
-    """Inputs start .. stop - 1 of u[spot, input, output] = G w G^T, for all 16 spots.
+def transform_weights_range(start, stop, w, from_inputs, flipped, side, lanes, rows, u, pitches):
+    """Pairs of blocks start .. stop - 1 of u[spot, block, input, row] = G w G^T, for all 16 spots.
 
     w (F, C, 9); from_inputs: the channels of x are the outputs. flipped: the taps run backwards.
-    u: flat, `pitch` from one input to the next, `plane` from one spot to the next.
+    A block is `rows` outputs, as the tile takes them. u: flat; pitches: from one block and one spot
+    to the next.
     """
     features, channels = w.shape[0], w.shape[1]
-    outputs, block = (channels, 1) if from_inputs else (features, 8)
-    width = (outputs + lanes - 1) // lanes * lanes
-    turned = np.zeros(block * 9 * width, w.dtype)
+    outputs, inputs = (channels, features) if from_inputs else (features, channels)
+    step, plane = pitches
+    width = 2 * rows + lanes
+    turned = np.zeros(inputs * 9 * width, w.dtype)
     begin = to_line(u)
-    for first in range(start, stop, block):
-        some = min(block, stop - first)
+    for pair in range(start, stop):
+        first = 2 * rows * pair
+        some = min(2 * rows, outputs - first)
         if from_inputs:
-            transpose(tail(w, first * channels * 9), 9, channels, 9, side, turned, width)
+            for k in range(inputs):
+                source = tail(w, (k * channels + first) * 9)
+                transpose(source, 9, some, 9, side, tail(turned, k * 9 * width), width)
         else:
-            transpose(tail(w, first * 9), channels * 9, features, some * 9, side, turned, width)
-        for k in range(some):
-            for f in range(0, width, lanes):
-                to = tail(u, begin + (first + k) * pitch + f)
-                if flipped:
-                    source, step = tail(turned, (k * 9 + 8) * width + f), -width
-                else:
-                    source, step = tail(turned, k * 9 * width + f), width
-                transform_weights(source, 3 * step, step, to, 4 * plane, plane)
+            transpose(tail(w, first * channels * 9), channels * 9, some, channels * 9, side,
+                      turned, width)
+        for half in range(2):
+            block = 2 * pair + half
+            if block * rows < outputs:
+                for k in range(inputs):
+                    for f in range(0, rows, lanes):  # the last vector may reach into the next row
+                        at = half * rows + f
+                        to = tail(u, begin + block * step + k * rows + f)
+                        if flipped:
+                            source, down = tail(turned, (k * 9 + 8) * width + at), -width
+                        else:
+                            source, down = tail(turned, k * 9 * width + at), width
+                        transform_weights(source, 3 * down, down, to, 4 * plane, plane)
 
 
 @jit
-def transform_images(first, last, x, low, tiles, lanes, image, v, begin, pitch, plane):
+def transform_images(first, last, x, low, tiles, lanes, v, begin, pitch, plane):
     """v[spot, c, t] = B^T d B for the tiles d of the rows first .. last - 1 of all images.
 
-    tiles: (rows of tiles an image, tiles a row). image: room for a padded image, zeros.
+    v: flat, begins at `begin`, `pitch` from one channel and `plane` from one spot to the next.
+    tiles: (rows of tiles an image, tiles a row).
     """
     tall, wide = tiles
-    cells = 2 * max(wide, lanes) + 2
-    for c in range(x.shape[1]):
+    channels, height, width = x.shape[1], x.shape[2], x.shape[3]
+    blank = np.zeros(2 * lanes + 4, x.dtype)
+    for c in range(channels):
         q = first
         to = begin + c * pitch
         while q < last:
             i = q % tall
             rows = min(last - q, tall - i)
-            pack_padded(x, q // tall, c, 1, 2 * i + low[0], low[1], 2 * rows + 2, cells, image)
-            for r in range(rows):
-                for j in range(0, wide, lanes):
-                    at = max(0, min(j, wide - lanes))  # the last ones overlap those before
+            source = tail(x, (q // tall * channels + c) * height * width)
+            for k in range(0, wide, lanes):
+                at = max(0, min(k, wide - lanes))  # the last ones overlap those before
+                for r in range(rows):
                     transform_tiles(
-                        tail(image, 2 * r * cells + 2 * at), cells, 1, tail(v, to + at),
-                        4 * plane, plane,
+                        source, blank, (height, width), (2 * (i + r) + low[0], 2 * at + low[1]),
+                        tail(v, to + r * wide + at), 4 * plane, plane,
                     )
-                to += wide
+            to += rows * wide
             q += rows
 
 
@@ -135,24 +148,23 @@ def store_outputs(first, last, m, pitch, plane, tiles, lanes, pair, out, f):
 
 @jit
 def winograd_range(
-    start, stop, x, u, start_of, out, fine, low, tiles, block, cols_of, rows_of, ka, kb, sizes
+    start, stop, x, u, start_of, out, fine, low, tiles, block, cols_of, rows_of, ka, kb, sizes, scratch
 ):
     """Items start .. stop - 1, an item being `block` rows of tiles."""
     tall, wide = tiles
-    lanes, features, pitch, plane, u_plane = sizes
+    lanes, features, pitch, plane, u_step, u_plane = sizes
     rows, cols, per_group = rows_of.size, cols_of, kb.size
     channels = x.shape[1]
     total = x.shape[0] * tall
-    image = np.zeros((2 * block + 2) * (2 * max(wide, lanes) + 2) + 4 * lanes, x.dtype)
     pair = np.zeros(4 * max(wide, lanes) + 2 * lanes, x.dtype)
-    v = np.zeros(SPOTS * plane + 16, x.dtype)
     m_plane = features * pitch + 16
-    m = np.zeros(SPOTS * m_plane + 16, x.dtype)
-    v_begin, m_begin, u_begin = to_line(v), to_line(m), to_line(u)
+    v_begin, u_begin = to_line(scratch), to_line(u)
+    m_begin = v_begin + SPOTS * plane
+    v = m = scratch
     for item in range(start, stop):
         first, last = item * block, min(item * block + block, total)
         count = (last - first) * wide
-        transform_images(first, last, x, low, tiles, lanes, image, v, v_begin, pitch, plane)
+        transform_images(first, last, x, low, tiles, lanes, v, v_begin, pitch, plane)
         good = True
         for f in range(0, out.shape[1], features):
             some = min(features, out.shape[1] - f)
@@ -160,7 +172,7 @@ def winograd_range(
                 for p in range(0, count, cols):
                     b = tail(v, v_begin + spot * plane + p)
                     for r in range(0, some, rows):
-                        a = tail(u, u_begin + spot * u_plane + f + r)
+                        a = tail(u, u_begin + spot * u_plane + (f + r) // rows * u_step)
                         c = tail(m, m_begin + spot * m_plane + r * pitch + p)
                         # A number added in the middle spot reaches all four outputs.
                         if spot == 5:
@@ -176,6 +188,26 @@ def winograd_range(
         fine[item] = good
 
 
+class _Room(threading.local):
+    """Each thread's room for the transformed numbers of an item, which stays in its cache."""
+
+    def __init__(self) -> None:
+        self.array = np.empty(0, np.float32)
+
+    def of(self, count: int) -> np.ndarray:
+        if self.array.size < count:
+            self.array = aligned((count,), np.float32)
+            self.array[:] = 0
+        return self.array
+
+
+_room = _Room()
+
+
+def _with_scratch(start: int, stop: int, *args: Any) -> None:
+    winograd_range.run(start, stop, *args[:-1], _room.of(args[-1]))
+
+
 def odd_lines(count: int) -> int:
     """count or a little more, an odd number of cache lines (of 16 float32): no two rows collide."""
     return (-(-count // 16) | 1) * 16
@@ -183,17 +215,19 @@ def odd_lines(count: int) -> int:
 
 class _Plan(NamedTuple):
     items: int
-    u_pitch: int
-    u_plane: int
+    weights: int  # numbers of u
+    pairs: int
     low: Pair
     tiles: Pair
     block: int
     tables: tuple
     sizes: tuple
+    scratch: int
 
 
-TILES = 1 << 14  # tiles times channels of an item: 1 MiB of transformed tiles
-SUMS = 1 << 13
+import os
+TILES = int(os.environ.get('WT', 1 << 14))  # tiles times channels of an item: 1 MiB of transformed tiles
+SUMS = int(os.environ.get('WS', 1 << 13))
 
 
 def block_of(total: int, wide: int, at_most: int, cols: int) -> int:
@@ -218,17 +252,19 @@ def _plan(batch: int, channels: int, features: int, ah: Axis, aw: Axis) -> _Plan
     block = block_of(total, tiles[1], at_most, cols)
     columns = -(-block * tiles[1] // cols) * cols
     pitch = odd_lines(columns + lanes)
-    u_pitch = odd_lines(-(-features // rows) * rows)
+    u_step = -(-(channels * rows + lanes) // 16) * 16
     group = blocks_of(-(-features // rows), max(1, SUMS // columns // rows)) * rows
     tables = (
         np.arange(rows, dtype=np.int64),
-        np.arange(channels, dtype=np.int64) * u_pitch,
+        np.arange(channels, dtype=np.int64) * rows,
         np.arange(channels, dtype=np.int64) * pitch,
     )
     plane = channels * pitch + 16
-    u_plane = channels * u_pitch + 16
-    sizes = (lanes, group, pitch, plane, u_plane)
-    return _Plan(-(-total // block), u_pitch, u_plane, (ah.low, aw.low), tiles, block, tables, sizes)
+    u_plane = -(-features // rows) * u_step + 16
+    sizes = (lanes, group, pitch, plane, u_step, u_plane)
+    pairs = -(-features // (2 * rows))
+    return _Plan(-(-total // block), SPOTS * u_plane + 16, pairs, (ah.low, aw.low), tiles, block, tables, sizes,
+                 SPOTS * (plane + group * pitch + 16))
 
 
 def correlate(
@@ -244,18 +280,18 @@ def correlate(
     channels, features = x.shape[1], out.shape[1]
     plan = _plan(x.shape[0], channels, features, ah, aw)
     rows, cols, _ = tile_shape(x.dtype)
-    u = np.zeros(SPOTS * plan.u_plane + 16, x.dtype)
+    u = np.zeros(plan.weights, x.dtype)
     flipped = ah.shifts[0] > ah.shifts[2]
     parallel(
-        transform_weights_range, channels, w, from_inputs, flipped, square_side(x.dtype),
-        plan.sizes[0], u, plan.u_pitch, plan.u_plane, grain=max(8, 30_000 // features),
+        transform_weights_range, plan.pairs, w, from_inputs, flipped, square_side(x.dtype),
+        plan.sizes[0], rows, u, plan.sizes[-2:], grain=max(1, 2000 // channels),
     )
     start = np.zeros((-(-features // rows) * rows + 1, cols), x.dtype)
     if bias is not None:
         start[:features] = bias[:, None]
     fine = np.zeros(plan.items, np.bool_)
     parallel(
-        winograd_range, plan.items, x, u, start, out, fine, plan.low, plan.tiles, plan.block,
-        cols, *plan.tables, plan.sizes,
+        _with_scratch, plan.items, x, u, start, out, fine, plan.low, plan.tiles, plan.block,
+        cols, *plan.tables, plan.sizes, plan.scratch,
     )
     return bool(fine.all())
