@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from . import winograd
 from .conv_few import correlate_few, few
 from .conv_geometry import (
     PIECES,
@@ -258,6 +259,10 @@ def _correlate(
         empty[:] = 0 if bias is None else bias[:, None, None]
         return
     channels, features = x.shape[1] // groups, out.shape[1] // groups
+    if winograd.pays(x.shape[0], channels, features, groups, x.dtype, ah, aw) and (
+        winograd.correlate(x, w, from_inputs, bias, ah, aw, out)
+    ):
+        return
     w = w.reshape(groups, w.shape[0] // groups, *w.shape[1:])
     if few(features, x.dtype):
         correlate_few(x, w, from_inputs, used, bias, ah, aw, out, groups)

@@ -233,7 +233,7 @@ SUMS = int(os.environ.get('WS', 1 << 13))
 def block_of(total: int, wide: int, at_most: int, cols: int) -> int:
     """How many of `total` rows of `wide` tiles to take at once, so that few columns are wasted."""
     best, cost = 1, float("inf")
-    for block in range(max(1, at_most // 2), max(1, at_most) + 1):
+    for block in range(max(1, at_most // 2), at_most + 1):
         whole, rest = divmod(total, block)
         columns = whole * -(-block * wide // cols) + -(-rest * wide // cols)
         if columns * (1 + 0.02 * at_most / block) < cost:
@@ -248,7 +248,7 @@ def _plan(batch: int, channels: int, features: int, ah: Axis, aw: Axis) -> _Plan
     tiles = -(-ah.count // 2), -(-aw.count // 2)
     total = batch * tiles[0]
     at_most = max(1, min(TILES // channels, 512) // tiles[1])
-    at_most = min(at_most, max(1, -(-total // PIECES)))
+    at_most = min(at_most, max(-(-cols // tiles[1]), -(-total // PIECES)))
     block = block_of(total, tiles[1], at_most, cols)
     columns = -(-block * tiles[1] // cols) * cols
     pitch = odd_lines(columns + lanes)
@@ -267,6 +267,32 @@ def _plan(batch: int, channels: int, features: int, ah: Axis, aw: Axis) -> _Plan
                  SPOTS * (plane + group * pitch + 16))
 
 
+def fits(axis: Axis) -> bool:
+    """Whether the taps along this axis are three neighbours, and so are the outputs."""
+    steps = (axis.step, axis.out_start, axis.out_step)
+    return steps == (1, 0, 1) and len(axis.shifts) == 3 and axis.reach == 2 and (
+        axis.shifts[0] + axis.shifts[2] == 2 * axis.shifts[1]
+    )
+
+
+def pays(
+    batch: int, channels: int, features: int, groups: int, dtype: np.dtype, ah: Axis, aw: Axis
+) -> bool:
+    """Whether this is a convolution that `correlate` can do, and faster than conv.py does."""
+    if groups != 1 or dtype != np.float32 or not (fits(ah) and fits(aw)):
+        return False
+    if (ah.shifts[0] > ah.shifts[2]) != (aw.shifts[0] > aw.shifts[2]):
+        return False
+    if tile_shape(dtype).lanes < grid_lanes() or min(channels, features) < LEAST_CHANNELS:
+        return False
+    tiles = batch * -(-ah.count // 2) * -(-aw.count // 2)
+    return tiles >= LEAST_TILES
+
+
+LEAST_CHANNELS = 16
+LEAST_TILES = 256
+
+
 def correlate(
     x: np.ndarray,
     w: np.ndarray,
@@ -280,7 +306,7 @@ def correlate(
     channels, features = x.shape[1], out.shape[1]
     plan = _plan(x.shape[0], channels, features, ah, aw)
     rows, cols, _ = tile_shape(x.dtype)
-    u = np.zeros(plan.weights, x.dtype)
+    u = aligned((plan.weights,), x.dtype)
     flipped = ah.shifts[0] > ah.shifts[2]
     parallel(
         transform_weights_range, plan.pairs, w, from_inputs, flipped, square_side(x.dtype),
