@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from . import winograd
 from .conv_few import few, few_grad_w
 from .conv_geometry import (
     PIECES,
@@ -194,6 +195,10 @@ def conv2d_grad_w(
     aw = forward_axis(x.shape[3], kw, stride[1], padding[1], dilation[1], ow)
     if few(features, g.dtype):
         return few_grad_w(g, x, kh * kw, ah, aw, groups).reshape(shape)
+    if winograd.pays(batch, channels, features, groups, g.dtype, ah, aw):
+        gw = winograd.grad_w(g, x, ah, aw, PART_BYTES)
+        if gw is not None:
+            return gw.reshape(shape)
     plan = _plan(batch, channels, features, groups, g.dtype, ah, aw)
     parts = np.empty(plan.parts, g.dtype)
     parallel(grad_w_range, plan.tasks, g, x, parts, *plan.geometry, grain=plan.grain)

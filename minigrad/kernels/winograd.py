@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import threading
 from typing import Any, NamedTuple
 
@@ -28,6 +29,8 @@ G_T: Matrix = tuple(zip(*G))
 transform_tiles = sandwich_of_image(B_T, 2)
 transform_weights = sandwich(G)
 outputs_of_tiles = sandwich(A_T, step_out=2)
+transform_outputs = sandwich(A)
+gradient_of_weights = sandwich(G_T)
 
 SPOTS = 16  # numbers of a transformed tile, each of which is a product of matrices of its own
 
@@ -321,3 +324,191 @@ def correlate(
         cols, *plan.tables, plan.sizes, plan.scratch,
     )
     return bool(fine.all())
+
+
+# ------------------------------------------------------------------ the gradient of the weights
+
+
+@jit
+def transform_gradients(first, last, g, f, some, tiles, lanes, side, cols, turned, gt, plane):
+    """gt[spot, t, j] = A g A^T for the tiles of the rows first .. last - 1 and channels f + j.
+
+    gt: flat, `cols` from one tile to the next. turned: room for as many outputs x cols, and for one
+    tile after them.
+    """
+    tall, wide = tiles
+    features, height, width = g.shape[1], g.shape[2], g.shape[3]
+    corner = 2 * (last - first) * width * cols
+    q = first
+    t = 0
+    while q < last:
+        i = q % tall
+        rows = min(last - q, tall - i)
+        count = min(2 * rows, height - 2 * i)
+        source = ((q // tall * features + f) * height + 2 * i) * width
+        transpose(tail(g, source), height * width, some, count * width, side, turned, cols)
+        for r in range(rows):
+            for j in range(wide):
+                at, down = (2 * r * width + 2 * j) * cols, width * cols
+                tall_here, wide_here = min(2, count - 2 * r), min(2, width - 2 * j)
+                if tall_here < 2 or wide_here < 2:  # a tile that reaches beyond g
+                    edge = tail(turned, corner)
+                    for k in range(4 * cols):
+                        edge[k] = 0
+                    for a in range(tall_here):
+                        for b in range(wide_here):
+                            copy(tail(turned, at + a * down + b * cols),
+                                 tail(edge, (2 * a + b) * cols), cols)
+                    at, down = corner, 2 * cols
+                for k in range(0, cols, lanes):
+                    transform_outputs(
+                        tail(turned, at + k), down, cols, tail(gt, t * cols + k), 4 * plane, plane
+                    )
+                t += 1
+        q += rows
+
+
+@jit
+def winograd_grad_w_range(
+    start, stop, g, x, parts, low, tiles, blocks, sizes, rows_of, edge_of, ka, kb, scratch
+):
+    """Tasks start .. stop - 1, a task being (piece, block of panels of g's channels).
+
+    parts (pieces, panels, spots, channels rounded up to whole tiles, cols).
+    """
+    tall, wide = tiles
+    block, block_f = blocks
+    lanes, side, pitch, plane, gt_plane = sizes
+    pieces, panels, channels, cols = parts.shape[0], parts.shape[1], parts.shape[3], parts.shape[4]
+    rows = rows_of.size
+    features = g.shape[1]
+    total = x.shape[0] * tall
+    items = (total + block - 1) // block
+    pieces_f = (panels + block_f - 1) // block_f
+    v_begin = to_line(scratch)
+    gt_begin = v_begin + SPOTS * plane
+    turned = tail(scratch, gt_begin + SPOTS * gt_plane)
+    part = np.empty(rows * cols, g.dtype)
+    zeros = np.zeros(cols, g.dtype)
+    for task in range(start, stop):
+        piece, first_panel = task // pieces_f, task % pieces_f * block_f
+        last_panel = min(panels, first_panel + block_f)
+        for q in range(first_panel, last_panel):
+            parts[piece, q] = 0
+        for item in range(piece * items // pieces, (piece + 1) * items // pieces):
+            first, last = item * block, min(item * block + block, total)
+            count = (last - first) * wide
+            transform_images(first, last, x, low, tiles, lanes, scratch, v_begin, pitch, plane)
+            for q in range(first_panel, last_panel):
+                f = q * cols
+                transform_gradients(
+                    first, last, g, f, min(cols, features - f), tiles, lanes, side, cols, turned,
+                    tail(scratch, gt_begin), gt_plane,
+                )
+                for spot in range(SPOTS):
+                    b = tail(scratch, gt_begin + spot * gt_plane)
+                    for c in range(0, channels, rows):
+                        a = tail(scratch, v_begin + spot * plane + c * pitch)
+                        at = tail(rows_of, 0)
+                        if c + rows > x.shape[1]:
+                            at = tail(edge_of, 0)
+                        tile(a, at, ka, b, kb, count, zeros, 0, part, cols)
+                        # Added here and not in the tile: short chains of sums stay exact.
+                        place = ((piece * panels + q) * SPOTS + spot) * channels + c
+                        sums = tail(parts, place * cols)
+                        for e in range(rows * cols):
+                            sums[e] += part[e]
+
+
+@jit
+def finish_grad_w_range(start, stop, parts, lanes, side, gw, fine):
+    """Tasks start .. stop - 1, a task being 16 channels of a panel: gw = G^T (sum of parts) G.
+
+    gw (F, C, 9). parts: the first piece is overwritten. fine[task]: whether all are finite.
+    """
+    pieces, panels, padded, cols = parts.shape[0], parts.shape[1], parts.shape[3], parts.shape[4]
+    features, channels = gw.shape[0], gw.shape[1]
+    each = parts.size // pieces
+    blocks = (channels + 15) // 16
+    turned = np.empty(16 * 9 * cols, gw.dtype)
+    for task in range(start, stop):
+        q, c = task // blocks, task % blocks * 16
+        some = min(16, channels - c)
+        for spot in range(SPOTS):
+            at = ((q * SPOTS + spot) * padded + c) * cols
+            total = tail(parts, at)
+            for piece in range(1, pieces):
+                more = tail(parts, piece * each + at)
+                for e in range(some * cols):
+                    total[e] += more[e]
+        plane = padded * cols
+        for k in range(some):
+            for f in range(0, cols, lanes):
+                gradient_of_weights(
+                    tail(parts, (q * SPOTS * padded + c + k) * cols + f), 4 * plane, plane,
+                    tail(turned, k * 9 * cols + f), 3 * cols, cols,
+                )
+        f = q * cols
+        wide = min(cols, features - f)
+        to = (f * channels + c) * 9
+        transpose(turned, cols, some * 9, wide, side, tail(gw, to), channels * 9)
+        good = True
+        for k in range(wide):
+            good &= finite_run(tail(gw, to + k * channels * 9), some * 9)
+        fine[task] = good
+
+
+def _grad_w_with_scratch(start: int, stop: int, *args: Any) -> None:
+    winograd_grad_w_range.run(start, stop, *args[:-1], _room.of(args[-1]))
+
+
+class _GradPlan(NamedTuple):
+    tasks: int
+    parts: tuple[int, ...]
+    geometry: tuple  # the arguments of winograd_grad_w_range after `parts`
+
+
+@functools.lru_cache(maxsize=256)
+def _grad_w_plan(
+    batch: int, channels: int, features: int, ah: Axis, aw: Axis, part_bytes: int
+) -> _GradPlan:
+    rows, cols, _ = tile_shape(np.float32)
+    lanes = grid_lanes()
+    tiles = -(-ah.count // 2), -(-aw.count // 2)
+    total = batch * tiles[0]
+    block = blocks_of(total, max(1, min(GRAD_TILES // channels, 256) // tiles[1]))
+    items = -(-total // block)
+    panels = -(-features // cols)
+    shape = panels, SPOTS, -(-channels // rows) * rows, cols
+    pieces = max(1, min(items, PIECES, part_bytes // (4 * math.prod(shape))))
+    block_f = blocks_of(panels, max(1, panels * pieces // PIECES))
+    count = block * tiles[1]
+    pitch = odd_lines(count + lanes)
+    plane, gt_plane = channels * pitch + 16, count * cols + 16
+    r = np.arange(rows, dtype=np.int64)
+    edge = np.minimum(r, (channels - 1) % rows) * pitch
+    k = np.arange(count, dtype=np.int64)
+    scratch = SPOTS * (plane + gt_plane) + (2 * block * aw.count + 4) * cols + 64
+    geometry = (
+        (ah.low, aw.low), tiles, (block, block_f), (lanes, square_side(np.float32), pitch, plane, gt_plane),
+        r * pitch, edge, k, k * cols, scratch,
+    )
+    return _GradPlan(pieces * -(-panels // block_f), (pieces, *shape), geometry)
+
+
+GRAD_TILES = int(os.environ.get("WG", 1 << 14))
+
+
+def grad_w(
+    g: np.ndarray, x: np.ndarray, ah: Axis, aw: Axis, part_bytes: int
+) -> np.ndarray | None:
+    """gw (F, C, 9) as conv_grad_w makes it. None if some result is not finite."""
+    channels, features = x.shape[1], g.shape[1]
+    plan = _grad_w_plan(x.shape[0], channels, features, ah, aw, part_bytes)
+    parts = aligned(plan.parts, x.dtype)
+    parallel(_grad_w_with_scratch, plan.tasks, g, x, parts, *plan.geometry)
+    gw = np.empty((features, channels, 9), x.dtype)
+    tasks = plan.parts[1] * -(-channels // 16)
+    fine = np.zeros(tasks, np.bool_)
+    parallel(finish_grad_w_range, tasks, parts, grid_lanes(), square_side(x.dtype), gw, fine)
+    return gw if fine.all() else None
