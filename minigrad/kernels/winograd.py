@@ -111,83 +111,67 @@ def finite_run(values, count):
 
 
 @jit
-def store_outputs(first, last, m, pitch, plane, tiles, lanes, pair, out, f):
-    """out[n, f] = A^T m A for the tiles of the rows first .. last - 1. Whether all are finite.
+def store_rows(first, last, flat, lower, tiles, out, f):
+    """out[n, f] = the rows first .. last - 1 of tiles, whose two rows of outputs follow each other.
 
-    pair: room for two rows.
+    flat: the upper rows of outputs of all those tiles, and from `lower` on their lower rows.
     """
     tall, wide = tiles
     height, width = out.shape[2], out.shape[3]
-    cells = 2 * max(wide, lanes)
-    fine = True
     q = first
-    source = 0
     while q < last:
         i = q % tall
         rows = min(last - q, tall - i)
-        begin = ((q // tall * out.shape[1] + f) * height + 2 * i) * width
-        count = min(2 * rows, height - 2 * i) * width
-        y = tail(out, begin)
+        y = ((q // tall * out.shape[1] + f) * height + 2 * i) * width
         for r in range(rows):
-            at = 2 * r * width
-            inside = at + width + cells <= count
-            # A vector may reach into the rows below, which are written later, but not further:
-            # then, and where rows would meet in the wrong order, the two rows are made aside.
-            direct = inside and (cells == width or wide <= lanes)
-            to = tail(y, at) if direct else pair
-            step = width if direct else cells
-            for j in range(0, wide, lanes):
-                k = max(0, min(j, wide - lanes))
-                outputs_of_tiles(tail(m, source + k), 4 * plane, plane, tail(to, 2 * k), step, 1)
-            if not direct:
-                copy(pair, tail(y, at), width)
-                if 2 * i + 2 * r + 1 < height:
-                    copy(tail(pair, cells), tail(y, at + width), width)
-            source += wide
-        fine &= finite_run(y, count)
+            k = (q - first + r) * wide * 2
+            copy(tail(flat, k), tail(out, y + 2 * r * width), width)
+            if 2 * (i + r) + 1 < height:
+                copy(tail(flat, lower + k), tail(out, y + (2 * r + 1) * width), width)
         q += rows
-    return fine
 
 
 @jit
 def winograd_range(
-    start, stop, x, u, start_of, out, fine, low, tiles, block, cols_of, rows_of, ka, kb, sizes, scratch
+    start, stop, x, u, start_of, out, fine, low, tiles, block, sizes, rows_of, ka, kb, scratch
 ):
     """Items start .. stop - 1, an item being `block` rows of tiles."""
     tall, wide = tiles
-    lanes, features, pitch, plane, u_step, u_plane = sizes
-    rows, cols, per_group = rows_of.size, cols_of, kb.size
-    channels = x.shape[1]
+    lanes, cols, pitch, plane, u_step, u_plane = sizes
+    rows, per_group = rows_of.size, kb.size
+    features = out.shape[1]
     total = x.shape[0] * tall
-    pair = np.zeros(4 * max(wide, lanes) + 2 * lanes, x.dtype)
-    m_plane = features * pitch + 16
     v_begin, u_begin = to_line(scratch), to_line(u)
     m_begin = v_begin + SPOTS * plane
-    v = m = scratch
+    y_begin = m_begin + SPOTS * rows * cols
     for item in range(start, stop):
         first, last = item * block, min(item * block + block, total)
         count = (last - first) * wide
-        transform_images(first, last, x, low, tiles, lanes, v, v_begin, pitch, plane)
+        transform_images(first, last, x, low, tiles, lanes, scratch, v_begin, pitch, plane)
+        for p in range(0, count, cols):
+            for f in range(0, features, rows):
+                for spot in range(SPOTS):
+                    a = tail(u, u_begin + spot * u_plane + f // rows * u_step)
+                    b = tail(scratch, v_begin + spot * plane + p)
+                    c = tail(scratch, m_begin + spot * rows * cols)
+                    # A number added in the middle spot reaches all four outputs.
+                    if spot == 5:
+                        begin, lds = tail(start_of, f * cols), cols
+                    else:
+                        begin, lds = tail(start_of, start_of.size - cols), 0
+                    tile(a, rows_of, ka, b, kb, per_group, begin, lds, c, cols)
+                for r in range(min(rows, features - f)):
+                    to = y_begin + (f + r) * 4 * pitch + 2 * p
+                    for t in range(0, min(cols, count - p), lanes):
+                        outputs_of_tiles(
+                            tail(scratch, m_begin + r * cols + t), 4 * rows * cols, rows * cols,
+                            tail(scratch, to + 2 * t), 2 * pitch, 1,
+                        )
         good = True
-        for f in range(0, out.shape[1], features):
-            some = min(features, out.shape[1] - f)
-            for spot in range(SPOTS):
-                for p in range(0, count, cols):
-                    b = tail(v, v_begin + spot * plane + p)
-                    for r in range(0, some, rows):
-                        a = tail(u, u_begin + spot * u_plane + (f + r) // rows * u_step)
-                        c = tail(m, m_begin + spot * m_plane + r * pitch + p)
-                        # A number added in the middle spot reaches all four outputs.
-                        if spot == 5:
-                            begin, lds = tail(start_of, (f + r) * cols), cols
-                        else:
-                            begin, lds = tail(start_of, start_of.size - cols), 0
-                        tile(a, rows_of, ka, b, kb, per_group, begin, lds, c, pitch)
-            for r in range(some):
-                good &= store_outputs(
-                    first, last, tail(m, m_begin + r * pitch), pitch, m_plane, tiles, lanes,
-                    pair, out, f + r,
-                )
+        for f in range(features):
+            flat = tail(scratch, y_begin + f * 4 * pitch)
+            good &= finite_run(flat, 2 * count) & finite_run(tail(flat, 2 * pitch), 2 * count)
+            store_rows(first, last, flat, 2 * pitch, tiles, out, f)
         fine[item] = good
 
 
@@ -230,9 +214,6 @@ class _Plan(NamedTuple):
 
 import os
 TILES = int(os.environ.get('WT', 1 << 14))  # tiles times channels of an item: 1 MiB of transformed tiles
-SUMS = int(os.environ.get('WS', 1 << 13))
-
-
 def block_of(total: int, wide: int, at_most: int, cols: int) -> int:
     """How many of `total` rows of `wide` tiles to take at once, so that few columns are wasted."""
     best, cost = 1, float("inf")
@@ -256,7 +237,6 @@ def _plan(batch: int, channels: int, features: int, ah: Axis, aw: Axis) -> _Plan
     columns = -(-block * tiles[1] // cols) * cols
     pitch = odd_lines(columns + lanes)
     u_step = -(-(channels * rows + lanes) // 16) * 16
-    group = blocks_of(-(-features // rows), max(1, SUMS // columns // rows)) * rows
     tables = (
         np.arange(rows, dtype=np.int64),
         np.arange(channels, dtype=np.int64) * rows,
@@ -264,10 +244,10 @@ def _plan(batch: int, channels: int, features: int, ah: Axis, aw: Axis) -> _Plan
     )
     plane = channels * pitch + 16
     u_plane = -(-features // rows) * u_step + 16
-    sizes = (lanes, group, pitch, plane, u_step, u_plane)
+    sizes = (lanes, cols, pitch, plane, u_step, u_plane)
     pairs = -(-features // (2 * rows))
     return _Plan(-(-total // block), SPOTS * u_plane + 16, pairs, (ah.low, aw.low), tiles, block, tables, sizes,
-                 SPOTS * (plane + group * pitch + 16))
+                 SPOTS * (plane + rows * cols) + features * 4 * pitch + 64)
 
 
 def fits(axis: Axis) -> bool:
@@ -321,7 +301,7 @@ def correlate(
     fine = np.zeros(plan.items, np.bool_)
     parallel(
         _with_scratch, plan.items, x, u, start, out, fine, plan.low, plan.tiles, plan.block,
-        cols, *plan.tables, plan.sizes, plan.scratch,
+        plan.sizes, *plan.tables, plan.scratch,
     )
     return bool(fine.all())
 
