@@ -75,30 +75,31 @@ def transform_weights_range(start, stop, w, from_inputs, flipped, side, lanes, r
 
 @jit
 def transform_images(first, last, x, low, tiles, lanes, v, begin, pitch, plane):
-    """v[spot, c, t] = B^T d B for the tiles d of the rows first .. last - 1 of all images.
+    """v[spot, c, t] = B^T d B for the tiles d = first .. last - 1, counted through all images.
 
-    v: flat, begins at `begin`, `pitch` from one channel and `plane` from one spot to the next.
-    tiles: (rows of tiles an image, tiles a row).
+    v: flat, begins at `begin`, `pitch` from one channel and `plane` from one spot to the next; what
+    lies up to `lanes` behind the last tile is written to. tiles: (rows of tiles an image, tiles a
+    row).
     """
     tall, wide = tiles
     channels, height, width = x.shape[1], x.shape[2], x.shape[3]
     blank = np.zeros(2 * lanes + 4, x.dtype)
+    first_row = first // wide
     for c in range(channels):
-        q = first
-        to = begin + c * pitch
-        while q < last:
-            i = q % tall
-            rows = min(last - q, tall - i)
-            source = tail(x, (q // tall * channels + c) * height * width)
-            for k in range(0, wide, lanes):
-                at = max(0, min(k, wide - lanes))  # the last ones overlap those before
-                for r in range(rows):
-                    transform_tiles(
-                        source, blank, (height, width), (2 * (i + r) + low[0], 2 * at + low[1]),
-                        tail(v, to + r * wide + at), 4 * plane, plane,
-                    )
-            to += rows * wide
-            q += rows
+        n, i, j = first_row // tall, first_row % tall, first - first_row * wide
+        to, end = begin + c * pitch, begin + c * pitch + last - first
+        source = tail(x, (n * channels + c) * height * width)
+        while to < end:
+            for k in range(j, min(wide, j + end - to), lanes):  # what is beyond is overwritten
+                transform_tiles(
+                    source, blank, (height, width), (2 * i + low[0], 2 * k + low[1]),
+                    tail(v, to + k - j), 4 * plane, plane,
+                )
+            to += wide - j
+            i, j = i + 1, 0
+            if i == tall:
+                n, i = n + 1, 0
+                source = tail(x, (n * channels + c) * height * width)
 
 
 @jit(fastmath={"reassoc"})
@@ -112,41 +113,44 @@ def finite_run(values, count):
 
 @jit
 def store_rows(first, last, flat, lower, tiles, out, f):
-    """out[n, f] = the rows first .. last - 1 of tiles, whose two rows of outputs follow each other.
+    """out[n, f] = the outputs of the tiles first .. last - 1.
 
     flat: the upper rows of outputs of all those tiles, and from `lower` on their lower rows.
     """
     tall, wide = tiles
     height, width = out.shape[2], out.shape[3]
-    q = first
-    while q < last:
-        i = q % tall
-        rows = min(last - q, tall - i)
-        y = ((q // tall * out.shape[1] + f) * height + 2 * i) * width
-        for r in range(rows):
-            k = (q - first + r) * wide * 2
-            copy(tail(flat, k), tail(out, y + 2 * r * width), width)
-            if 2 * (i + r) + 1 < height:
-                copy(tail(flat, lower + k), tail(out, y + (2 * r + 1) * width), width)
-        q += rows
+    first_row = first // wide
+    n, i, j = first_row // tall, first_row % tall, first - first_row * wide
+    t = first
+    while t < last:
+        count = min(min(wide, j + last - t) * 2, width) - 2 * j
+        y = ((n * out.shape[1] + f) * height + 2 * i) * width + 2 * j
+        source = 2 * (t - first)
+        copy(tail(flat, source), tail(out, y), count)
+        if 2 * i + 1 < height:
+            copy(tail(flat, lower + source), tail(out, y + width), count)
+        t += wide - j
+        i, j = i + 1, 0
+        if i == tall:
+            n, i = n + 1, 0
 
 
 @jit
 def winograd_range(
     start, stop, x, u, start_of, out, fine, low, tiles, block, sizes, rows_of, ka, kb, scratch
 ):
-    """Items start .. stop - 1, an item being `block` rows of tiles."""
+    """Items start .. stop - 1, an item being `block` tiles."""
     tall, wide = tiles
     lanes, cols, pitch, plane, u_step, u_plane = sizes
     rows, per_group = rows_of.size, kb.size
     features = out.shape[1]
-    total = x.shape[0] * tall
+    total = x.shape[0] * tall * wide
     v_begin, u_begin = to_line(scratch), to_line(u)
     m_begin = v_begin + SPOTS * plane
     y_begin = m_begin + SPOTS * rows * cols
     for item in range(start, stop):
         first, last = item * block, min(item * block + block, total)
-        count = (last - first) * wide
+        count = last - first
         transform_images(first, last, x, low, tiles, lanes, scratch, v_begin, pitch, plane)
         for p in range(0, count, cols):
             for f in range(0, features, rows):
@@ -214,28 +218,14 @@ class _Plan(NamedTuple):
 
 import os
 TILES = int(os.environ.get('WT', 1 << 14))  # tiles times channels of an item: 1 MiB of transformed tiles
-def block_of(total: int, wide: int, at_most: int, cols: int) -> int:
-    """How many of `total` rows of `wide` tiles to take at once, so that few columns are wasted."""
-    best, cost = 1, float("inf")
-    for block in range(max(1, at_most // 2), at_most + 1):
-        whole, rest = divmod(total, block)
-        columns = whole * -(-block * wide // cols) + -(-rest * wide // cols)
-        if columns * (1 + 0.02 * at_most / block) < cost:
-            best, cost = block, columns * (1 + 0.02 * at_most / block)
-    return best
-
-
 @functools.lru_cache(maxsize=256)
 def _plan(batch: int, channels: int, features: int, ah: Axis, aw: Axis) -> _Plan:
     rows, cols, _ = tile_shape(np.float32)
     lanes = grid_lanes()
     tiles = -(-ah.count // 2), -(-aw.count // 2)
-    total = batch * tiles[0]
-    at_most = max(1, min(TILES // channels, 512) // tiles[1])
-    at_most = min(at_most, max(-(-cols // tiles[1]), -(-total // PIECES)))
-    block = block_of(total, tiles[1], at_most, cols)
-    columns = -(-block * tiles[1] // cols) * cols
-    pitch = odd_lines(columns + lanes)
+    total = batch * tiles[0] * tiles[1]
+    block = min(max(1, TILES // channels // cols), max(1, -(-total // (PIECES * cols)))) * cols
+    pitch = odd_lines(block + lanes)
     u_step = -(-(channels * rows + lanes) // 16) * 16
     tables = (
         np.arange(rows, dtype=np.int64),
@@ -311,41 +301,41 @@ def correlate(
 
 @jit
 def transform_gradients(first, last, g, f, some, tiles, lanes, side, cols, turned, gt, plane):
-    """gt[spot, t, j] = A g A^T for the tiles of the rows first .. last - 1 and channels f + j.
+    """gt[spot, t, j] = A g A^T for the tiles first .. last - 1 and channels f + j.
 
-    gt: flat, `cols` from one tile to the next. turned: room for as many outputs x cols, and for one
-    tile after them.
+    gt: flat, `cols` from one tile to the next. turned: room for the outputs of two rows of tiles
+    and one tile more, x cols.
     """
     tall, wide = tiles
     features, height, width = g.shape[1], g.shape[2], g.shape[3]
-    corner = 2 * (last - first) * width * cols
-    q = first
+    corner = 2 * width * cols
+    first_row = first // wide
+    n, i, j = first_row // tall, first_row % tall, first - first_row * wide
     t = 0
-    while q < last:
-        i = q % tall
-        rows = min(last - q, tall - i)
-        count = min(2 * rows, height - 2 * i)
-        source = ((q // tall * features + f) * height + 2 * i) * width
-        transpose(tail(g, source), height * width, some, count * width, side, turned, cols)
-        for r in range(rows):
-            for j in range(wide):
-                at, down = (2 * r * width + 2 * j) * cols, width * cols
-                tall_here, wide_here = min(2, count - 2 * r), min(2, width - 2 * j)
-                if tall_here < 2 or wide_here < 2:  # a tile that reaches beyond g
-                    edge = tail(turned, corner)
-                    for k in range(4 * cols):
-                        edge[k] = 0
-                    for a in range(tall_here):
-                        for b in range(wide_here):
-                            copy(tail(turned, at + a * down + b * cols),
-                                 tail(edge, (2 * a + b) * cols), cols)
-                    at, down = corner, 2 * cols
-                for k in range(0, cols, lanes):
-                    transform_outputs(
-                        tail(turned, at + k), down, cols, tail(gt, t * cols + k), 4 * plane, plane
-                    )
-                t += 1
-        q += rows
+    while t < last - first:
+        tall_here = min(2, height - 2 * i)
+        source = ((n * features + f) * height + 2 * i) * width
+        transpose(tail(g, source), height * width, some, tall_here * width, side, turned, cols)
+        for k in range(j, min(wide, j + last - first - t)):
+            at, down = 2 * k * cols, width * cols
+            wide_here = min(2, width - 2 * k)
+            if tall_here < 2 or wide_here < 2:  # a tile that reaches beyond g
+                edge = tail(turned, corner)
+                for e in range(4 * cols):
+                    edge[e] = 0
+                for a in range(tall_here):
+                    for b in range(wide_here):
+                        copy(tail(turned, at + a * down + b * cols),
+                             tail(edge, (2 * a + b) * cols), cols)
+                at, down = corner, 2 * cols
+            for e in range(0, cols, lanes):
+                transform_outputs(
+                    tail(turned, at + e), down, cols, tail(gt, t * cols + e), 4 * plane, plane
+                )
+            t += 1
+        i, j = i + 1, 0
+        if i == tall:
+            n, i = n + 1, 0
 
 
 @jit
@@ -362,7 +352,7 @@ def winograd_grad_w_range(
     pieces, panels, channels, cols = parts.shape[0], parts.shape[1], parts.shape[3], parts.shape[4]
     rows = rows_of.size
     features = g.shape[1]
-    total = x.shape[0] * tall
+    total = x.shape[0] * tall * wide
     items = (total + block - 1) // block
     pieces_f = (panels + block_f - 1) // block_f
     v_begin = to_line(scratch)
@@ -377,7 +367,7 @@ def winograd_grad_w_range(
             parts[piece, q] = 0
         for item in range(piece * items // pieces, (piece + 1) * items // pieces):
             first, last = item * block, min(item * block + block, total)
-            count = (last - first) * wide
+            count = last - first
             transform_images(first, last, x, low, tiles, lanes, scratch, v_begin, pitch, plane)
             for q in range(first_panel, last_panel):
                 f = q * cols
@@ -455,20 +445,19 @@ def _grad_w_plan(
     rows, cols, _ = tile_shape(np.float32)
     lanes = grid_lanes()
     tiles = -(-ah.count // 2), -(-aw.count // 2)
-    total = batch * tiles[0]
-    block = blocks_of(total, max(1, min(GRAD_TILES // channels, 256) // tiles[1]))
+    total = batch * tiles[0] * tiles[1]
+    block = blocks_of(total, max(64, min(GRAD_TILES // channels, 256)))
     items = -(-total // block)
     panels = -(-features // cols)
     shape = panels, SPOTS, -(-channels // rows) * rows, cols
     pieces = max(1, min(items, PIECES, part_bytes // (4 * math.prod(shape))))
     block_f = blocks_of(panels, max(1, panels * pieces // PIECES))
-    count = block * tiles[1]
-    pitch = odd_lines(count + lanes)
-    plane, gt_plane = channels * pitch + 16, count * cols + 16
+    pitch = odd_lines(block + lanes)
+    plane, gt_plane = channels * pitch + 16, block * cols + 16
     r = np.arange(rows, dtype=np.int64)
     edge = np.minimum(r, (channels - 1) % rows) * pitch
-    k = np.arange(count, dtype=np.int64)
-    scratch = SPOTS * (plane + gt_plane) + (2 * block * aw.count + 4) * cols + 64
+    k = np.arange(block, dtype=np.int64)
+    scratch = SPOTS * (plane + gt_plane) + (2 * aw.count + 4) * cols + 64
     geometry = (
         (ah.low, aw.low), tiles, (block, block_f), (lanes, square_side(np.float32), pitch, plane, gt_plane),
         r * pitch, edge, k, k * cols, scratch,
