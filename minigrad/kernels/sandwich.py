@@ -26,7 +26,7 @@ def grid_lanes() -> int:
     Half of an AVX-512 register: rows of 7 or 14 are then filled better, and two half stores
     cost what a whole one does.
     """
-    return min(8, tile_shape(np.float32).lanes) or 4
+    import os; return min(int(os.environ.get('GL','8')), tile_shape(np.float32).lanes) or 4
 
 
 def _compiled(matrix: Matrix, step_in: int, step_out: int) -> Callable[..., Any]:

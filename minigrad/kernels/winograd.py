@@ -217,7 +217,7 @@ class _Plan(NamedTuple):
 
 
 import os
-TILES = int(os.environ.get('WT', 1 << 14))  # tiles times channels of an item: 1 MiB of transformed tiles
+TILES = int(os.environ.get('WT', 1 << 13))  # tiles times channels of an item: 1 MiB of transformed tiles
 @functools.lru_cache(maxsize=256)
 def _plan(batch: int, channels: int, features: int, ah: Axis, aw: Axis) -> _Plan:
     rows, cols, _ = tile_shape(np.float32)
@@ -363,9 +363,8 @@ def winograd_grad_w_range(
     for task in range(start, stop):
         piece, first_panel = task // pieces_f, task % pieces_f * block_f
         last_panel = min(panels, first_panel + block_f)
-        for q in range(first_panel, last_panel):
-            parts[piece, q] = 0
-        for item in range(piece * items // pieces, (piece + 1) * items // pieces):
+        first_item = piece * items // pieces
+        for item in range(first_item, (piece + 1) * items // pieces):
             first, last = item * block, min(item * block + block, total)
             count = last - first
             transform_images(first, last, x, low, tiles, lanes, scratch, v_begin, pitch, plane)
@@ -382,12 +381,15 @@ def winograd_grad_w_range(
                         at = tail(rows_of, 0)
                         if c + rows > x.shape[1]:
                             at = tail(edge_of, 0)
-                        tile(a, at, ka, b, kb, count, zeros, 0, part, cols)
-                        # Added here and not in the tile: short chains of sums stay exact.
                         place = ((piece * panels + q) * SPOTS + spot) * channels + c
                         sums = tail(parts, place * cols)
-                        for e in range(rows * cols):
-                            sums[e] += part[e]
+                        if item == first_item:
+                            tile(a, at, ka, b, kb, count, zeros, 0, sums, cols)
+                        else:
+                            tile(a, at, ka, b, kb, count, zeros, 0, part, cols)
+                            # Added here and not in the tile: short chains of sums stay exact.
+                            for e in range(rows * cols):
+                                sums[e] += part[e]
 
 
 @jit
@@ -450,8 +452,8 @@ def _grad_w_plan(
     items = -(-total // block)
     panels = -(-features // cols)
     shape = panels, SPOTS, -(-channels // rows) * rows, cols
-    pieces = max(1, min(items, PIECES, part_bytes // (4 * math.prod(shape))))
-    block_f = blocks_of(panels, max(1, panels * pieces // PIECES))
+    pieces = max(1, min(items, PIECES, total // PIECE, part_bytes // (4 * math.prod(shape))))
+    block_f = blocks_of(panels, max(1, panels * pieces // MT))
     pitch = odd_lines(block + lanes)
     plane, gt_plane = channels * pitch + 16, block * cols + 16
     r = np.arange(rows, dtype=np.int64)
@@ -465,7 +467,9 @@ def _grad_w_plan(
     return _GradPlan(pieces * -(-panels // block_f), (pieces, *shape), geometry)
 
 
-GRAD_TILES = int(os.environ.get("WG", 1 << 14))
+PIECE = int(os.environ.get("TP", 384))
+MT = int(os.environ.get("MT", 4))
+GRAD_TILES = int(os.environ.get("WG", 1 << 13))
 
 
 def grad_w(
