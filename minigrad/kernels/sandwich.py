@@ -9,6 +9,7 @@ Not here: which matrices; what the vectors run along.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,7 +27,7 @@ def grid_lanes() -> int:
     Half of an AVX-512 register: rows of 7 or 14 are then filled better, and two half stores
     cost what a whole one does.
     """
-    import os; return min(int(os.environ.get('GL','8')), tile_shape(np.float32).lanes) or 4
+    return min(8, tile_shape(np.float32).lanes) or 4
 
 
 def _compiled(matrix: Matrix, step_in: int, step_out: int) -> Callable[..., Any]:
@@ -48,25 +49,58 @@ def _compiled(matrix: Matrix, step_in: int, step_out: int) -> Callable[..., Any]
         mask = ir.Constant(ir.VectorType(i32, len(lanes_of)), list(lanes_of))
         return builder.shuffle_vector(a, b, mask)
 
-    def times(builder: Any, line: Sequence[float], values: Sequence[Any]) -> Any:
-        """The sum of line[k] * values[k], beginning with a positive one if there is."""
-        terms = [(f, v) for f, v in zip(line, values) if f]
-        terms.sort(key=lambda term: term[0] < 0)  # stable: the order is kept otherwise
+    def sum_of(builder: Any, terms: Sequence[tuple[float, Any]]) -> Any:
+        """The sum of factor * value, in this order but for one with factor 1 that comes first."""
+        terms = sorted(terms, key=lambda term: term[0] != 1)
+        name = f"llvm.fma.v{lanes}f32"
+        fma = builder.module.globals.get(name) or ir.Function(
+            builder.module, ir.FunctionType(vector, [vector] * 3), name
+        )
         total = None
         for factor, value in terms:
-            if abs(factor) != 1 or total is None and factor < 0:
-                spread = [abs(factor) if total else factor] * lanes
-                value = builder.fmul(value, ir.Constant(vector, spread))
+            spread = ir.Constant(vector, [factor] * lanes)
             if total is None:
-                total = value
-            else:
+                total = value if factor == 1 else builder.fmul(value, spread)
+            elif abs(factor) == 1:
                 total = (builder.fadd if factor > 0 else builder.fsub)(total, value)
+            else:
+                total = builder.call(fma, [value, spread, total])
         return total
 
+    def product(builder: Any, values: Sequence[Any]) -> list[Any]:
+        """L times a column of vectors. Columns and rows of L that differ in signs share work."""
+        lines = [list(line) for line in matrix]
+        values = list(values)
+        for k, other in itertools.combinations(range(size), 2):
+            both = [(line[k], line[other]) for line in lines]
+            if all(abs(a) == abs(b) for a, b in both) and len({a * b > 0 for a, b in both if a}) == 2:
+                a, b = values[k], values[other]
+                values[k], values[other] = builder.fadd(a, b), builder.fsub(a, b)
+                for line in lines:
+                    same = line[k] == line[other]
+                    line[k], line[other] = (line[k], 0) if same else (0, line[k])
+        made: dict[int, Any] = {}
+        for k, line in enumerate(lines):
+            if k in made:
+                continue
+            terms = [(f, v) for f, v in zip(line, values) if f]
+            mirror = next(
+                (m for m in range(k + 1, len(lines))
+                 if all(abs(a) == abs(b) for a, b in zip(line, lines[m]))), None,
+            )
+            if mirror is None or line == lines[mirror]:
+                made[k] = sum_of(builder, terms)
+                continue
+            signs = [a == b for a, b in zip(line, lines[mirror]) if a]
+            same = sum_of(builder, [t for t, keeps in zip(terms, signs) if keeps])
+            turned = sum_of(builder, [t for t, keeps in zip(terms, signs) if not keeps])
+            made[k] = builder.fadd(same, turned)
+            made[mirror] = builder.fsub(same, turned)
+        return [made[k] for k in range(len(lines))]
+
     def both_sides(builder: Any, grid: list[list[Any]]) -> list[list[Any]]:
-        columns = [[row[j] for row in grid] for j in range(size)]
-        half = [[times(builder, line, column) for column in columns] for line in matrix]
-        return [[times(builder, line, row) for line in matrix] for row in half]
+        half = [product(builder, [row[j] for row in grid]) for j in range(size)]  # by columns
+        return [product(builder, [column[i] for column in half]) for i in range(len(matrix))]
 
     def zipped(builder: Any, values: Sequence[Any]) -> Any:
         if len(values) == 1:
@@ -88,13 +122,13 @@ def _compiled(matrix: Matrix, step_in: int, step_out: int) -> Callable[..., Any]
                 builder.store(value, builder.bitcast(place, value.type.as_pointer()), align=4)
 
     @intrinsic
-    def of_grid(typingctx, source, row, col, out, out_row, out_col):  # type: ignore[no-untyped-def]
-        signature = types.void(source, n, n, out, n, n)
+    def of_grid(typingctx, source, row, col, plus, out, out_row, out_col):  # type: ignore[no-untyped-def]
+        signature = types.void(source, n, n, types.float32, out, n, n)
 
         def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
             start, end = (
                 context.make_array(signature.args[i])(context, builder, args[i]).data
-                for i in (0, 3)
+                for i in (0, 4)
             )
 
             def load(i: int, j: int) -> Any:
@@ -105,7 +139,13 @@ def _compiled(matrix: Matrix, step_in: int, step_out: int) -> Callable[..., Any]
                 return builder.load(place, align=4)
 
             grid = [[load(i, j) for j in range(size)] for i in range(size)]
-            store(builder, end, args[4], args[5], both_sides(builder, grid))
+            grid = both_sides(builder, grid)
+            if step_out > 1:
+                undefined = ir.Constant(vector, ir.Undefined)
+                one = builder.insert_element(undefined, args[3], ir.Constant(i32, 0))
+                plus = shuffle(builder, one, undefined, [0] * lanes)
+                grid = [[builder.fadd(value, plus) for value in row] for row in grid]
+            store(builder, end, args[5], args[6], grid)
             return context.get_dummy_value()
 
         return signature, codegen
@@ -164,8 +204,8 @@ def _compiled(matrix: Matrix, step_in: int, step_out: int) -> Callable[..., Any]
 
         return signature, codegen
 
-    def in_vectors(source, row, col, out, out_row, out_col):  # type: ignore[no-untyped-def]
-        of_grid(source, row, col, out, out_row, out_col)
+    def in_vectors(source, row, col, plus, out, out_row, out_col):  # type: ignore[no-untyped-def]
+        of_grid(source, row, col, plus, out, out_row, out_col)
 
     def in_vectors_of_image(source, blank, hw, at, out, out_row, out_col):  # type: ignore[no-untyped-def]
         of_image(source, blank, hw, at, out, out_row, out_col)
@@ -184,10 +224,10 @@ def _kernel(matrix: Matrix, step_in: int, step_out: int, plain: Callable[..., An
 def sandwich(matrix: Matrix, step_out: int = 1) -> Kernel:
     """A kernel: out = L source L^T for grid_lanes() grids of float32 at once. L is the matrix.
 
-    The kernel's arguments: source, row, col, out, out_row, out_col; entry (i, j) of the grid `lane`
+    The kernel's arguments: source, row, col, plus, out, out_row, out_col; entry (i, j) of the grid `lane`
     is at source[i * row + j * col + lane] and at out[i * out_row + j * out_col + step_out * lane].
-    A step above 1 is the number of rows of L: rows of the grids interleave, and out_col is taken
-    to be 1. The arrays are flat and do not overlap.
+    A step above 1 is the number of rows of L: rows of the grids interleave, out_col is taken to be
+    1, and the number `plus` is added to each entry (it is for outputs, which have a bias). The arrays are flat and do not overlap.
 
     Limit: loads and stores.
     """
@@ -195,9 +235,11 @@ def sandwich(matrix: Matrix, step_out: int = 1) -> Kernel:
     lanes = grid_lanes()
     side, size = coefficients.shape
 
-    def plain(source, row, col, out, out_row, out_col):  # type: ignore[no-untyped-def]
+    def plain(source, row, col, plus, out, out_row, out_col):  # type: ignore[no-untyped-def]
         if step_out > 1:
             out_col = 1
+        else:
+            plus = np.float32(0)
         for lane in range(lanes):
             for i in range(side):
                 for j in range(side):
@@ -207,7 +249,7 @@ def sandwich(matrix: Matrix, step_out: int = 1) -> Kernel:
                             factor = coefficients[i, a] * coefficients[j, b]
                             if factor != 0:
                                 total += factor * source[a * row + b * col + lane]
-                    out[i * out_row + j * out_col + step_out * lane] = total
+                    out[i * out_row + j * out_col + step_out * lane] = total + plus
 
     return _kernel(matrix, 1, step_out, plain)
 

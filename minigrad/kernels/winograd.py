@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 import threading
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .conv_geometry import PIECES, Axis, Pair, blocks_of, pack_padded
-from .jit import jit
+from .jit import jit, ready
 from .rows import aligned, copy, tail, to_line
 from .sandwich import grid_lanes, sandwich, sandwich_of_image
 from .threads import parallel
@@ -19,20 +20,37 @@ from .transpose import square_side, transpose
 
 Matrix = tuple[tuple[float, ...], ...]
 
+SIDE = int(os.environ.get("WM", 4))
 # y = A^T ((G w G^T) * (B^T d B)) A for each tile d of 4 x 4 pixels and its 2 x 2 outputs.
-B_T: Matrix = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, -1, 0, 1))
-G: Matrix = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))
-A_T: Matrix = ((1, 1, 1, 0), (0, 1, -1, 1))
+if SIDE == 2:
+    B_T: Matrix = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, -1, 0, 1))
+    G: Matrix = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))
+    A_T: Matrix = ((1, 1, 1, 0), (0, 1, -1, 1))
+else:
+    B_T = (
+        (81/64, 0, -45/16, 0, 1, 0), (0, -27/16, -9/4, 3/4, 1, 0), (0, 27/16, -9/4, -3/4, 1, 0),
+        (0, -27/32, -9/16, 3/2, 1, 0), (0, 27/32, -9/16, -3/2, 1, 0), (0, 81/64, 0, -45/16, 0, 1),
+    )
+    G = (
+        (64/81, 0, 0), (-128/243, -32/81, -8/27), (-128/243, 32/81, -8/27),
+        (32/243, 16/81, 8/27), (32/243, -16/81, 8/27), (0, 0, 1),
+    )
+    A_T = (
+        (1, 1, 1, 1, 1, 0), (0, 3/4, -3/4, 3/2, -3/2, 0), (0, 9/16, 9/16, 9/4, 9/4, 0),
+        (0, 27/64, -27/64, 27/8, -27/8, 1),
+    )
 A: Matrix = tuple(zip(*A_T))
 G_T: Matrix = tuple(zip(*G))
 
-transform_tiles = sandwich_of_image(B_T, 2)
+transform_tiles = sandwich_of_image(B_T, SIDE)
 transform_weights = sandwich(G)
-outputs_of_tiles = sandwich(A_T, step_out=2)
+outputs_of_tiles = sandwich(A_T, step_out=SIDE)
 transform_outputs = sandwich(A)
 gradient_of_weights = sandwich(G_T)
 
-SPOTS = 16  # numbers of a transformed tile, each of which is a product of matrices of its own
+ROW = SIDE + 2
+SPOTS = ROW * ROW  # numbers of a transformed tile, each of which is a product of matrices of its own
+NOTHING = np.float32(0)
 
 
 @jit
@@ -70,7 +88,7 @@ def transform_weights_range(start, stop, w, from_inputs, flipped, side, lanes, r
                             source, down = tail(turned, (k * 9 + 8) * width + at), -width
                         else:
                             source, down = tail(turned, k * 9 * width + at), width
-                        transform_weights(source, 3 * down, down, to, 4 * plane, plane)
+                        transform_weights(source, 3 * down, down, NOTHING, to, ROW * plane, plane)
 
 
 @jit
@@ -83,7 +101,7 @@ def transform_images(first, last, x, low, tiles, lanes, v, begin, pitch, plane):
     """
     tall, wide = tiles
     channels, height, width = x.shape[1], x.shape[2], x.shape[3]
-    blank = np.zeros(2 * lanes + 4, x.dtype)
+    blank = np.zeros(SIDE * lanes + ROW, x.dtype)
     first_row = first // wide
     for c in range(channels):
         n, i, j = first_row // tall, first_row % tall, first - first_row * wide
@@ -92,8 +110,8 @@ def transform_images(first, last, x, low, tiles, lanes, v, begin, pitch, plane):
         while to < end:
             for k in range(j, min(wide, j + end - to), lanes):  # what is beyond is overwritten
                 transform_tiles(
-                    source, blank, (height, width), (2 * i + low[0], 2 * k + low[1]),
-                    tail(v, to + k - j), 4 * plane, plane,
+                    source, blank, (height, width), (SIDE * i + low[0], SIDE * k + low[1]),
+                    tail(v, to + k - j), ROW * plane, plane,
                 )
             to += wide - j
             i, j = i + 1, 0
@@ -115,7 +133,7 @@ def finite_run(values, count):
 def store_rows(first, last, flat, lower, tiles, out, f):
     """out[n, f] = the outputs of the tiles first .. last - 1.
 
-    flat: the upper rows of outputs of all those tiles, and from `lower` on their lower rows.
+    flat: the uppermost rows of outputs of all those tiles, `lower` further on the next ones, ...
     """
     tall, wide = tiles
     height, width = out.shape[2], out.shape[3]
@@ -123,12 +141,11 @@ def store_rows(first, last, flat, lower, tiles, out, f):
     n, i, j = first_row // tall, first_row % tall, first - first_row * wide
     t = first
     while t < last:
-        count = min(min(wide, j + last - t) * 2, width) - 2 * j
-        y = ((n * out.shape[1] + f) * height + 2 * i) * width + 2 * j
-        source = 2 * (t - first)
-        copy(tail(flat, source), tail(out, y), count)
-        if 2 * i + 1 < height:
-            copy(tail(flat, lower + source), tail(out, y + width), count)
+        count = min(min(wide, j + last - t) * SIDE, width) - SIDE * j
+        y = ((n * out.shape[1] + f) * height + SIDE * i) * width + SIDE * j
+        source = SIDE * (t - first)
+        for row in range(min(SIDE, height - SIDE * i)):
+            copy(tail(flat, row * lower + source), tail(out, y + row * width), count)
         t += wide - j
         i, j = i + 1, 0
         if i == tall:
@@ -137,7 +154,7 @@ def store_rows(first, last, flat, lower, tiles, out, f):
 
 @jit
 def winograd_range(
-    start, stop, x, u, start_of, out, fine, low, tiles, block, sizes, rows_of, ka, kb, scratch
+    start, stop, x, u, bias, out, fine, low, tiles, block, sizes, rows_of, ka, kb, scratch
 ):
     """Items start .. stop - 1, an item being `block` tiles."""
     tall, wide = tiles
@@ -148,34 +165,31 @@ def winograd_range(
     v_begin, u_begin = to_line(scratch), to_line(u)
     m_begin = v_begin + SPOTS * plane
     y_begin = m_begin + SPOTS * rows * cols
+    zeros = np.zeros(cols, x.dtype)
     for item in range(start, stop):
         first, last = item * block, min(item * block + block, total)
         count = last - first
+        good = True
         transform_images(first, last, x, low, tiles, lanes, scratch, v_begin, pitch, plane)
-        for p in range(0, count, cols):
-            for f in range(0, features, rows):
+        for f in range(0, features, rows):
+            for p in range(0, count, cols):
                 for spot in range(SPOTS):
                     a = tail(u, u_begin + spot * u_plane + f // rows * u_step)
                     b = tail(scratch, v_begin + spot * plane + p)
                     c = tail(scratch, m_begin + spot * rows * cols)
-                    # A number added in the middle spot reaches all four outputs.
-                    if spot == 5:
-                        begin, lds = tail(start_of, f * cols), cols
-                    else:
-                        begin, lds = tail(start_of, start_of.size - cols), 0
-                    tile(a, rows_of, ka, b, kb, per_group, begin, lds, c, cols)
+                    tile(a, rows_of, ka, b, kb, per_group, zeros, 0, c, cols)
                 for r in range(min(rows, features - f)):
-                    to = y_begin + (f + r) * 4 * pitch + 2 * p
+                    to = y_begin + (r * SIDE * pitch + p) * SIDE
                     for t in range(0, min(cols, count - p), lanes):
                         outputs_of_tiles(
-                            tail(scratch, m_begin + r * cols + t), 4 * rows * cols, rows * cols,
-                            tail(scratch, to + 2 * t), 2 * pitch, 1,
+                            tail(scratch, m_begin + r * cols + t), ROW * rows * cols, rows * cols,
+                            bias[f + r], tail(scratch, to + SIDE * t), SIDE * pitch, 1,
                         )
-        good = True
-        for f in range(features):
-            flat = tail(scratch, y_begin + f * 4 * pitch)
-            good &= finite_run(flat, 2 * count) & finite_run(tail(flat, 2 * pitch), 2 * count)
-            store_rows(first, last, flat, 2 * pitch, tiles, out, f)
+            for r in range(min(rows, features - f)):
+                flat = tail(scratch, y_begin + r * SIDE * SIDE * pitch)
+                for row in range(SIDE):
+                    good &= finite_run(tail(flat, row * SIDE * pitch), SIDE * count)
+                store_rows(first, last, flat, SIDE * pitch, tiles, out, f + r)
         fine[item] = good
 
 
@@ -216,13 +230,12 @@ class _Plan(NamedTuple):
     scratch: int
 
 
-import os
 TILES = int(os.environ.get('WT', 1 << 13))  # tiles times channels of an item: 1 MiB of transformed tiles
 @functools.lru_cache(maxsize=256)
 def _plan(batch: int, channels: int, features: int, ah: Axis, aw: Axis) -> _Plan:
     rows, cols, _ = tile_shape(np.float32)
     lanes = grid_lanes()
-    tiles = -(-ah.count // 2), -(-aw.count // 2)
+    tiles = -(-ah.count // SIDE), -(-aw.count // SIDE)
     total = batch * tiles[0] * tiles[1]
     block = min(max(1, TILES // channels // cols), max(1, -(-total // (PIECES * cols)))) * cols
     pitch = odd_lines(block + lanes)
@@ -237,7 +250,7 @@ def _plan(batch: int, channels: int, features: int, ah: Axis, aw: Axis) -> _Plan
     sizes = (lanes, cols, pitch, plane, u_step, u_plane)
     pairs = -(-features // (2 * rows))
     return _Plan(-(-total // block), SPOTS * u_plane + 16, pairs, (ah.low, aw.low), tiles, block, tables, sizes,
-                 SPOTS * (plane + rows * cols) + features * 4 * pitch + 64)
+                 SPOTS * (plane + rows * cols) + rows * SIDE * SIDE * pitch + 64)
 
 
 def fits(axis: Axis) -> bool:
@@ -258,7 +271,7 @@ def pays(
         return False
     if tile_shape(dtype).lanes < grid_lanes() or min(channels, features) < LEAST_CHANNELS:
         return False
-    tiles = batch * -(-ah.count // 2) * -(-aw.count // 2)
+    tiles = batch * -(-ah.count // SIDE) * -(-aw.count // SIDE)
     return tiles >= LEAST_TILES
 
 
@@ -285,12 +298,11 @@ def correlate(
         transform_weights_range, plan.pairs, w, from_inputs, flipped, square_side(x.dtype),
         plan.sizes[0], rows, u, plan.sizes[-2:], grain=max(1, 2000 // channels),
     )
-    start = np.zeros((-(-features // rows) * rows + 1, cols), x.dtype)
-    if bias is not None:
-        start[:features] = bias[:, None]
+    if bias is None:
+        bias = np.zeros(features, x.dtype)
     fine = np.zeros(plan.items, np.bool_)
     parallel(
-        _with_scratch, plan.items, x, u, start, out, fine, plan.low, plan.tiles, plan.block,
+        _with_scratch, plan.items, x, u, ready(bias), out, fine, plan.low, plan.tiles, plan.block,
         plan.sizes, *plan.tables, plan.scratch,
     )
     return bool(fine.all())
@@ -308,29 +320,30 @@ def transform_gradients(first, last, g, f, some, tiles, lanes, side, cols, turne
     """
     tall, wide = tiles
     features, height, width = g.shape[1], g.shape[2], g.shape[3]
-    corner = 2 * width * cols
+    corner = SIDE * width * cols
     first_row = first // wide
     n, i, j = first_row // tall, first_row % tall, first - first_row * wide
     t = 0
     while t < last - first:
-        tall_here = min(2, height - 2 * i)
-        source = ((n * features + f) * height + 2 * i) * width
+        tall_here = min(SIDE, height - SIDE * i)
+        source = ((n * features + f) * height + SIDE * i) * width
         transpose(tail(g, source), height * width, some, tall_here * width, side, turned, cols)
         for k in range(j, min(wide, j + last - first - t)):
-            at, down = 2 * k * cols, width * cols
-            wide_here = min(2, width - 2 * k)
-            if tall_here < 2 or wide_here < 2:  # a tile that reaches beyond g
+            at, down = SIDE * k * cols, width * cols
+            wide_here = min(SIDE, width - SIDE * k)
+            if tall_here < SIDE or wide_here < SIDE:  # a tile that reaches beyond g
                 edge = tail(turned, corner)
-                for e in range(4 * cols):
+                for e in range(SIDE * SIDE * cols):
                     edge[e] = 0
                 for a in range(tall_here):
                     for b in range(wide_here):
                         copy(tail(turned, at + a * down + b * cols),
-                             tail(edge, (2 * a + b) * cols), cols)
-                at, down = corner, 2 * cols
+                             tail(edge, (SIDE * a + b) * cols), cols)
+                at, down = corner, SIDE * cols
             for e in range(0, cols, lanes):
                 transform_outputs(
-                    tail(turned, at + e), down, cols, tail(gt, t * cols + e), 4 * plane, plane
+                    tail(turned, at + e), down, cols, NOTHING, tail(gt, t * cols + e),
+                    ROW * plane, plane,
                 )
             t += 1
         i, j = i + 1, 0
@@ -417,7 +430,7 @@ def finish_grad_w_range(start, stop, parts, lanes, side, gw, fine):
         for k in range(some):
             for f in range(0, cols, lanes):
                 gradient_of_weights(
-                    tail(parts, (q * SPOTS * padded + c + k) * cols + f), 4 * plane, plane,
+                    tail(parts, (q * SPOTS * padded + c + k) * cols + f), ROW * plane, plane, NOTHING,
                     tail(turned, k * 9 * cols + f), 3 * cols, cols,
                 )
         f = q * cols
@@ -446,7 +459,7 @@ def _grad_w_plan(
 ) -> _GradPlan:
     rows, cols, _ = tile_shape(np.float32)
     lanes = grid_lanes()
-    tiles = -(-ah.count // 2), -(-aw.count // 2)
+    tiles = -(-ah.count // SIDE), -(-aw.count // SIDE)
     total = batch * tiles[0] * tiles[1]
     block = blocks_of(total, max(64, min(GRAD_TILES // channels, 256)))
     items = -(-total // block)
@@ -459,7 +472,7 @@ def _grad_w_plan(
     r = np.arange(rows, dtype=np.int64)
     edge = np.minimum(r, (channels - 1) % rows) * pitch
     k = np.arange(block, dtype=np.int64)
-    scratch = SPOTS * (plane + gt_plane) + (2 * aw.count + 4) * cols + 64
+    scratch = SPOTS * (plane + gt_plane) + SIDE * (aw.count + SIDE) * cols + 64
     geometry = (
         (ah.low, aw.low), tiles, (block, block_f), (lanes, square_side(np.float32), pitch, plane, gt_plane),
         r * pitch, edge, k, k * cols, scratch,
