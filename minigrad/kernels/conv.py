@@ -12,8 +12,9 @@ a stride s, once for each remainder of the pixel's row and column modulo s.
 Padding is (top, left) only: the size of the output says how far it reaches at the bottom and at
 the right, so the lopsided padding of 'same' with an even kernel needs nothing special.
 
-Not here: outputs with few channels a group (conv_few.py), the gradient of the weights
-(conv_grad_w.py), checking shapes, derivatives as rules (ops/conv.py).
+Not here: 3x3 kernels with many channels (winograd.py), outputs with few channels a group
+(conv_few.py), the gradient of the weights (conv_grad_w.py), checking shapes, derivatives as rules
+(ops/conv.py).
 """
 
 from __future__ import annotations
@@ -259,8 +260,10 @@ def _correlate(
         empty[:] = 0 if bias is None else bias[:, None, None]
         return
     channels, features = x.shape[1] // groups, out.shape[1] // groups
-    if winograd.pays(x.shape[0], channels, features, groups, x.dtype, ah, aw) and (
-        winograd.correlate(x, w, from_inputs, bias, ah, aw, out)
+    if (
+        winograd.possible(groups, x.dtype, ah, aw)
+        and winograd.cheaper(x.shape[0], channels, features, ah, aw)
+        and winograd.correlate(x, w, from_inputs, bias, ah, aw, out)
     ):
         return
     w = w.reshape(groups, w.shape[0] // groups, *w.shape[1:])

@@ -8,7 +8,8 @@ channels of g as columns; g is turned to have its channels side by side, item by
 Images are shared out in a fixed number of pieces, each with sums of its own, which are added up in
 their order afterwards: the same bits at any number of threads.
 
-Not here: few channels of g a group (conv_few.py), the other two passes (conv.py), checks.
+Not here: 3x3 kernels with many channels (winograd.py), few channels of g a group (conv_few.py),
+the other two passes (conv.py), checks.
 """
 
 from __future__ import annotations
@@ -195,7 +196,9 @@ def conv2d_grad_w(
     aw = forward_axis(x.shape[3], kw, stride[1], padding[1], dilation[1], ow)
     if few(features, g.dtype):
         return few_grad_w(g, x, kh * kw, ah, aw, groups).reshape(shape)
-    if winograd.pays(batch, channels, features, groups, g.dtype, ah, aw):
+    if winograd.possible(groups, g.dtype, ah, aw) and (
+        winograd.cheaper(batch, channels, features, ah, aw, gradient=True)
+    ):
         gw = winograd.grad_w(g, x, ah, aw, PART_BYTES)
         if gw is not None:
             return gw.reshape(shape)

@@ -73,7 +73,8 @@ def _compiled(matrix: Matrix, step_in: int, step_out: int) -> Callable[..., Any]
         values = list(values)
         for k, other in itertools.combinations(range(size), 2):
             both = [(line[k], line[other]) for line in lines]
-            if all(abs(a) == abs(b) for a, b in both) and len({a * b > 0 for a, b in both if a}) == 2:
+            signs = {a * b > 0 for a, b in both if a}
+            if len(signs) == 2 and all(abs(a) == abs(b) for a, b in both):
                 a, b = values[k], values[other]
                 values[k], values[other] = builder.fadd(a, b), builder.fsub(a, b)
                 for line in lines:
@@ -91,9 +92,9 @@ def _compiled(matrix: Matrix, step_in: int, step_out: int) -> Callable[..., Any]
             if mirror is None or line == lines[mirror]:
                 made[k] = sum_of(builder, terms)
                 continue
-            signs = [a == b for a, b in zip(line, lines[mirror]) if a]
-            same = sum_of(builder, [t for t, keeps in zip(terms, signs) if keeps])
-            turned = sum_of(builder, [t for t, keeps in zip(terms, signs) if not keeps])
+            kept = [a == b for a, b in zip(line, lines[mirror]) if a]
+            same = sum_of(builder, [t for t, keeps in zip(terms, kept) if keeps])
+            turned = sum_of(builder, [t for t, keeps in zip(terms, kept) if not keeps])
             made[k] = builder.fadd(same, turned)
             made[mirror] = builder.fsub(same, turned)
         return [made[k] for k in range(len(lines))]
@@ -224,10 +225,11 @@ def _kernel(matrix: Matrix, step_in: int, step_out: int, plain: Callable[..., An
 def sandwich(matrix: Matrix, step_out: int = 1) -> Kernel:
     """A kernel: out = L source L^T for grid_lanes() grids of float32 at once. L is the matrix.
 
-    The kernel's arguments: source, row, col, plus, out, out_row, out_col; entry (i, j) of the grid `lane`
-    is at source[i * row + j * col + lane] and at out[i * out_row + j * out_col + step_out * lane].
-    A step above 1 is the number of rows of L: rows of the grids interleave, out_col is taken to be
-    1, and the number `plus` is added to each entry (it is for outputs, which have a bias). The arrays are flat and do not overlap.
+    The kernel's arguments: source, row, col, plus, out, out_row, out_col; entry (i, j) of the grid
+    `lane` is at source[i * row + j * col + lane] and at out[i * out_row + j * out_col + step_out *
+    lane]. A step above 1 is the number of rows of L: rows of the grids interleave, out_col is taken
+    to be 1, and the number `plus` is added to each entry (it is for outputs, which have a bias).
+    The arrays are flat and do not overlap.
 
     Limit: loads and stores.
     """

@@ -1,61 +1,118 @@
-"""Winograd's convolution: 3x3 kernels, stride 1, with 16 multiplications where 36 are usual."""
+"""Winograd's convolution: 3x3 kernels, stride 1, with 16 multiplications where 36 are usual.
+
+A tile d of 4 x 4 pixels holds all that its 2 x 2 outputs need, and
+
+    y = A^T [ (G w G^T) * (B^T d B) ] A             * is a product number by number
+
+(Winograd 1980; Lavin and Gray 2016). Summed over channels, each of the 16 spots of the bracket is a
+product of matrices (outputs x channels) @ (channels x tiles), on the register tile (tile.py):
+
+    images --B^T d B--> v[spot, channel, tile] --products with u = G w G^T--> m --A^T m A--> y
+
+An item is a run of tiles, wherever in the images it begins: v of the item stays in the second-level
+cache, m of one register tile for all spots in the first. Vectors run along the tiles, so that
+images are read and written as they lie. The gradient of the image is the same with the taps
+reversed. That of the weights is the adjoint, with the sum over tiles as a product of matrices:
+
+    gw = G^T [ sum over tiles of (A g A^T) * (B^T d B) ] G
+
+Accuracy. Rounding errors in units of 2^-23 times the root mean square of the result, normal x and
+w: (rms, largest) over some 10^5 results
+
+    channels        y, direct      y, here       gw, direct    gw, here
+    64              3.6   39       2.2   15      2.9   17      2.9   15
+    128             5.0   48       3.0   20      3.0   20      2.3   12
+    512             9.9  112       5.8   38      2.0   18      2.1   14
+
+Less than the direct sum, which is nine times as long. Relative to the largest numbers of its 3 x 3
+window each output is as good as here; an output that is small because large terms are multiplied
+by zeros, or cancel, is not: there the direct sum is better. Infinities and NaNs, or an overflow on
+the way, show in some output; then the caller computes everything the direct way, which puts
+them where mathematics does.
+
+Speed. 2 cores, float32, time of this / of the direct kernels: forward 0.6 to 0.7 with 64 channels
+or more, 0.85 with 32; gradient of the weights 0.65 to 0.9. The products run at 185 to 200
+GFLOP/s a core and take three quarters of the time; the rest is reading and writing four
+numbers of v for each pixel (1.9 cycles) and m (1.2 cycles an output).
+
+Tiles of 6 x 6 pixels (SIDE = 4, 36 multiplications for 16 outputs) are 1.3 times as fast again at
+28 and 56 pixels and no faster at 14 or 7, with errors (rms) of 7.0, 9.3 for y and 8.5, 6.5 for gw
+at 64 and 128 channels. Not worth it as a rule; to try it, change SIDE.
+
+Not here: groups, strides, dilation, float64: conv.py and conv_grad_w.py.
+"""
 
 from __future__ import annotations
 
 import functools
 import math
-import os
 import threading
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .conv_geometry import PIECES, Axis, Pair, blocks_of, pack_padded
+from .conv_geometry import PIECES, Axis, blocks_of, per_chunk
 from .jit import jit, ready
 from .rows import aligned, copy, tail, to_line
-from .sandwich import grid_lanes, sandwich, sandwich_of_image
+from .sandwich import Matrix, grid_lanes, sandwich, sandwich_of_image
 from .threads import parallel
 from .tile import tile, tile_shape
 from .transpose import square_side, transpose
 
-Matrix = tuple[tuple[float, ...], ...]
-
-SIDE = int(os.environ.get("WM", 4))
-# y = A^T ((G w G^T) * (B^T d B)) A for each tile d of 4 x 4 pixels and its 2 x 2 outputs.
-if SIDE == 2:
-    B_T: Matrix = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, -1, 0, 1))
-    G: Matrix = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))
-    A_T: Matrix = ((1, 1, 1, 0), (0, 1, -1, 1))
-else:
-    B_T = (
-        (81/64, 0, -45/16, 0, 1, 0), (0, -27/16, -9/4, 3/4, 1, 0), (0, 27/16, -9/4, -3/4, 1, 0),
-        (0, -27/32, -9/16, 3/2, 1, 0), (0, 27/32, -9/16, -3/2, 1, 0), (0, 81/64, 0, -45/16, 0, 1),
-    )
-    G = (
-        (64/81, 0, 0), (-128/243, -32/81, -8/27), (-128/243, 32/81, -8/27),
-        (32/243, 16/81, 8/27), (32/243, -16/81, 8/27), (0, 0, 1),
-    )
-    A_T = (
-        (1, 1, 1, 1, 1, 0), (0, 3/4, -3/4, 3/2, -3/2, 0), (0, 9/16, 9/16, 9/4, 9/4, 0),
-        (0, 27/64, -27/64, 27/8, -27/8, 1),
-    )
-A: Matrix = tuple(zip(*A_T))
-G_T: Matrix = tuple(zip(*G))
+# B^T, G and A^T for tiles of SIDE x SIDE outputs. The points at which the polynomials of the theory
+# are evaluated: 0, 1, -1; and 0, 3/4, -3/4, 3/2, -3/2, with half the error of 0, 1, -1, 2, -2.
+MATRICES: dict[int, tuple[Matrix, Matrix, Matrix]] = {
+    2: (
+        ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, -1, 0, 1)),
+        ((1, 0, 0), (1 / 2, 1 / 2, 1 / 2), (1 / 2, -1 / 2, 1 / 2), (0, 0, 1)),
+        ((1, 1, 1, 0), (0, 1, -1, 1)),
+    ),
+    4: (
+        (
+            (81 / 64, 0, -45 / 16, 0, 1, 0),
+            (0, -27 / 16, -9 / 4, 3 / 4, 1, 0),
+            (0, 27 / 16, -9 / 4, -3 / 4, 1, 0),
+            (0, -27 / 32, -9 / 16, 3 / 2, 1, 0),
+            (0, 27 / 32, -9 / 16, -3 / 2, 1, 0),
+            (0, 81 / 64, 0, -45 / 16, 0, 1),
+        ),
+        (
+            (64 / 81, 0, 0),
+            (-128 / 243, -32 / 81, -8 / 27),
+            (-128 / 243, 32 / 81, -8 / 27),
+            (32 / 243, 16 / 81, 8 / 27),
+            (32 / 243, -16 / 81, 8 / 27),
+            (0, 0, 1),
+        ),
+        (
+            (1, 1, 1, 1, 1, 0),
+            (0, 3 / 4, -3 / 4, 3 / 2, -3 / 2, 0),
+            (0, 9 / 16, 9 / 16, 9 / 4, 9 / 4, 0),
+            (0, 27 / 64, -27 / 64, 27 / 8, -27 / 8, 1),
+        ),
+    ),
+}
+SIDE = 2  # of a tile of outputs
+ROW = SIDE + 2  # spots in a row of the bracket
+SPOTS = ROW * ROW
+B_T, G, A_T = MATRICES[SIDE]
 
 transform_tiles = sandwich_of_image(B_T, SIDE)
 transform_weights = sandwich(G)
 outputs_of_tiles = sandwich(A_T, step_out=SIDE)
-transform_outputs = sandwich(A)
-gradient_of_weights = sandwich(G_T)
+transform_outputs = sandwich(tuple(zip(*A_T)))
+gradient_of_weights = sandwich(tuple(zip(*G)))
 
-ROW = SIDE + 2
-SPOTS = ROW * ROW  # numbers of a transformed tile, each of which is a product of matrices of its own
+TRANSFORMED = 1 << 17  # numbers of v of an item: 512 KiB of a second-level cache of 2 MiB
+PIECE = 384  # tiles that are worth sums of the gradient of the weights of their own
+TASKS = 4  # least number of tasks that we like to have for the gradient of the weights
+KEPT = 1 << 20  # numbers of room that a thread keeps at most, 4 MiB
 NOTHING = np.float32(0)
 
 
 @jit
 def transform_weights_range(start, stop, w, from_inputs, flipped, side, lanes, rows, u, pitches):
-    """Pairs of blocks start .. stop - 1 of u[spot, block, input, row] = G w G^T, for all 16 spots.
+    """Pairs of blocks start .. stop - 1 of u[spot, block, input, row] = G w G^T.
 
     w (F, C, 9); from_inputs: the channels of x are the outputs. flipped: the taps run backwards.
     A block is `rows` outputs, as the tile takes them. u: flat; pitches: from one block and one spot
@@ -156,7 +213,15 @@ def store_rows(first, last, flat, lower, tiles, out, f):
 def winograd_range(
     start, stop, x, u, bias, out, fine, low, tiles, block, sizes, rows_of, ka, kb, scratch
 ):
-    """Items start .. stop - 1, an item being `block` tiles."""
+    """Items start .. stop - 1 of a correlation, an item being `block` tiles.
+
+    x (N, C, H, W), u: see transform_weights_range, bias (F,), out (N, F, ., .). low: the first row
+    and column that tile 0 reads. tiles: (rows an image, tiles a row). sizes = (grid_lanes(),
+    columns of a register tile, pitch and plane of v, steps of u from a block and a spot to the
+    next). rows_of, ka, kb: the tables of the register tile. fine[item]: whether all is finite.
+
+    One writer for each output; the order of a sum is that of the channels.
+    """
     tall, wide = tiles
     lanes, cols, pitch, plane, u_step, u_plane = sizes
     rows, per_group = rows_of.size, kb.size
@@ -194,22 +259,27 @@ def winograd_range(
 
 
 class _Room(threading.local):
-    """Each thread's room for the transformed numbers of an item, which stays in its cache."""
+    """Each thread's room for the transformed numbers of an item, which stays in its cache.
+
+    Kept, as fresh memory costs 0.15 us for each 4 KiB: a quarter of the time of small layers. What
+    an earlier call left there gets into results that are not stored.
+    """
 
     def __init__(self) -> None:
         self.array = np.empty(0, np.float32)
 
     def of(self, count: int) -> np.ndarray:
+        if count > KEPT:
+            return aligned((count,), np.float32)
         if self.array.size < count:
             self.array = aligned((count,), np.float32)
-            self.array[:] = 0
         return self.array
 
 
 _room = _Room()
 
 
-def _with_scratch(start: int, stop: int, *args: Any) -> None:
+def _winograd_range(start: int, stop: int, *args: Any) -> None:
     winograd_range.run(start, stop, *args[:-1], _room.of(args[-1]))
 
 
@@ -219,25 +289,23 @@ def odd_lines(count: int) -> int:
 
 
 class _Plan(NamedTuple):
+    """How a correlation is cut up; it depends on sizes alone."""
+
     items: int
+    grain: int
+    pairs: int  # of blocks of u
     weights: int  # numbers of u
-    pairs: int
-    low: Pair
-    tiles: Pair
-    block: int
-    tables: tuple
-    sizes: tuple
-    scratch: int
+    geometry: tuple  # the arguments of winograd_range after `fine`
 
 
-TILES = int(os.environ.get('WT', 1 << 13))  # tiles times channels of an item: 1 MiB of transformed tiles
 @functools.lru_cache(maxsize=256)
 def _plan(batch: int, channels: int, features: int, ah: Axis, aw: Axis) -> _Plan:
     rows, cols, _ = tile_shape(np.float32)
     lanes = grid_lanes()
     tiles = -(-ah.count // SIDE), -(-aw.count // SIDE)
     total = batch * tiles[0] * tiles[1]
-    block = min(max(1, TILES // channels // cols), max(1, -(-total // (PIECES * cols)))) * cols
+    panels = max(1, round(TRANSFORMED / (SPOTS * channels * cols)))  # of tiles, full ones
+    block = min(panels, max(1, -(-total // (PIECES * cols)))) * cols
     pitch = odd_lines(block + lanes)
     u_step = -(-(channels * rows + lanes) // 16) * 16
     tables = (
@@ -248,9 +316,11 @@ def _plan(batch: int, channels: int, features: int, ah: Axis, aw: Axis) -> _Plan
     plane = channels * pitch + 16
     u_plane = -(-features // rows) * u_step + 16
     sizes = (lanes, cols, pitch, plane, u_step, u_plane)
+    scratch = SPOTS * (plane + rows * cols) + rows * SIDE * SIDE * pitch + 64
+    geometry = ((ah.low, aw.low), tiles, block, sizes, *tables, scratch)
+    grain = per_chunk(2 * SPOTS * channels * features * block)
     pairs = -(-features // (2 * rows))
-    return _Plan(-(-total // block), SPOTS * u_plane + 16, pairs, (ah.low, aw.low), tiles, block, tables, sizes,
-                 SPOTS * (plane + rows * cols) + rows * SIDE * SIDE * pitch + 64)
+    return _Plan(-(-total // block), grain, pairs, SPOTS * u_plane + 16, geometry)
 
 
 def fits(axis: Axis) -> bool:
@@ -261,22 +331,36 @@ def fits(axis: Axis) -> bool:
     )
 
 
-def pays(
-    batch: int, channels: int, features: int, groups: int, dtype: np.dtype, ah: Axis, aw: Axis
+def possible(groups: int, dtype: np.dtype, ah: Axis, aw: Axis) -> bool:
+    """Whether this is a convolution that `correlate` and `grad_w` can do."""
+    return (
+        groups == 1
+        and dtype == np.float32
+        and fits(ah)
+        and fits(aw)
+        and (ah.shifts[0] > ah.shifts[2]) == (aw.shifts[0] > aw.shifts[2])
+    )
+
+
+def cheaper(
+    batch: int, channels: int, features: int, ah: Axis, aw: Axis, gradient: bool = False
 ) -> bool:
-    """Whether this is a convolution that `correlate` can do, and faster than conv.py does."""
-    if groups != 1 or dtype != np.float32 or not (fits(ah) and fits(aw)):
-        return False
-    if (ah.shifts[0] > ah.shifts[2]) != (aw.shifts[0] > aw.shifts[2]):
-        return False
-    if tile_shape(dtype).lanes < grid_lanes() or min(channels, features) < LEAST_CHANNELS:
-        return False
-    tiles = batch * -(-ah.count // SIDE) * -(-aw.count // SIDE)
-    return tiles >= LEAST_TILES
+    """Whether it takes less time than the direct way; gradient: that of the weights.
 
-
-LEAST_CHANNELS = 16
-LEAST_TILES = 256
+    Cycles as measured: products at 85 % of the peak on either way; the transforms by whole vectors,
+    half of which are empty in rows of 7 pixels.
+    """
+    _, cols, lanes = tile_shape(np.float32)
+    if lanes < 8:  # NEON has no masked loads: not measured there
+        return False
+    tall, wide = -(-ah.count // SIDE), -(-aw.count // SIDE)
+    tiles, slots = batch * tall * wide, batch * tall * (-(-wide // grid_lanes()) * grid_lanes())
+    direct = 0.33 * channels * features * batch * ah.count * aw.count
+    if direct < 3e5 or (gradient and tiles < 96):
+        return False
+    columns = -(-features // cols) * cols if gradient else features
+    products = (0.59 * tiles + 10) * channels * columns
+    return products + (8 * channels + 6 * features) * slots < 0.97 * direct
 
 
 def correlate(
@@ -288,22 +372,25 @@ def correlate(
     aw: Axis,
     out: np.ndarray,
 ) -> bool:
-    """As conv._correlate. False if some result is not finite: then `out` is to be done again."""
+    """out[n, f] = bias[f] + the correlation of x with w[f], or with w[:, f] if from_inputs.
+
+    x (N, C, H, W), w (F, C, 9), bias (F,) or None, ah and aw: see `possible`. Returns False if some
+    result is not finite: then all of `out` is to be computed in the direct way.
+    """
     channels, features = x.shape[1], out.shape[1]
     plan = _plan(x.shape[0], channels, features, ah, aw)
-    rows, cols, _ = tile_shape(x.dtype)
+    lanes, rows = grid_lanes(), tile_shape(x.dtype).rows
+    *_, u_step, u_plane = plan.geometry[3]
     u = aligned((plan.weights,), x.dtype)
     flipped = ah.shifts[0] > ah.shifts[2]
     parallel(
-        transform_weights_range, plan.pairs, w, from_inputs, flipped, square_side(x.dtype),
-        plan.sizes[0], rows, u, plan.sizes[-2:], grain=max(1, 2000 // channels),
+        transform_weights_range, plan.pairs, w, from_inputs, flipped, square_side(x.dtype), lanes,
+        rows, u, (u_step, u_plane), grain=max(1, 2000 // channels),
     )
-    if bias is None:
-        bias = np.zeros(features, x.dtype)
+    bias = np.zeros(features, x.dtype) if bias is None else ready(bias)
     fine = np.zeros(plan.items, np.bool_)
     parallel(
-        _with_scratch, plan.items, x, u, ready(bias), out, fine, plan.low, plan.tiles, plan.block,
-        plan.sizes, *plan.tables, plan.scratch,
+        _winograd_range, plan.items, x, u, bias, out, fine, *plan.geometry, grain=plan.grain
     )
     return bool(fine.all())
 
@@ -357,7 +444,10 @@ def winograd_grad_w_range(
 ):
     """Tasks start .. stop - 1, a task being (piece, block of panels of g's channels).
 
-    parts (pieces, panels, spots, channels rounded up to whole tiles, cols).
+    g (N, F, OH, OW), x (N, C, H, W), parts (pieces, panels, spots, channels rounded up to whole
+    register tiles, cols). blocks = (tiles of an item, panels of a task); low, tiles: as above;
+    sizes = (grid_lanes(), square_side, pitch and plane of v, plane of the transformed g). rows_of,
+    ka, kb: the tables of the register tile; edge_of: rows_of, where the last channels repeat.
     """
     tall, wide = tiles
     block, block_f = blocks
@@ -411,7 +501,7 @@ def finish_grad_w_range(start, stop, parts, lanes, side, gw, fine):
 
     gw (F, C, 9). parts: the first piece is overwritten. fine[task]: whether all are finite.
     """
-    pieces, panels, padded, cols = parts.shape[0], parts.shape[1], parts.shape[3], parts.shape[4]
+    pieces, padded, cols = parts.shape[0], parts.shape[3], parts.shape[4]
     features, channels = gw.shape[0], gw.shape[1]
     each = parts.size // pieces
     blocks = (channels + 15) // 16
@@ -430,8 +520,8 @@ def finish_grad_w_range(start, stop, parts, lanes, side, gw, fine):
         for k in range(some):
             for f in range(0, cols, lanes):
                 gradient_of_weights(
-                    tail(parts, (q * SPOTS * padded + c + k) * cols + f), ROW * plane, plane, NOTHING,
-                    tail(turned, k * 9 * cols + f), 3 * cols, cols,
+                    tail(parts, (q * SPOTS * padded + c + k) * cols + f), ROW * plane, plane,
+                    NOTHING, tail(turned, k * 9 * cols + f), 3 * cols, cols,
                 )
         f = q * cols
         wide = min(cols, features - f)
@@ -443,12 +533,15 @@ def finish_grad_w_range(start, stop, parts, lanes, side, gw, fine):
         fine[task] = good
 
 
-def _grad_w_with_scratch(start: int, stop: int, *args: Any) -> None:
+def _winograd_grad_w_range(start: int, stop: int, *args: Any) -> None:
     winograd_grad_w_range.run(start, stop, *args[:-1], _room.of(args[-1]))
 
 
 class _GradPlan(NamedTuple):
+    """How the gradient of the weights is cut up; it depends on sizes alone."""
+
     tasks: int
+    grain: int
     parts: tuple[int, ...]
     geometry: tuple  # the arguments of winograd_grad_w_range after `parts`
 
@@ -461,12 +554,12 @@ def _grad_w_plan(
     lanes = grid_lanes()
     tiles = -(-ah.count // SIDE), -(-aw.count // SIDE)
     total = batch * tiles[0] * tiles[1]
-    block = blocks_of(total, max(64, min(GRAD_TILES // channels, 256)))
+    block = blocks_of(total, max(64, min(TRANSFORMED // (SPOTS * channels), 256)))
     items = -(-total // block)
     panels = -(-features // cols)
     shape = panels, SPOTS, -(-channels // rows) * rows, cols
     pieces = max(1, min(items, PIECES, total // PIECE, part_bytes // (4 * math.prod(shape))))
-    block_f = blocks_of(panels, max(1, panels * pieces // MT))
+    block_f = blocks_of(panels, max(1, panels * pieces // TASKS))
     pitch = odd_lines(block + lanes)
     plane, gt_plane = channels * pitch + 16, block * cols + 16
     r = np.arange(rows, dtype=np.int64)
@@ -474,25 +567,26 @@ def _grad_w_plan(
     k = np.arange(block, dtype=np.int64)
     scratch = SPOTS * (plane + gt_plane) + SIDE * (aw.count + SIDE) * cols + 64
     geometry = (
-        (ah.low, aw.low), tiles, (block, block_f), (lanes, square_side(np.float32), pitch, plane, gt_plane),
+        (ah.low, aw.low), tiles, (block, block_f),
+        (lanes, square_side(np.float32), pitch, plane, gt_plane),
         r * pitch, edge, k, k * cols, scratch,
     )
-    return _GradPlan(pieces * -(-panels // block_f), (pieces, *shape), geometry)
-
-
-PIECE = int(os.environ.get("TP", 384))
-MT = int(os.environ.get("MT", 4))
-GRAD_TILES = int(os.environ.get("WG", 1 << 13))
+    tasks = pieces * -(-panels // block_f)
+    grain = per_chunk(2 * SPOTS * channels * features * total / tasks)
+    return _GradPlan(tasks, grain, (pieces, *shape), geometry)
 
 
 def grad_w(
     g: np.ndarray, x: np.ndarray, ah: Axis, aw: Axis, part_bytes: int
 ) -> np.ndarray | None:
-    """gw (F, C, 9) as conv_grad_w makes it. None if some result is not finite."""
+    """gw (F, C, 9) = sum of g[n, f, u, v] * x[n, c, u + i, v + j]; None if some is not finite.
+
+    g (N, F, OH, OW), x (N, C, H, W), ah and aw: the axes of y. part_bytes: of all pieces' sums.
+    """
     channels, features = x.shape[1], g.shape[1]
     plan = _grad_w_plan(x.shape[0], channels, features, ah, aw, part_bytes)
     parts = aligned(plan.parts, x.dtype)
-    parallel(_grad_w_with_scratch, plan.tasks, g, x, parts, *plan.geometry)
+    parallel(_winograd_grad_w_range, plan.tasks, g, x, parts, *plan.geometry, grain=plan.grain)
     gw = np.empty((features, channels, 9), x.dtype)
     tasks = plan.parts[1] * -(-channels // 16)
     fine = np.zeros(tasks, np.bool_)
