@@ -32,7 +32,7 @@ def grid_lanes() -> int:
 
 def _compiled(matrix: Matrix, step_in: int, step_out: int) -> Callable[..., Any]:
     """What Numba compiles in place of the plain loops of `sandwich` and `sandwich_of_image`."""
-    from llvmlite import ir
+    from llvmlite import ir  # type: ignore[import-untyped]
     from numba import types
     from numba.extending import intrinsic
 
