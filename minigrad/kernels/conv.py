@@ -12,8 +12,9 @@ a stride s, once for each remainder of the pixel's row and column modulo s.
 Padding is (top, left) only: the size of the output says how far it reaches at the bottom and at
 the right, so the lopsided padding of 'same' with an even kernel needs nothing special.
 
-Not here: short sums and few channels (conv_flat.py, conv_depthwise.py), the gradient of the weights
-(conv_grad_w.py), checking shapes, derivatives as rules (ops/conv.py).
+Not here: 3x3 kernels with many channels (winograd.py), short sums and few channels (conv_flat.py,
+conv_depthwise.py), the gradient of the weights (conv_grad_w.py), checking shapes, derivatives as
+rules (ops/conv.py).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from . import winograd
 from .conv_depthwise import correlate_depthwise, is_depthwise
 from .conv_flat import correlate_flat, is_flat
 from .conv_geometry import (
@@ -289,7 +291,14 @@ def _correlate(
     if is_depthwise(features, aw, x.dtype):
         correlate_depthwise(x, w, from_inputs, bias, ah, aw, out, groups)
         return
-    w = w.reshape(groups, w.shape[0] // groups, w.shape[1], kh * kw)
+    w = w.reshape(*w.shape[:2], kh * kw)
+    if (
+        winograd.possible(groups, x.dtype, ah, aw)
+        and winograd.cheaper(x.shape[0], channels, features, ah, aw)
+        and winograd.correlate(x, w, from_inputs, bias, ah, aw, out)
+    ):
+        return
+    w = w.reshape(groups, w.shape[0] // groups, *w.shape[1:])
     if is_flat(channels, features, kh * kw, ah, aw, x.dtype):
         correlate_flat(x, w, from_inputs, bias, ah, aw, (kh, kw), out, groups)
         return

@@ -8,7 +8,8 @@ channels of g as columns; g is turned to have its channels side by side, item by
 Images are shared out in a fixed number of pieces, each with sums of its own, which are added up in
 their order afterwards: the same bits at any number of threads.
 
-Not here: few channels of g a group (conv_depthwise.py), the other two passes (conv.py), checks.
+Not here: 3x3 kernels with many channels (winograd.py), few channels of g a group
+(conv_depthwise.py), the other two passes (conv.py), checks.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from . import winograd
 from .conv_depthwise import few_outputs, grad_w_depthwise
 from .conv_geometry import (
     KINDS,
@@ -198,6 +200,12 @@ def conv2d_grad_w(
     aw = forward_axis(x.shape[3], kw, stride[1], padding[1], dilation[1], ow)
     if few_outputs(features, aw, g.dtype):
         return grad_w_depthwise(g, x, kh, kw, ah, aw, groups).reshape(shape)
+    if winograd.possible(groups, g.dtype, ah, aw) and (
+        winograd.cheaper(batch, channels, features, ah, aw, gradient=True)
+    ):
+        gw = winograd.grad_w(g, x, ah, aw, PART_BYTES)
+        if gw is not None:
+            return gw.reshape(shape)
     plan = _plan(batch, channels, features, groups, g.dtype, ah, aw)
     parts = np.empty(plan.parts, g.dtype)
     parallel(grad_w_range, plan.tasks, g, x, parts, *plan.geometry, grain=plan.grain)

@@ -1,0 +1,287 @@
+"""L X L^T for a small constant matrix L and a small grid X whose entries are whole vectors.
+
+All transforms of Winograd's convolution (winograd.py) are of this kind. They are emitted as vector
+instructions through numba.extending.intrinsic: with 16 loads and 16 stores in a loop, LLVM would
+have to prove that none overlaps another, gives up, and moves one number at a time.
+
+Not here: which matrices; what the vectors run along.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .jit import Kernel, jit
+from .tile import tile_shape
+
+Matrix = tuple[tuple[float, ...], ...]
+
+
+def grid_lanes() -> int:
+    """How many neighbours a sandwich transforms at once (float32): 8, or 4 where vectors are short.
+
+    Half of an AVX-512 register: rows of 7 or 14 are then filled better, and two half stores
+    cost what a whole one does.
+    """
+    return min(8, tile_shape(np.float32).lanes) or 4
+
+
+def _compiled(matrix: Matrix, step_in: int, step_out: int) -> Callable[..., Any]:
+    """What Numba compiles in place of the plain loops of `sandwich` and `sandwich_of_image`."""
+    from llvmlite import ir  # type: ignore[import-untyped]
+    from numba import types
+    from numba.extending import intrinsic
+
+    lanes = grid_lanes()
+    size = len(matrix[0])
+    index, i32, number = ir.IntType(64), ir.IntType(32), ir.FloatType()
+    vector, wide = ir.VectorType(number, lanes), ir.VectorType(number, lanes * step_in)
+    n = types.intp
+
+    def const(i: int) -> Any:
+        return ir.Constant(index, i)
+
+    def shuffle(builder: Any, a: Any, b: Any, lanes_of: Sequence[int]) -> Any:
+        mask = ir.Constant(ir.VectorType(i32, len(lanes_of)), list(lanes_of))
+        return builder.shuffle_vector(a, b, mask)
+
+    def sum_of(builder: Any, terms: Sequence[tuple[float, Any]]) -> Any:
+        """The sum of factor * value, in this order but for one with factor 1 that comes first."""
+        terms = sorted(terms, key=lambda term: term[0] != 1)
+        name = f"llvm.fma.v{lanes}f32"
+        fma = builder.module.globals.get(name) or ir.Function(
+            builder.module, ir.FunctionType(vector, [vector] * 3), name
+        )
+        total = None
+        for factor, value in terms:
+            spread = ir.Constant(vector, [factor] * lanes)
+            if total is None:
+                total = value if factor == 1 else builder.fmul(value, spread)
+            elif abs(factor) == 1:
+                total = (builder.fadd if factor > 0 else builder.fsub)(total, value)
+            else:
+                total = builder.call(fma, [value, spread, total])
+        return total
+
+    def product(builder: Any, values: Sequence[Any]) -> list[Any]:
+        """L times a column of vectors. Columns and rows of L that differ in signs share work."""
+        lines = [list(line) for line in matrix]
+        values = list(values)
+        for k, other in itertools.combinations(range(size), 2):
+            both = [(line[k], line[other]) for line in lines]
+            signs = {a * b > 0 for a, b in both if a}
+            if len(signs) == 2 and all(abs(a) == abs(b) for a, b in both):
+                a, b = values[k], values[other]
+                values[k], values[other] = builder.fadd(a, b), builder.fsub(a, b)
+                for line in lines:
+                    same = line[k] == line[other]
+                    line[k], line[other] = (line[k], 0) if same else (0, line[k])
+        made: dict[int, Any] = {}
+        for k, line in enumerate(lines):
+            if k in made:
+                continue
+            terms = [(f, v) for f, v in zip(line, values) if f]
+            mirror = next(
+                (m for m in range(k + 1, len(lines))
+                 if all(abs(a) == abs(b) for a, b in zip(line, lines[m]))), None,
+            )
+            if mirror is None or line == lines[mirror]:
+                made[k] = sum_of(builder, terms)
+                continue
+            kept = [a == b for a, b in zip(line, lines[mirror]) if a]
+            same = sum_of(builder, [t for t, keeps in zip(terms, kept) if keeps])
+            turned = sum_of(builder, [t for t, keeps in zip(terms, kept) if not keeps])
+            made[k] = builder.fadd(same, turned)
+            made[mirror] = builder.fsub(same, turned)
+        return [made[k] for k in range(len(lines))]
+
+    def both_sides(builder: Any, grid: list[list[Any]]) -> list[list[Any]]:
+        half = [product(builder, [row[j] for row in grid]) for j in range(size)]  # by columns
+        return [product(builder, [column[i] for column in half]) for i in range(len(matrix))]
+
+    def zipped(builder: Any, values: Sequence[Any]) -> Any:
+        if len(values) == 1:
+            return values[0]
+        a, b = zipped(builder, values[0::2]), zipped(builder, values[1::2])
+        each = lanes * len(values) // 2
+        return shuffle(builder, a, b, [i // 2 + i % 2 * each for i in range(2 * each)])
+
+    def store(builder: Any, start: Any, row: Any, col: Any, grid: list[list[Any]]) -> None:
+        for i, values in enumerate(grid):
+            first = builder.mul(row, const(i))
+            if step_out == 1:
+                for j, value in enumerate(values):
+                    place = builder.gep(start, [builder.add(first, builder.mul(col, const(j)))])
+                    builder.store(value, builder.bitcast(place, vector.as_pointer()), align=4)
+            else:
+                value = zipped(builder, values)
+                place = builder.gep(start, [first])
+                builder.store(value, builder.bitcast(place, value.type.as_pointer()), align=4)
+
+    @intrinsic
+    def of_grid(typingctx, source, row, col, plus, out, out_row, out_col):  # type: ignore[no-untyped-def]
+        signature = types.void(source, n, n, types.float32, out, n, n)
+
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            start, end = (
+                context.make_array(signature.args[i])(context, builder, args[i]).data
+                for i in (0, 4)
+            )
+
+            def load(i: int, j: int) -> Any:
+                offset = builder.add(
+                    builder.mul(args[1], const(i)), builder.mul(args[2], const(j))
+                )
+                place = builder.bitcast(builder.gep(start, [offset]), vector.as_pointer())
+                return builder.load(place, align=4)
+
+            grid = [[load(i, j) for j in range(size)] for i in range(size)]
+            grid = both_sides(builder, grid)
+            if step_out > 1:
+                undefined = ir.Constant(vector, ir.Undefined)
+                one = builder.insert_element(undefined, args[3], ir.Constant(i32, 0))
+                plus = shuffle(builder, one, undefined, [0] * lanes)
+                grid = [[builder.fadd(value, plus) for value in row] for row in grid]
+            store(builder, end, args[5], args[6], grid)
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    @intrinsic
+    def of_image(typingctx, source, blank, hw, at, out, out_row, out_col):  # type: ignore[no-untyped-def]
+        pair = types.UniTuple(n, 2)
+        signature = types.void(source, blank, pair, pair, out, n, n)
+
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            start, zeros, end = (
+                context.make_array(signature.args[i])(context, builder, args[i]).data
+                for i in (0, 1, 4)
+            )
+            height, width = (builder.extract_value(args[2], i) for i in (0, 1))
+            top, left = (builder.extract_value(args[3], i) for i in (0, 1))
+            count = lanes * step_in
+            counts, mask = ir.VectorType(i32, count), ir.VectorType(ir.IntType(1), count)
+
+            def spread(value: Any) -> Any:
+                undefined = ir.Constant(counts, ir.Undefined)
+                value = builder.trunc(value, i32)
+                one = builder.insert_element(undefined, value, ir.Constant(i32, 0))
+                return builder.shuffle_vector(one, undefined, ir.Constant(counts, [0] * count))
+
+            inside = []  # unsigned: a column left of the image is a large number
+            for j in range(0, size, step_in):
+                steps = ir.Constant(counts, [j + lane for lane in range(count)])
+                column = builder.add(spread(left), steps)
+                inside.append(builder.icmp_unsigned("<", column, spread(width)))
+            name = f"llvm.masked.load.v{count}f32.p0"
+            load = builder.module.globals.get(name) or ir.Function(
+                builder.module,
+                ir.FunctionType(wide, [wide.as_pointer(), i32, mask, wide]),
+                name,
+            )
+            undefined = ir.Constant(wide, ir.Undefined)
+            grid = []
+            for i in range(size):
+                row = builder.add(top, const(i))
+                place = builder.gep(start, [builder.add(builder.mul(row, width), left)])
+                # A row outside of the image is read elsewhere: cheaper than one more mask.
+                place = builder.select(builder.icmp_unsigned("<", row, height), place, zeros)
+                runs = []
+                for k, j in enumerate(range(0, size, step_in)):
+                    run = builder.bitcast(builder.gep(place, [const(j)]), wide.as_pointer())
+                    none = ir.Constant(wide, [0.0] * count)
+                    runs.append(builder.call(load, [run, ir.Constant(i32, 4), inside[k], none]))
+                grid.append([
+                    shuffle(builder, runs[j // step_in], undefined,
+                            [j % step_in + step_in * lane for lane in range(lanes)])
+                    for j in range(size)
+                ])
+            store(builder, end, args[5], args[6], both_sides(builder, grid))
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    def in_vectors(source, row, col, plus, out, out_row, out_col):  # type: ignore[no-untyped-def]
+        of_grid(source, row, col, plus, out, out_row, out_col)
+
+    def in_vectors_of_image(source, blank, hw, at, out, out_row, out_col):  # type: ignore[no-untyped-def]
+        of_image(source, blank, hw, at, out, out_row, out_col)
+
+    return in_vectors if step_in == 1 else in_vectors_of_image
+
+
+def _kernel(matrix: Matrix, step_in: int, step_out: int, plain: Callable[..., Any]) -> Kernel:
+    def build() -> Callable[..., Any]:
+        vectors = tile_shape(np.float32).lanes
+        return _compiled(matrix, step_in, step_out) if vectors else plain
+
+    return jit(compiled_as=build, inline=True)(plain)
+
+
+def sandwich(matrix: Matrix, step_out: int = 1) -> Kernel:
+    """A kernel: out = L source L^T for grid_lanes() grids of float32 at once. L is the matrix.
+
+    The kernel's arguments: source, row, col, plus, out, out_row, out_col; entry (i, j) of the grid
+    `lane` is at source[i * row + j * col + lane] and at out[i * out_row + j * out_col + step_out *
+    lane]. A step above 1 is the number of rows of L: rows of the grids interleave, out_col is taken
+    to be 1, and the number `plus` is added to each entry (it is for outputs, which have a bias).
+    The arrays are flat and do not overlap.
+
+    Limit: loads and stores.
+    """
+    coefficients = np.array(matrix, np.float32)
+    lanes = grid_lanes()
+    side, size = coefficients.shape
+
+    def plain(source, row, col, plus, out, out_row, out_col):  # type: ignore[no-untyped-def]
+        if step_out > 1:
+            out_col = 1
+        else:
+            plus = np.float32(0)
+        for lane in range(lanes):
+            for i in range(side):
+                for j in range(side):
+                    total = np.float32(0)
+                    for a in range(size):
+                        for b in range(size):
+                            factor = coefficients[i, a] * coefficients[j, b]
+                            if factor != 0:
+                                total += factor * source[a * row + b * col + lane]
+                    out[i * out_row + j * out_col + step_out * lane] = total + plus
+
+    return _kernel(matrix, 1, step_out, plain)
+
+
+def sandwich_of_image(matrix: Matrix, step: int) -> Kernel:
+    """A kernel: out = L X L^T for grid_lanes() windows X of an image, `step` columns apart.
+
+    The kernel's arguments: source, blank, (height, width), (top, left), out, out_row, out_col.
+    Entry (i, j) of the window `lane` is pixel (top + i, left + j + step * lane) of the image that
+    begins at source, zero outside of it. blank: lanes * step + columns of L zeros, to read instead.
+
+    Limit: shuffles, one for each entry of a window. No copy with zeros around is made.
+    """
+    coefficients = np.array(matrix, np.float32)
+    lanes = grid_lanes()
+    side, size = coefficients.shape
+
+    def plain(source, blank, hw, at, out, out_row, out_col):  # type: ignore[no-untyped-def]
+        height, width = hw
+        top, left = at
+        for lane in range(lanes):
+            for i in range(side):
+                for j in range(side):
+                    total = np.float32(0)
+                    for a in range(size):
+                        for b in range(size):
+                            h, w = top + a, left + b + step * lane
+                            factor = coefficients[i, a] * coefficients[j, b]
+                            if factor != 0 and 0 <= h < height and 0 <= w < width:
+                                total += factor * source[h * width + w]
+                    out[i * out_row + j * out_col + lane] = total
+
+    return _kernel(matrix, step, 1, plain)

@@ -1,0 +1,600 @@
+"""Winograd's convolution: 3x3 kernels, stride 1, with 16 multiplications where 36 are usual.
+
+A tile d of 4 x 4 pixels holds all that its 2 x 2 outputs need, and
+
+    y = A^T [ (G w G^T) * (B^T d B) ] A             * is a product number by number
+
+(Winograd 1980; Lavin and Gray 2016). Summed over channels, each of the 16 spots of the bracket is a
+product of matrices (outputs x channels) @ (channels x tiles), on the register tile (tile.py):
+
+    images --B^T d B--> v[spot, channel, tile] --products with u = G w G^T--> m --A^T m A--> y
+
+An item is a run of tiles, wherever in the images it begins: v of the item stays in the second-level
+cache, m of one register tile for all spots in the first. Vectors run along the tiles, so that
+images are read and written as they lie. The gradient of the image is the same with the taps
+reversed. That of the weights is the adjoint, with the sum over tiles as a product of matrices:
+
+    gw = G^T [ sum over tiles of (A g A^T) * (B^T d B) ] G
+
+Accuracy. Rounding errors in units of 2^-23 times the root mean square of the result, normal x and
+w: (rms, largest) over some 10^5 results
+
+    channels        y, direct      y, here       gw, direct    gw, here
+    64              3.6   39       2.2   15      2.9   17      2.9   15
+    128             5.0   48       3.0   20      3.0   20      2.3   12
+    512             9.9  112       5.8   38      2.0   18      2.1   14
+
+Less than the direct sum, which is nine times as long. Relative to the largest numbers of its 3 x 3
+window each output is as good as here; an output that is small because large terms are multiplied
+by zeros, or cancel, is not: there the direct sum is better. Infinities and NaNs, or an overflow on
+the way, show in some output; then the caller computes everything the direct way, which puts
+them where mathematics does.
+
+Speed. 2 cores, float32, time of this / of the direct kernels: forward 0.6 to 0.7 with 64 channels
+or more, 0.85 with 32; gradient of the weights 0.65 to 0.9. The products run at 185 to 200
+GFLOP/s a core and take three quarters of the time; the rest is reading and writing four
+numbers of v for each pixel (1.9 cycles) and m (1.2 cycles an output).
+
+Tiles of 6 x 6 pixels (SIDE = 4, 36 multiplications for 16 outputs) are 1.3 times as fast again at
+28 and 56 pixels and no faster at 14 or 7, with errors (rms) of 7.0, 9.3 for y and 8.5, 6.5 for gw
+at 64 and 128 channels. Not worth it as a rule; to try it, change SIDE.
+
+Not here: groups, strides, dilation, float64: conv.py and conv_grad_w.py.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import threading
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .conv_geometry import PIECES, Axis, blocks_of, per_chunk
+from .jit import jit, ready
+from .rows import aligned, copy, tail, to_line
+from .sandwich import Matrix, grid_lanes, sandwich, sandwich_of_image
+from .threads import parallel
+from .tile import tile, tile_shape
+from .transpose import square_side, transpose
+
+# B^T, G and A^T for tiles of SIDE x SIDE outputs. The points at which the polynomials of the theory
+# are evaluated: 0, 1, -1; and 0, 3/4, -3/4, 3/2, -3/2, with half the error of 0, 1, -1, 2, -2.
+MATRICES: dict[int, tuple[Matrix, Matrix, Matrix]] = {
+    2: (
+        ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, -1, 0, 1)),
+        ((1, 0, 0), (1 / 2, 1 / 2, 1 / 2), (1 / 2, -1 / 2, 1 / 2), (0, 0, 1)),
+        ((1, 1, 1, 0), (0, 1, -1, 1)),
+    ),
+    4: (
+        (
+            (81 / 64, 0, -45 / 16, 0, 1, 0),
+            (0, -27 / 16, -9 / 4, 3 / 4, 1, 0),
+            (0, 27 / 16, -9 / 4, -3 / 4, 1, 0),
+            (0, -27 / 32, -9 / 16, 3 / 2, 1, 0),
+            (0, 27 / 32, -9 / 16, -3 / 2, 1, 0),
+            (0, 81 / 64, 0, -45 / 16, 0, 1),
+        ),
+        (
+            (64 / 81, 0, 0),
+            (-128 / 243, -32 / 81, -8 / 27),
+            (-128 / 243, 32 / 81, -8 / 27),
+            (32 / 243, 16 / 81, 8 / 27),
+            (32 / 243, -16 / 81, 8 / 27),
+            (0, 0, 1),
+        ),
+        (
+            (1, 1, 1, 1, 1, 0),
+            (0, 3 / 4, -3 / 4, 3 / 2, -3 / 2, 0),
+            (0, 9 / 16, 9 / 16, 9 / 4, 9 / 4, 0),
+            (0, 27 / 64, -27 / 64, 27 / 8, -27 / 8, 1),
+        ),
+    ),
+}
+SIDE = 2  # of a tile of outputs
+ROW = SIDE + 2  # spots in a row of the bracket
+SPOTS = ROW * ROW
+B_T, G, A_T = MATRICES[SIDE]
+
+transform_tiles = sandwich_of_image(B_T, SIDE)
+transform_weights = sandwich(G)
+outputs_of_tiles = sandwich(A_T, step_out=SIDE)
+transform_outputs = sandwich(tuple(zip(*A_T)))
+gradient_of_weights = sandwich(tuple(zip(*G)))
+
+TRANSFORMED = 1 << 17  # numbers of v of an item: 512 KiB of a second-level cache of 2 MiB
+PIECE = 384  # tiles that are worth sums of the gradient of the weights of their own
+TASKS = 4  # least number of tasks that we like to have for the gradient of the weights
+KEPT = 1 << 20  # numbers of room that a thread keeps at most, 4 MiB
+NOTHING = np.float32(0)
+
+
+@jit
+def transform_weights_range(start, stop, w, from_inputs, flipped, side, lanes, rows, u, pitches):
+    """Pairs of blocks start .. stop - 1 of u[spot, block, input, row] = G w G^T.
+
+    w (F, C, 9); from_inputs: the channels of x are the outputs. flipped: the taps run backwards.
+    A block is `rows` outputs, as the tile takes them. u: flat; pitches: from one block and one spot
+    to the next.
+    """
+    features, channels = w.shape[0], w.shape[1]
+    outputs, inputs = (channels, features) if from_inputs else (features, channels)
+    step, plane = pitches
+    width = 2 * rows + lanes
+    turned = np.zeros(inputs * 9 * width, w.dtype)
+    begin = to_line(u)
+    for pair in range(start, stop):
+        first = 2 * rows * pair
+        some = min(2 * rows, outputs - first)
+        if from_inputs:
+            for k in range(inputs):
+                source = tail(w, (k * channels + first) * 9)
+                transpose(source, 9, some, 9, side, tail(turned, k * 9 * width), width)
+        else:
+            transpose(tail(w, first * channels * 9), channels * 9, some, channels * 9, side,
+                      turned, width)
+        for half in range(2):
+            block = 2 * pair + half
+            if block * rows < outputs:
+                for k in range(inputs):
+                    for f in range(0, rows, lanes):  # the last vector may reach into the next row
+                        at = half * rows + f
+                        to = tail(u, begin + block * step + k * rows + f)
+                        if flipped:
+                            source, down = tail(turned, (k * 9 + 8) * width + at), -width
+                        else:
+                            source, down = tail(turned, k * 9 * width + at), width
+                        transform_weights(source, 3 * down, down, NOTHING, to, ROW * plane, plane)
+
+
+@jit
+def transform_images(first, last, x, low, tiles, lanes, v, begin, pitch, plane):
+    """v[spot, c, t] = B^T d B for the tiles d = first .. last - 1, counted through all images.
+
+    v: flat, begins at `begin`, `pitch` from one channel and `plane` from one spot to the next; what
+    lies up to `lanes` behind the last tile is written to. tiles: (rows of tiles an image, tiles a
+    row).
+    """
+    tall, wide = tiles
+    channels, height, width = x.shape[1], x.shape[2], x.shape[3]
+    blank = np.zeros(SIDE * lanes + ROW, x.dtype)
+    first_row = first // wide
+    for c in range(channels):
+        n, i, j = first_row // tall, first_row % tall, first - first_row * wide
+        to, end = begin + c * pitch, begin + c * pitch + last - first
+        source = tail(x, (n * channels + c) * height * width)
+        while to < end:
+            for k in range(j, min(wide, j + end - to), lanes):  # what is beyond is overwritten
+                transform_tiles(
+                    source, blank, (height, width), (SIDE * i + low[0], SIDE * k + low[1]),
+                    tail(v, to + k - j), ROW * plane, plane,
+                )
+            to += wide - j
+            i, j = i + 1, 0
+            if i == tall:
+                n, i = n + 1, 0
+                source = tail(x, (n * channels + c) * height * width)
+
+
+@jit(fastmath={"reassoc"})
+def finite_run(values, count):
+    """Whether values[:count] are all finite."""
+    total = np.float32(0)
+    for i in range(count):
+        total += values[i] * np.float32(0)  # NaN if it is not
+    return total == 0
+
+
+@jit
+def store_rows(first, last, flat, lower, tiles, out, f):
+    """out[n, f] = the outputs of the tiles first .. last - 1.
+
+    flat: the uppermost rows of outputs of all those tiles, `lower` further on the next ones, ...
+    """
+    tall, wide = tiles
+    height, width = out.shape[2], out.shape[3]
+    first_row = first // wide
+    n, i, j = first_row // tall, first_row % tall, first - first_row * wide
+    t = first
+    while t < last:
+        count = min(min(wide, j + last - t) * SIDE, width) - SIDE * j
+        y = ((n * out.shape[1] + f) * height + SIDE * i) * width + SIDE * j
+        source = SIDE * (t - first)
+        for row in range(min(SIDE, height - SIDE * i)):
+            copy(tail(flat, row * lower + source), tail(out, y + row * width), count)
+        t += wide - j
+        i, j = i + 1, 0
+        if i == tall:
+            n, i = n + 1, 0
+
+
+@jit
+def winograd_range(
+    start, stop, x, u, bias, out, fine, low, tiles, block, sizes, rows_of, ka, kb, scratch
+):
+    """Items start .. stop - 1 of a correlation, an item being `block` tiles.
+
+    x (N, C, H, W), u: see transform_weights_range, bias (F,), out (N, F, ., .). low: the first row
+    and column that tile 0 reads. tiles: (rows an image, tiles a row). sizes = (grid_lanes(),
+    columns of a register tile, pitch and plane of v, steps of u from a block and a spot to the
+    next). rows_of, ka, kb: the tables of the register tile. fine[item]: whether all is finite.
+
+    One writer for each output; the order of a sum is that of the channels.
+    """
+    tall, wide = tiles
+    lanes, cols, pitch, plane, u_step, u_plane = sizes
+    rows, per_group = rows_of.size, kb.size
+    features = out.shape[1]
+    total = x.shape[0] * tall * wide
+    v_begin, u_begin = to_line(scratch), to_line(u)
+    m_begin = v_begin + SPOTS * plane
+    y_begin = m_begin + SPOTS * rows * cols
+    zeros = np.zeros(cols, x.dtype)
+    for item in range(start, stop):
+        first, last = item * block, min(item * block + block, total)
+        count = last - first
+        good = True
+        transform_images(first, last, x, low, tiles, lanes, scratch, v_begin, pitch, plane)
+        for f in range(0, features, rows):
+            for p in range(0, count, cols):
+                for spot in range(SPOTS):
+                    a = tail(u, u_begin + spot * u_plane + f // rows * u_step)
+                    b = tail(scratch, v_begin + spot * plane + p)
+                    c = tail(scratch, m_begin + spot * rows * cols)
+                    tile(a, rows_of, ka, b, kb, per_group, zeros, 0, c, cols)
+                for r in range(min(rows, features - f)):
+                    to = y_begin + (r * SIDE * pitch + p) * SIDE
+                    for t in range(0, min(cols, count - p), lanes):
+                        outputs_of_tiles(
+                            tail(scratch, m_begin + r * cols + t), ROW * rows * cols, rows * cols,
+                            bias[f + r], tail(scratch, to + SIDE * t), SIDE * pitch, 1,
+                        )
+            for r in range(min(rows, features - f)):
+                flat = tail(scratch, y_begin + r * SIDE * SIDE * pitch)
+                for row in range(SIDE):
+                    good &= finite_run(tail(flat, row * SIDE * pitch), SIDE * count)
+                store_rows(first, last, flat, SIDE * pitch, tiles, out, f + r)
+        fine[item] = good
+
+
+class _Room(threading.local):
+    """Each thread's room for the transformed numbers of an item, which stays in its cache.
+
+    Kept, as fresh memory costs 0.15 us for each 4 KiB: a quarter of the time of small layers. What
+    an earlier call left there gets into results that are not stored.
+    """
+
+    def __init__(self) -> None:
+        self.array = np.empty(0, np.float32)
+
+    def of(self, count: int) -> np.ndarray:
+        if count > KEPT:
+            return aligned((count,), np.float32)
+        if self.array.size < count:
+            self.array = aligned((count,), np.float32)
+        return self.array
+
+
+_room = _Room()
+
+
+def _winograd_range(start: int, stop: int, *args: Any) -> None:
+    winograd_range.run(start, stop, *args[:-1], _room.of(args[-1]))
+
+
+def odd_lines(count: int) -> int:
+    """count or a little more, an odd number of cache lines (of 16 float32): no two rows collide."""
+    return (-(-count // 16) | 1) * 16
+
+
+class _Plan(NamedTuple):
+    """How a correlation is cut up; it depends on sizes alone."""
+
+    items: int
+    grain: int
+    pairs: int  # of blocks of u
+    weights: int  # numbers of u
+    geometry: tuple  # the arguments of winograd_range after `fine`
+
+
+@functools.lru_cache(maxsize=256)
+def _plan(batch: int, channels: int, features: int, ah: Axis, aw: Axis) -> _Plan:
+    rows, cols, _ = tile_shape(np.float32)
+    lanes = grid_lanes()
+    tiles = -(-ah.outputs // SIDE), -(-aw.outputs // SIDE)
+    total = batch * tiles[0] * tiles[1]
+    panels = max(1, round(TRANSFORMED / (SPOTS * channels * cols)))  # of tiles, full ones
+    block = min(panels, max(1, -(-total // (PIECES * cols)))) * cols
+    pitch = odd_lines(block + lanes)
+    u_step = -(-(channels * rows + lanes) // 16) * 16
+    tables = (
+        np.arange(rows, dtype=np.int64),
+        np.arange(channels, dtype=np.int64) * rows,
+        np.arange(channels, dtype=np.int64) * pitch,
+    )
+    plane = channels * pitch + 16
+    u_plane = -(-features // rows) * u_step + 16
+    sizes = (lanes, cols, pitch, plane, u_step, u_plane)
+    scratch = SPOTS * (plane + rows * cols) + rows * SIDE * SIDE * pitch + 64
+    geometry = ((ah.low, aw.low), tiles, block, sizes, *tables, scratch)
+    grain = per_chunk(2 * SPOTS * channels * features * block)
+    pairs = -(-features // (2 * rows))
+    return _Plan(-(-total // block), grain, pairs, SPOTS * u_plane + 16, geometry)
+
+
+def fits(axis: Axis) -> bool:
+    """Whether the taps along this axis are three neighbours, and so are the outputs."""
+    if (axis.step, axis.out_step, axis.reach) != (1, 1, 2):
+        return False
+    shifts = axis.phases[0].shifts
+    return len(shifts) == 3 and shifts[0] + shifts[2] == 2 * shifts[1]
+
+
+def is_flipped(axis: Axis) -> bool:
+    """Whether the last tap reads the first element, as in the gradient of the image."""
+    shifts = axis.phases[0].shifts
+    return shifts[0] > shifts[2]
+
+
+def possible(groups: int, dtype: np.dtype, ah: Axis, aw: Axis) -> bool:
+    """Whether this is a convolution that `correlate` and `grad_w` can do."""
+    return (
+        groups == 1
+        and dtype == np.float32
+        and fits(ah)
+        and fits(aw)
+        and is_flipped(ah) == is_flipped(aw)
+    )
+
+
+def cheaper(
+    batch: int, channels: int, features: int, ah: Axis, aw: Axis, gradient: bool = False
+) -> bool:
+    """Whether it takes less time than the direct way; gradient: that of the weights.
+
+    Cycles as measured: products at 85 % of the peak on either way; the transforms by whole vectors,
+    half of which are empty in rows of 7 pixels.
+    """
+    _, cols, lanes = tile_shape(np.float32)
+    if lanes < 8:  # NEON has no masked loads: not measured there
+        return False
+    tall, wide = -(-ah.outputs // SIDE), -(-aw.outputs // SIDE)
+    tiles, slots = batch * tall * wide, batch * tall * (-(-wide // grid_lanes()) * grid_lanes())
+    direct = 0.33 * channels * features * batch * ah.outputs * aw.outputs
+    if direct < 3e5 or (gradient and tiles < 96):
+        return False
+    columns = -(-features // cols) * cols if gradient else features
+    products = (0.59 * tiles + 10) * channels * columns
+    return products + (8 * channels + 6 * features) * slots < 0.97 * direct
+
+
+def correlate(
+    x: np.ndarray,
+    w: np.ndarray,
+    from_inputs: bool,
+    bias: np.ndarray | None,
+    ah: Axis,
+    aw: Axis,
+    out: np.ndarray,
+) -> bool:
+    """out[n, f] = bias[f] + the correlation of x with w[f], or with w[:, f] if from_inputs.
+
+    x (N, C, H, W), w (F, C, 9), bias (F,) or None, ah and aw: see `possible`. Returns False if some
+    result is not finite: then all of `out` is to be computed in the direct way.
+    """
+    channels, features = x.shape[1], out.shape[1]
+    plan = _plan(x.shape[0], channels, features, ah, aw)
+    lanes, rows = grid_lanes(), tile_shape(x.dtype).rows
+    *_, u_step, u_plane = plan.geometry[3]
+    u = aligned((plan.weights,), x.dtype)
+    flipped = is_flipped(ah)
+    parallel(
+        transform_weights_range, plan.pairs, w, from_inputs, flipped, square_side(x.dtype), lanes,
+        rows, u, (u_step, u_plane), grain=max(1, 2000 // channels),
+    )
+    bias = np.zeros(features, x.dtype) if bias is None else ready(bias)
+    fine = np.zeros(plan.items, np.bool_)
+    parallel(
+        _winograd_range, plan.items, x, u, bias, out, fine, *plan.geometry, grain=plan.grain
+    )
+    return bool(fine.all())
+
+
+# ------------------------------------------------------------------ the gradient of the weights
+
+
+@jit
+def transform_gradients(first, last, g, f, some, tiles, lanes, side, cols, turned, gt, plane):
+    """gt[spot, t, j] = A g A^T for the tiles first .. last - 1 and channels f + j.
+
+    gt: flat, `cols` from one tile to the next. turned: room for the outputs of two rows of tiles
+    and one tile more, x cols.
+    """
+    tall, wide = tiles
+    features, height, width = g.shape[1], g.shape[2], g.shape[3]
+    corner = SIDE * width * cols
+    first_row = first // wide
+    n, i, j = first_row // tall, first_row % tall, first - first_row * wide
+    t = 0
+    while t < last - first:
+        tall_here = min(SIDE, height - SIDE * i)
+        source = ((n * features + f) * height + SIDE * i) * width
+        transpose(tail(g, source), height * width, some, tall_here * width, side, turned, cols)
+        for k in range(j, min(wide, j + last - first - t)):
+            at, down = SIDE * k * cols, width * cols
+            wide_here = min(SIDE, width - SIDE * k)
+            if tall_here < SIDE or wide_here < SIDE:  # a tile that reaches beyond g
+                edge = tail(turned, corner)
+                for e in range(SIDE * SIDE * cols):
+                    edge[e] = 0
+                for a in range(tall_here):
+                    for b in range(wide_here):
+                        copy(tail(turned, at + a * down + b * cols),
+                             tail(edge, (SIDE * a + b) * cols), cols)
+                at, down = corner, SIDE * cols
+            for e in range(0, cols, lanes):
+                transform_outputs(
+                    tail(turned, at + e), down, cols, NOTHING, tail(gt, t * cols + e),
+                    ROW * plane, plane,
+                )
+            t += 1
+        i, j = i + 1, 0
+        if i == tall:
+            n, i = n + 1, 0
+
+
+@jit
+def winograd_grad_w_range(
+    start, stop, g, x, parts, low, tiles, blocks, sizes, rows_of, edge_of, ka, kb, scratch
+):
+    """Tasks start .. stop - 1, a task being (piece, block of panels of g's channels).
+
+    g (N, F, OH, OW), x (N, C, H, W), parts (pieces, panels, spots, channels rounded up to whole
+    register tiles, cols). blocks = (tiles of an item, panels of a task); low, tiles: as above;
+    sizes = (grid_lanes(), square_side, pitch and plane of v, plane of the transformed g). rows_of,
+    ka, kb: the tables of the register tile; edge_of: rows_of, where the last channels repeat.
+    """
+    tall, wide = tiles
+    block, block_f = blocks
+    lanes, side, pitch, plane, gt_plane = sizes
+    pieces, panels, channels, cols = parts.shape[0], parts.shape[1], parts.shape[3], parts.shape[4]
+    rows = rows_of.size
+    features = g.shape[1]
+    total = x.shape[0] * tall * wide
+    items = (total + block - 1) // block
+    pieces_f = (panels + block_f - 1) // block_f
+    v_begin = to_line(scratch)
+    gt_begin = v_begin + SPOTS * plane
+    turned = tail(scratch, gt_begin + SPOTS * gt_plane)
+    part = np.empty(rows * cols, g.dtype)
+    zeros = np.zeros(cols, g.dtype)
+    for task in range(start, stop):
+        piece, first_panel = task // pieces_f, task % pieces_f * block_f
+        last_panel = min(panels, first_panel + block_f)
+        first_item = piece * items // pieces
+        for item in range(first_item, (piece + 1) * items // pieces):
+            first, last = item * block, min(item * block + block, total)
+            count = last - first
+            transform_images(first, last, x, low, tiles, lanes, scratch, v_begin, pitch, plane)
+            for q in range(first_panel, last_panel):
+                f = q * cols
+                transform_gradients(
+                    first, last, g, f, min(cols, features - f), tiles, lanes, side, cols, turned,
+                    tail(scratch, gt_begin), gt_plane,
+                )
+                for spot in range(SPOTS):
+                    b = tail(scratch, gt_begin + spot * gt_plane)
+                    for c in range(0, channels, rows):
+                        a = tail(scratch, v_begin + spot * plane + c * pitch)
+                        at = tail(rows_of, 0)
+                        if c + rows > x.shape[1]:
+                            at = tail(edge_of, 0)
+                        place = ((piece * panels + q) * SPOTS + spot) * channels + c
+                        sums = tail(parts, place * cols)
+                        if item == first_item:
+                            tile(a, at, ka, b, kb, count, zeros, 0, sums, cols)
+                        else:
+                            tile(a, at, ka, b, kb, count, zeros, 0, part, cols)
+                            # Added here and not in the tile: short chains of sums stay exact.
+                            for e in range(rows * cols):
+                                sums[e] += part[e]
+
+
+@jit
+def finish_grad_w_range(start, stop, parts, lanes, side, gw, fine):
+    """Tasks start .. stop - 1, a task being 16 channels of a panel: gw = G^T (sum of parts) G.
+
+    gw (F, C, 9). parts: the first piece is overwritten. fine[task]: whether all are finite.
+    """
+    pieces, padded, cols = parts.shape[0], parts.shape[3], parts.shape[4]
+    features, channels = gw.shape[0], gw.shape[1]
+    each = parts.size // pieces
+    blocks = (channels + 15) // 16
+    turned = np.empty(16 * 9 * cols, gw.dtype)
+    for task in range(start, stop):
+        q, c = task // blocks, task % blocks * 16
+        some = min(16, channels - c)
+        for spot in range(SPOTS):
+            at = ((q * SPOTS + spot) * padded + c) * cols
+            total = tail(parts, at)
+            for piece in range(1, pieces):
+                more = tail(parts, piece * each + at)
+                for e in range(some * cols):
+                    total[e] += more[e]
+        plane = padded * cols
+        for k in range(some):
+            for f in range(0, cols, lanes):
+                gradient_of_weights(
+                    tail(parts, (q * SPOTS * padded + c + k) * cols + f), ROW * plane, plane,
+                    NOTHING, tail(turned, k * 9 * cols + f), 3 * cols, cols,
+                )
+        f = q * cols
+        wide = min(cols, features - f)
+        to = (f * channels + c) * 9
+        transpose(turned, cols, some * 9, wide, side, tail(gw, to), channels * 9)
+        good = True
+        for k in range(wide):
+            good &= finite_run(tail(gw, to + k * channels * 9), some * 9)
+        fine[task] = good
+
+
+def _winograd_grad_w_range(start: int, stop: int, *args: Any) -> None:
+    winograd_grad_w_range.run(start, stop, *args[:-1], _room.of(args[-1]))
+
+
+class _GradPlan(NamedTuple):
+    """How the gradient of the weights is cut up; it depends on sizes alone."""
+
+    tasks: int
+    grain: int
+    parts: tuple[int, ...]
+    geometry: tuple  # the arguments of winograd_grad_w_range after `parts`
+
+
+@functools.lru_cache(maxsize=256)
+def _grad_w_plan(
+    batch: int, channels: int, features: int, ah: Axis, aw: Axis, part_bytes: int
+) -> _GradPlan:
+    rows, cols, _ = tile_shape(np.float32)
+    lanes = grid_lanes()
+    tiles = -(-ah.outputs // SIDE), -(-aw.outputs // SIDE)
+    total = batch * tiles[0] * tiles[1]
+    block = blocks_of(total, max(64, min(TRANSFORMED // (SPOTS * channels), 256)))
+    items = -(-total // block)
+    panels = -(-features // cols)
+    shape = panels, SPOTS, -(-channels // rows) * rows, cols
+    pieces = max(1, min(items, PIECES, total // PIECE, part_bytes // (4 * math.prod(shape))))
+    block_f = blocks_of(panels, max(1, panels * pieces // TASKS))
+    pitch = odd_lines(block + lanes)
+    plane, gt_plane = channels * pitch + 16, block * cols + 16
+    r = np.arange(rows, dtype=np.int64)
+    edge = np.minimum(r, (channels - 1) % rows) * pitch
+    k = np.arange(block, dtype=np.int64)
+    scratch = SPOTS * (plane + gt_plane) + SIDE * (aw.outputs + SIDE) * cols + 64
+    geometry = (
+        (ah.low, aw.low), tiles, (block, block_f),
+        (lanes, square_side(np.float32), pitch, plane, gt_plane),
+        r * pitch, edge, k, k * cols, scratch,
+    )
+    tasks = pieces * -(-panels // block_f)
+    grain = per_chunk(2 * SPOTS * channels * features * total / tasks)
+    return _GradPlan(tasks, grain, (pieces, *shape), geometry)
+
+
+def grad_w(
+    g: np.ndarray, x: np.ndarray, ah: Axis, aw: Axis, part_bytes: int
+) -> np.ndarray | None:
+    """gw (F, C, 9) = sum of g[n, f, u, v] * x[n, c, u + i, v + j]; None if some is not finite.
+
+    g (N, F, OH, OW), x (N, C, H, W), ah and aw: the axes of y. part_bytes: of all pieces' sums.
+    """
+    channels, features = x.shape[1], g.shape[1]
+    plan = _grad_w_plan(x.shape[0], channels, features, ah, aw, part_bytes)
+    parts = aligned(plan.parts, x.dtype)
+    parallel(_winograd_grad_w_range, plan.tasks, g, x, parts, *plan.geometry, grain=plan.grain)
+    gw = np.empty((features, channels, 9), x.dtype)
+    tasks = plan.parts[1] * -(-channels // 16)
+    fine = np.zeros(tasks, np.bool_)
+    parallel(finish_grad_w_range, tasks, parts, grid_lanes(), square_side(x.dtype), gw, fine)
+    return gw if fine.all() else None

@@ -1,0 +1,371 @@
+"""Winograd's convolution against the plain twins of the direct one, and where it is used."""
+
+import contextlib
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minigrad.kernels import conv as conv_module
+from minigrad.kernels import winograd
+from minigrad.kernels.conv import (
+    conv2d,
+    conv2d_grad_w,
+    conv2d_grad_w_reference,
+    conv2d_grad_x,
+    conv2d_grad_x_reference,
+    conv2d_reference,
+)
+from minigrad.kernels.conv_geometry import backward_axes, forward_axis
+from minigrad.kernels.jit import jit
+from minigrad.kernels.sandwich import grid_lanes, sandwich, sandwich_of_image
+from minigrad.kernels.threads import get_num_threads, set_num_threads
+
+PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+TOLERANCE = 3e-6  # relative to the same sum over absolute values
+deterministic = settings(
+    max_examples=4 if PLAIN else 60, derandomize=True, deadline=None, database=None
+)
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    """The plain run warns of overflow and NaN where the compiled loops do not."""
+    with np.errstate(all="ignore"):
+        yield
+
+
+@contextlib.contextmanager
+def always():
+    """Every convolution that can be done in this way is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(winograd, "cheaper", lambda *sizes, gradient=False: True)
+        yield
+
+
+def options_of(begin):
+    return (1, 1), begin, (1, 1), 1
+
+
+def make(batch, channels, features, hw, begin, end, seed=0):
+    """x, w, bias, g and the options of a 3x3 convolution with this padding."""
+    rng = np.random.default_rng([seed, batch, channels, features, *hw, *begin, *end])
+    out_hw = [size + b + e - 2 for size, b, e in zip(hw, begin, end)]
+    shapes = (
+        (batch, channels, *hw), (features, channels, 3, 3), features, (batch, features, *out_hw)
+    )
+    x, w, bias, g = (rng.standard_normal(shape).astype(np.float32) for shape in shapes)
+    return x, w, bias, g, options_of(begin)
+
+
+def passes(x, w, bias, g, options):
+    """y, gx, gw through Winograd's tiles, by the functions that the dispatch calls."""
+    _, begin, _, _ = options
+    axes = [
+        forward_axis(size, 3, 1, pad, 1, count)
+        for size, pad, count in zip(x.shape[2:], begin, g.shape[2:])
+    ]
+    back = [
+        backward_axes(size, 3, 1, pad, 1, count)[0][1]
+        for size, pad, count in zip(x.shape[2:], begin, g.shape[2:])
+    ]
+    assert winograd.possible(1, x.dtype, *axes)
+    assert winograd.possible(1, x.dtype, *back)
+    y, gx = np.empty_like(g), np.empty_like(x)
+    flat = w.reshape(*w.shape[:2], 9)
+    assert winograd.correlate(x, flat, False, bias, *axes, y)
+    assert winograd.correlate(g, flat, True, None, *back, gx)
+    gw = winograd.grad_w(g, x, *axes, 1 << 25)
+    assert gw is not None
+    return y, gx, gw.reshape(w.shape)
+
+
+def assert_sum(got, twin, arrays, *rest):
+    wide = [None if a is None else a.astype(np.float64) for a in arrays]
+    want = twin(*wide, *rest)
+    assert got.dtype == np.float32
+    assert got.shape == want.shape
+    # An error is relative to the largest terms of a tile, so to the sum that is largest nearby.
+    sizes = twin(*[None if a is None else abs(a) for a in wide], *rest)
+    wrong = ~(abs(got - want) <= TOLERANCE * (1 + sizes.max()))
+    assert not wrong.any(), f"{wrong.sum()} of {wrong.size} wrong, first at {np.argwhere(wrong)[0]}"
+
+
+def check(*sizes):
+    x, w, bias, g, options = make(*sizes)
+    before = [a.copy() for a in (x, w, bias, g)]
+    y, gx, gw = passes(x, w, bias, g, options)
+    assert_sum(y, conv2d_reference, (x, w, bias), g.shape[2:], *options)
+    assert_sum(gx, conv2d_grad_x_reference, (g, w), x.shape[2:], *options)
+    assert_sum(gw, conv2d_grad_w_reference, (g, x), (3, 3), *options)
+    for a, b in zip((x, w, bias, g), before):
+        np.testing.assert_array_equal(a, b)
+
+
+@st.composite
+def sizes(draw):
+    small = 6 if PLAIN else 37
+    begin = draw(st.integers(0, 3)), draw(st.integers(0, 3))
+    end = draw(st.integers(0, 3)), draw(st.integers(0, 3))
+    hw = [draw(st.integers(max(1, 3 - b - e), 8 if PLAIN else 19)) for b, e in zip(begin, end)]
+    channels, features = draw(st.integers(1, small)), draw(st.integers(1, small))
+    return draw(st.integers(1, 3)), channels, features, tuple(hw), begin, end
+
+
+@deterministic
+@given(case=sizes())
+def test_all_passes_equal_the_plain_twins(case):
+    check(*case)
+
+
+ONE = (1, 1)
+LARGE = {
+    "many items, odd": (3, 40, 33, (41, 39), ONE, ONE),
+    "several panels of channels": (2, 70, 90, (14, 14), ONE, ONE),
+    "several pieces": (9, 17, 20, (20, 20), (0, 2), (1, 0)),
+    "rows of many tiles": (1, 16, 16, (3, 1500), ONE, ONE),
+    "deep": (1, 600, 40, (6, 6), ONE, ONE),
+    "tiles half outside": (40, 20, 20, (3, 3), ONE, ONE),
+}
+
+
+@pytest.mark.skipif(PLAIN, reason="minutes of plain Python; the same loops run in smaller cases")
+@pytest.mark.parametrize("name", LARGE)
+def test_sizes_that_are_cut(name):
+    check(*LARGE[name])
+
+
+@pytest.mark.parametrize("side", winograd.MATRICES)
+def test_matrices_make_a_correlation(side):
+    """In one dimension: A^T ((G w) * (B^T d)) = the correlation of d with w, for any d and w."""
+    b_t, g, a_t = (np.array(m, np.float64) for m in winograd.MATRICES[side])
+    assert b_t.shape == (side + 2, side + 2)
+    rng = np.random.default_rng(side)
+    for _ in range(5):
+        d, w = rng.standard_normal(side + 2), rng.standard_normal(3)
+        np.testing.assert_allclose(a_t @ ((g @ w) * (b_t @ d)), np.correlate(d, w), atol=1e-13)
+
+
+def test_as_accurate_as_the_direct_sum(monkeypatch):
+    """gw has sums as long as the direct ones (over positions), and pays for its transforms."""
+    x, w, _, g, options = make(1 if PLAIN else 4, 4 if PLAIN else 64, 16, (8, 8), ONE, ONE)
+    wide = [a.astype(np.float64) for a in (x, w, g)]
+    exact = (
+        conv2d_reference(wide[0], wide[1], None, g.shape[2:], *options),
+        conv2d_grad_x_reference(wide[2], wide[1], x.shape[2:], *options),
+        conv2d_grad_w_reference(wide[2], wide[0], (3, 3), *options),
+    )
+    monkeypatch.setattr(winograd, "cheaper", lambda *sizes, gradient=False: False)
+    direct = (
+        conv2d(x, w, None, g.shape[2:], *options),
+        conv2d_grad_x(g, w, x.shape[2:], *options),
+        conv2d_grad_w(g, x, (3, 3), *options),
+    )
+    ours = passes(x, w, None, g, options)
+    limits = {"y": 1.2, "gx": 1.5, "gw": 2.5}
+    for (name, limit), here, there, want in zip(limits.items(), ours, direct, exact):
+        assert not np.array_equal(here, there), "both are the same code"
+        ratio = np.sqrt(np.mean((here - want) ** 2) / np.mean((there - want) ** 2))
+        assert ratio < limit, f"{name}: {ratio:.2f} times the error of the direct sum"
+
+
+# ------------------------------------------------------------------ numbers that are not finite
+
+
+def same_places(got, want):
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
+    np.testing.assert_array_equal(np.isposinf(got), np.isposinf(want))
+    np.testing.assert_array_equal(np.isneginf(got), np.isneginf(want))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 3e38])
+@settings(deterministic, max_examples=2 if PLAIN else 25)
+@given(where=st.integers(0, 10**6), case=sizes())
+def test_what_is_not_finite_goes_where_the_direct_way_sends_it(case, where, bad):
+    """To where the direct way does, that is; test_kernels_conv.py compares that with the twins.
+
+    3e38 is finite, and so are its products with weights below 1, but the transforms overflow.
+    """
+    x, w, bias, g, options = make(*case)
+    w = np.clip(w, -0.9, 0.9)
+
+    def three():
+        return (
+            conv2d(x, w, bias, g.shape[2:], *options),
+            conv2d_grad_x(g, w, x.shape[2:], *options),
+            conv2d_grad_w(g, x, (3, 3), *options),
+        )
+
+    for target in (x, w, g):
+        place = where % target.size
+        before = target.flat[place]
+        target.flat[place] = bad
+        want = three()
+        with always():
+            got = three()
+        for ours, direct in zip(got, want):
+            same_places(ours, direct)
+        target.flat[place] = before
+
+
+def test_a_result_that_is_not_finite_is_reported():
+    x, w, bias, g, _ = make(2, 5, 6, (9, 7), ONE, ONE)
+    axes = [forward_axis(s, 3, 1, 1, 1, s) for s in (9, 7)]
+    out, flat = np.empty_like(g), w.reshape(6, 5, 9)
+    assert winograd.correlate(x, flat, False, bias, *axes, out)
+    bias[3] = np.nan
+    assert not winograd.correlate(x, flat, False, bias, *axes, out)
+    bias[3] = 0
+    x[1, 4, 8, 6] = np.inf  # the last corner, which two tiles of each axis do not fill
+    assert not winograd.correlate(x, flat, False, bias, *axes, out)
+    assert winograd.grad_w(g, x, *axes, 1 << 25) is None
+
+
+def test_nothing_is_left_over_from_numbers_that_were_not_finite():
+    """Threads keep their room: the next call must not see what is in it."""
+    x, w, bias, g, options = make(2, 9, 10, (9, 7), ONE, ONE)
+    want = passes(x, w, bias, g, options)
+    bad = np.full_like(x, np.nan)
+    with always():
+        assert np.isnan(conv2d(bad, w, bias, (9, 7), *options)).all()
+        assert np.isnan(conv2d_grad_w(np.full_like(g, np.inf), bad, (3, 3), *options)).all()
+    for got, before in zip(passes(x, w, bias, g, options), want):
+        np.testing.assert_array_equal(got, before)
+
+
+# ------------------------------------------------------------------ where it is used
+
+
+@pytest.mark.skipif(PLAIN, reason="seconds of plain Python")
+def test_same_bits_at_any_number_of_threads():
+    arrays = make(6, 48, 40, (23, 23), ONE, ONE)
+    count = get_num_threads()
+    try:
+        runs = []
+        for threads in (1, 2, 5):
+            set_num_threads(threads)
+            runs.append(passes(*arrays))
+    finally:
+        set_num_threads(count)
+    for run in runs[1:]:
+        for got, want in zip(run, runs[0]):
+            np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.skipif(PLAIN, reason="seconds of plain Python")
+@pytest.mark.skipif(winograd.tile_shape(np.float32).lanes < 8, reason="not used on this CPU")
+def test_large_convolutions_are_done_this_way(monkeypatch):
+    x, w, bias, g, options = make(8, 64, 64, (28, 28), ONE, ONE)
+    used = []
+
+    def spy(name):
+        inner = getattr(winograd, name)
+
+        def outer(*args):
+            used.append(name)
+            return inner(*args)
+
+        monkeypatch.setattr(winograd, name, outer)
+
+    spy("correlate")
+    spy("grad_w")
+    y = conv2d(x, w, bias, (28, 28), *options)
+    gx = conv2d_grad_x(g, w, (28, 28), *options)
+    gw = conv2d_grad_w(g, x, (3, 3), *options)
+    assert used == ["correlate", "correlate", "grad_w"]
+    for got, want in zip((y, gx, gw), passes(x, w, bias, g, options)):
+        np.testing.assert_array_equal(got, want)
+    used.clear()
+    conv2d(x.astype(np.float64), w.astype(np.float64), None, (28, 28), *options)
+    conv2d(x[:1, :2], w[:, :2], None, (28, 28), *options)
+    assert not used
+
+
+OPTIONS = "stride", "dilation", "taps"
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        {"groups": 2},
+        {"dtype": np.dtype(np.float64)},
+        {"stride": 2},
+        {"dilation": 2},
+        {"taps": 4},
+        {"taps": 2},
+    ],
+)
+def test_impossible(what):
+    stride, dilation, taps = (what.get(k, 3 if k == "taps" else 1) for k in OPTIONS)
+    good = forward_axis(12, 3, 1, 1, 1, 12)
+    other = forward_axis(12, taps, stride, 1, dilation, 5)
+    dtype = what.get("dtype", np.dtype(np.float32))
+    assert winograd.possible(1, np.dtype(np.float32), good, good)
+    assert not winograd.possible(what.get("groups", 1), dtype, good, other)
+    assert not winograd.possible(what.get("groups", 1), dtype, other, good)
+
+
+def test_small_ones_stay_direct():
+    axis = forward_axis(14, 3, 1, 1, 1, 14)
+    assert not winograd.cheaper(1, 8, 8, axis, axis)
+    tiny = forward_axis(3, 3, 1, 1, 1, 3)
+    assert not winograd.cheaper(64, 64, 64, tiny, tiny)  # tiles of 2 x 2 waste nearly half
+
+
+# ------------------------------------------------------------------ sandwiches
+
+
+@pytest.mark.parametrize("side", winograd.MATRICES)
+def test_sandwiches(side):
+    b_t, g, a_t = winograd.MATRICES[side]
+    lanes, n = grid_lanes(), side + 2
+    rng = np.random.default_rng(side)
+    for matrix, step in ((g, 1), (a_t, 1), (a_t, side), (tuple(zip(*a_t)), 1), (tuple(zip(*g)), 1)):
+        kernel = sandwich(matrix, step)
+        rows, size = np.shape(matrix)
+        source = rng.standard_normal(size * size * 20).astype(np.float32)
+        pitch = 30 * step
+        out = np.zeros(rows * rows * pitch, np.float32)
+        plus = np.float32(0.5)
+        jit_run(kernel, source, size * 20, 20, plus, out, rows * pitch, 1 if step > 1 else pitch)
+        m = np.array(matrix)
+        grids = source.reshape(size, size, 20)[:, :, :lanes]
+        want = np.einsum("ia,jb,abl->ijl", m, m, grids) + (plus if step > 1 else 0)
+        got = np.zeros_like(want)
+        for i in range(rows):
+            for j in range(rows):
+                first = i * rows * pitch + (j if step > 1 else j * pitch)
+                got[i, j] = out[first : first + step * lanes : step]
+        np.testing.assert_allclose(got, want, atol=2e-5)
+    image = rng.standard_normal((7, 11)).astype(np.float32)
+    padded = np.zeros((7 + 2 * n, 11 + n + side * lanes + n), np.float32)
+    padded[n : n + 7, n : n + 11] = image
+    m = np.array(b_t)
+    kernel = sandwich_of_image(b_t, side)
+    blank = np.zeros(side * lanes + n, np.float32)
+    for top, left in ((0, 0), (-1, -1), (5, 3), (-n, 2), (7, 0), (1, -n)):
+        out = np.zeros(n * n * 20, np.float32)
+        jit_run_image(kernel, image.reshape(-1), blank, (7, 11), (top, left), out, n * 20, 20)
+        for lane in range(lanes):
+            at = n + left + side * lane
+            window = padded[n + top : n + top + n, at : at + n]
+            window = np.pad(window, ((0, n - window.shape[0]), (0, n - window.shape[1])))
+            want = m @ window @ m.T
+            np.testing.assert_allclose(out.reshape(n, n, 20)[:, :, lane], want, atol=2e-5)
+
+
+def jit_run(kernel, *args):
+    """A kernel that is always inlined, from Python."""
+    jit(lambda source, row, col, plus, out, out_row, out_col: kernel(
+        source, row, col, plus, out, out_row, out_col))(*args)
+
+
+def jit_run_image(kernel, *args):
+    jit(lambda source, blank, hw, at, out, out_row, out_col: kernel(
+        source, blank, hw, at, out, out_row, out_col))(*args)
+
+
+def test_both_modules_ask_the_same_one():
+    assert conv_module.winograd is winograd
