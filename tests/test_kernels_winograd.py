@@ -18,7 +18,7 @@ from minigrad.kernels.conv import (
     conv2d_grad_x_reference,
     conv2d_reference,
 )
-from minigrad.kernels.conv_geometry import backward_axes, forward_axis
+from minigrad.kernels.conv_geometry import backward_axis, forward_axis
 from minigrad.kernels.jit import jit
 from minigrad.kernels.sandwich import grid_lanes, sandwich, sandwich_of_image
 from minigrad.kernels.threads import get_num_threads, set_num_threads
@@ -68,7 +68,7 @@ def passes(x, w, bias, g, options):
         for size, pad, count in zip(x.shape[2:], begin, g.shape[2:])
     ]
     back = [
-        backward_axes(size, 3, 1, pad, 1, count)[0][1]
+        backward_axis(size, 3, 1, pad, 1, count)
         for size, pad, count in zip(x.shape[2:], begin, g.shape[2:])
     ]
     assert winograd.possible(1, x.dtype, *axes)

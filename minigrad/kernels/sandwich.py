@@ -234,7 +234,6 @@ def sandwich(matrix: Matrix, step_out: int = 1) -> Kernel:
     Limit: loads and stores.
     """
     coefficients = np.array(matrix, np.float32)
-    lanes = grid_lanes()
     side, size = coefficients.shape
 
     def plain(source, row, col, plus, out, out_row, out_col):  # type: ignore[no-untyped-def]
@@ -242,7 +241,7 @@ def sandwich(matrix: Matrix, step_out: int = 1) -> Kernel:
             out_col = 1
         else:
             plus = np.float32(0)
-        for lane in range(lanes):
+        for lane in range(grid_lanes()):
             for i in range(side):
                 for j in range(side):
                     total = np.float32(0)
@@ -266,13 +265,12 @@ def sandwich_of_image(matrix: Matrix, step: int) -> Kernel:
     Limit: shuffles, one for each entry of a window. No copy with zeros around is made.
     """
     coefficients = np.array(matrix, np.float32)
-    lanes = grid_lanes()
     side, size = coefficients.shape
 
     def plain(source, blank, hw, at, out, out_row, out_col):  # type: ignore[no-untyped-def]
         height, width = hw
         top, left = at
-        for lane in range(lanes):
+        for lane in range(grid_lanes()):
             for i in range(side):
                 for j in range(side):
                     total = np.float32(0)
