@@ -27,7 +27,7 @@ from typing import Any, cast
 import numpy as np
 from numpy import ndarray
 
-from .engine import Node, Tensor
+from .engine import Node, Tensor, shares_memory
 from .modes import settings
 from .writes import user_line
 
@@ -103,7 +103,7 @@ def _let_go(x: Tensor) -> None:
 def may_wait(x: Tensor) -> bool:
     """Whether nobody but x itself holds its large, unshared array."""
     a = x.array
-    return (settings.fuse and a.size >= FEWEST and a.base is None and a.dtype.kind == "f"
+    return (settings.fuse and a.size >= FEWEST and not shares_memory(a) and a.dtype.kind == "f"
             and sys.getrefcount(a) <= _ONE_OWNER and not hasattr(x, "origin"))
 
 

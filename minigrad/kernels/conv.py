@@ -332,7 +332,7 @@ def conv2d(
     """
     x, w = ready(x), ready(w)
     features, _, kh, kw = w.shape
-    y = aligned((x.shape[0], features, *out_hw), x.dtype)
+    y = np.empty((x.shape[0], features, *out_hw), x.dtype)
     ah = forward_axis(x.shape[2], kh, stride[0], padding[0], dilation[0], out_hw[0])
     aw = forward_axis(x.shape[3], kw, stride[1], padding[1], dilation[1], out_hw[1])
     _correlate(x, w, False, bias, ah, aw, y, groups)
@@ -355,7 +355,7 @@ def conv2d_grad_x(
     """
     g, w = ready(g), ready(w)
     _, per_group, kh, kw = w.shape
-    gx = aligned((g.shape[0], per_group * groups, *hw), g.dtype)
+    gx = np.empty((g.shape[0], per_group * groups, *hw), g.dtype)
     ah = backward_axis(hw[0], kh, stride[0], padding[0], dilation[0], g.shape[2])
     aw = backward_axis(hw[1], kw, stride[1], padding[1], dilation[1], g.shape[3])
     _correlate(g, w, True, None, ah, aw, gx, groups)
