@@ -289,10 +289,10 @@ def _correlate(
     if is_depthwise(features, aw, x.dtype):
         correlate_depthwise(x, w, from_inputs, bias, ah, aw, out, groups)
         return
-    w = w.reshape(groups, w.shape[0] // groups, w.shape[1], kh * kw)
     if is_flat(channels, features, kh * kw, ah, aw, x.dtype):
         correlate_flat(x, w, from_inputs, bias, ah, aw, (kh, kw), out, groups)
         return
+    w = w.reshape(groups, w.shape[0] // groups, w.shape[1], kh * kw)
     plan = _plan(x.shape[0], channels, features, groups, x.dtype, ah, aw)
     panels = aligned((plan.panels, channels * kh * kw, plan.cols), x.dtype)
     parallel(

@@ -81,7 +81,7 @@ def registers(features: frozenset[str]) -> Registers | None:
 
 
 def choose_shape(features: frozenset[str], kind: str, itemsize: int) -> TileShape:
-    """The shape of a tile of this kind ("wide", "broad", "narrow", "single") with these features."""
+    """The shape of a tile of a kind ("wide", "broad", "narrow", "single") with these features."""
     found = registers(features)
     lanes = found.bytes // itemsize if found else 0
     rows, vectors = (found.rows, found.vectors) if found else (4, 2)
@@ -238,7 +238,7 @@ def tile(a, row, ka, b, kb, kc, start, lds, c, ldc):  # type: ignore[no-untyped-
 
 @_tile("broad")
 def broad_tile(a, row, ka, b, kb, kc, start, lds, c, ldc):  # type: ignore[no-untyped-def]
-    """As `tile`, with AVX-512 6 x 4 vectors, which read less of A: where that is spread in memory."""
+    """As `tile`, with AVX-512 6 x 4 vectors: fewer reads of an A that is spread in memory."""
     _in_plain_loops("broad", a, row, ka, b, kb, kc, start, lds, c, ldc)
 
 
