@@ -126,7 +126,9 @@ def flat_range(
     whether x is read and out is written without a copy between; tile_of = (rows, cols); plane: from
     one channel of the source to the next. ah, aw as in correlate_range.
 
-    Limit: as the tile, at 92 % where its vectors cross lines; then memory.
+    Limit: the tile (213 GFLOP/s of a core in float32; 92 % of it where x does not begin a cache
+    line), and memory, which short sums do not hide: 128 channels of 28 x 28 to as many, kernel
+    1x1, run at 165 on one core and at 280 on two, 64 of 56 x 56 at 155 and 265.
     """
     block_h, groups, in_place, direct = blocks
     rows, cols = tile_of
