@@ -143,7 +143,7 @@ def correlate_range(
 
     Limit: the tile, 213 GFLOP/s of a core in float32. Measured on two cores: 5x5, 64 channels of
     28 x 28: 405; 3x3, 128 channels of 28 x 28: 395; 3x3 with stride 2: 340, its gradient 312; sums
-    of 288 terms (32 channels, dilation 2): 310. The copy of the image and the turning of the
+    of 288 terms (32 channels, dilation 2): 280. The copy of the image and the turning of the
     result, some 0.5 cycles a number, are the rest.
     """
     block_n, block_h, block_f, groups, depth = blocks
