@@ -142,6 +142,11 @@ def correlate_range(
     kind, square_side); ah = (low, step, reach, count, out_step) of `Axis`, and aw.
 
     One writer for each output; the order of a sum is that of the taps, whatever the blocks.
+
+    Limit: the tile, 213 GFLOP/s of a core in float32. Measured on two cores: 5x5, 64 channels of
+    28 x 28: 405; 3x3, 128 channels of 28 x 28: 395; 3x3 with stride 2: 340, its gradient 312; sums
+    of 288 terms (32 channels, dilation 2): 280. The copy of the image and the turning of the
+    result, some 0.5 cycles a number, are the rest.
     """
     block_n, block_h, block_f, groups, depth = blocks
     rows, kind, side = tile_of
@@ -291,17 +296,16 @@ def _correlate(
     if is_depthwise(features, aw, x.dtype):
         correlate_depthwise(x, w, from_inputs, bias, ah, aw, out, groups)
         return
-    w = w.reshape(*w.shape[:2], kh * kw)
     if (
         winograd.possible(groups, x.dtype, ah, aw)
         and winograd.cheaper(x.shape[0], channels, features, ah, aw)
-        and winograd.correlate(x, w, from_inputs, bias, ah, aw, out)
+        and winograd.correlate(x, w.reshape(*w.shape[:2], 9), from_inputs, bias, ah, aw, out)
     ):
         return
-    w = w.reshape(groups, w.shape[0] // groups, *w.shape[1:])
     if is_flat(channels, features, kh * kw, ah, aw, x.dtype):
         correlate_flat(x, w, from_inputs, bias, ah, aw, (kh, kw), out, groups)
         return
+    w = w.reshape(groups, w.shape[0] // groups, w.shape[1], kh * kw)
     plan = _plan(x.shape[0], channels, features, groups, x.dtype, ah, aw)
     panels = aligned((plan.panels, channels * kh * kw, plan.cols), x.dtype)
     parallel(

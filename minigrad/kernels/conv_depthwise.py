@@ -120,7 +120,9 @@ def depthwise_range(
     x (N, C, H, W), out (N, F, ., .), w (F, C * taps) and phases, table: see Taps, bias (F, lanes):
     each number all along a row. ah, aw: as in conv.correlate_range.
 
-    Limit: bytes, x read and out written once.
+    Limit: bytes, x read and out written once. Measured on two cores, float32, 1024 images of 56 x
+    56 under 3x3 taps: 26 MB in 0.7 ms (1.1 on one core), where NumPy copies as much in 0.51; images
+    of 28 x 28 with stride 2: 4 MB in 0.2 ms (0.25 on one core).
     """
     low_h, step_h, _, count_h, out_step_h = ah
     low_w, step_w, _, count_w, out_step_w = aw

@@ -53,6 +53,9 @@ def grad_w_range(
     number rounded up to whole tiles by repeating the last), pitches: see Layout. kb:
     where the row of position p begins in the turned g. blocks = (images, rows, panels of a task,
     groups, number of taps), tile_of as in correlate_range, ah and aw without the last.
+
+    Limit: the tile. Measured on two cores, float32: 3x3, 64 or 128 channels: 390 GFLOP/s of 456;
+    5x5: 395; 1x1: 285, where g is turned and x copied for only 128 multiply-adds a number.
     """
     block_n, block_h, block_f, groups, count = blocks
     rows, kind, side = tile_of

@@ -238,7 +238,7 @@ def tile(a, row, ka, b, kb, kc, start, lds, c, ldc):  # type: ignore[no-untyped-
 
 @_tile("broad")
 def broad_tile(a, row, ka, b, kb, kc, start, lds, c, ldc):  # type: ignore[no-untyped-def]
-    """As `tile`, with AVX-512 6 x 4 vectors, which read less of A: for one spread in memory."""
+    """As `tile`, with AVX-512 6 x 4 vectors: fewer reads of an A that is spread in memory."""
     _in_plain_loops("broad", a, row, ka, b, kb, kc, start, lds, c, ldc)
 
 
