@@ -26,7 +26,7 @@ from minigrad.kernels.threads import get_num_threads, set_num_threads
 PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 TOLERANCE = 3e-6  # relative to the same sum over absolute values
 deterministic = settings(
-    max_examples=4 if PLAIN else 60, derandomize=True, deadline=None, database=None
+    max_examples=12 if PLAIN else 60, derandomize=True, deadline=None, database=None
 )
 
 
@@ -106,12 +106,12 @@ def check(*sizes):
 
 @st.composite
 def sizes(draw):
-    small = 6 if PLAIN else 37
+    small = 3 if PLAIN else 37
     begin = draw(st.integers(0, 3)), draw(st.integers(0, 3))
     end = draw(st.integers(0, 3)), draw(st.integers(0, 3))
-    hw = [draw(st.integers(max(1, 3 - b - e), 8 if PLAIN else 19)) for b, e in zip(begin, end)]
+    hw = [draw(st.integers(max(1, 3 - b - e), 6 if PLAIN else 19)) for b, e in zip(begin, end)]
     channels, features = draw(st.integers(1, small)), draw(st.integers(1, small))
-    return draw(st.integers(1, 3)), channels, features, tuple(hw), begin, end
+    return draw(st.integers(1, 1 if PLAIN else 3)), channels, features, tuple(hw), begin, end
 
 
 @deterministic
@@ -148,9 +148,10 @@ def test_matrices_make_a_correlation(side):
         np.testing.assert_allclose(a_t @ ((g @ w) * (b_t @ d)), np.correlate(d, w), atol=1e-13)
 
 
+@pytest.mark.skipif(PLAIN, reason="sums short enough for plain Python have no error to compare")
 def test_as_accurate_as_the_direct_sum(monkeypatch):
     """gw has sums as long as the direct ones (over positions), and pays for its transforms."""
-    x, w, _, g, options = make(1 if PLAIN else 4, 4 if PLAIN else 64, 16, (8, 8), ONE, ONE)
+    x, w, _, g, options = make(4, 64, 16, (8, 8), ONE, ONE)
     wide = [a.astype(np.float64) for a in (x, w, g)]
     exact = (
         conv2d_reference(wide[0], wide[1], None, g.shape[2:], *options),
@@ -181,7 +182,7 @@ def same_places(got, want):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 3e38])
-@settings(deterministic, max_examples=2 if PLAIN else 25)
+@settings(deterministic, max_examples=4 if PLAIN else 25)
 @given(where=st.integers(0, 10**6), case=sizes())
 def test_what_is_not_finite_goes_where_the_direct_way_sends_it(case, where, bad):
     """To where the direct way does, that is; test_kernels_conv.py compares that with the twins.

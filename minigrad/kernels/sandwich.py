@@ -214,10 +214,17 @@ def _compiled(matrix: Matrix, step_in: int, step_out: int) -> Callable[..., Any]
     return in_vectors if step_in == 1 else in_vectors_of_image
 
 
-def _kernel(matrix: Matrix, step_in: int, step_out: int, plain: Callable[..., Any]) -> Kernel:
+def _kernel(
+    matrix: Matrix, step_in: int, step_out: int, loops: Callable[[int], Callable[..., Any]]
+) -> Kernel:
+    """loops: makes the plain function for a number of lanes, which is not asked for at import."""
+
+    def plain(*args):  # type: ignore[no-untyped-def]
+        loops(grid_lanes())(*args)
+
     def build() -> Callable[..., Any]:
         vectors = tile_shape(np.float32).lanes
-        return _compiled(matrix, step_in, step_out) if vectors else plain
+        return _compiled(matrix, step_in, step_out) if vectors else loops(grid_lanes())
 
     return jit(compiled_as=build, inline=True)(plain)
 
@@ -236,23 +243,26 @@ def sandwich(matrix: Matrix, step_out: int = 1) -> Kernel:
     coefficients = np.array(matrix, np.float32)
     side, size = coefficients.shape
 
-    def plain(source, row, col, plus, out, out_row, out_col):  # type: ignore[no-untyped-def]
-        if step_out > 1:
-            out_col = 1
-        else:
-            plus = np.float32(0)
-        for lane in range(grid_lanes()):
-            for i in range(side):
-                for j in range(side):
-                    total = np.float32(0)
-                    for a in range(size):
-                        for b in range(size):
-                            factor = coefficients[i, a] * coefficients[j, b]
-                            if factor != 0:
-                                total += factor * source[a * row + b * col + lane]
-                    out[i * out_row + j * out_col + step_out * lane] = total + plus
+    def loops(lanes: int) -> Callable[..., Any]:
+        def plain(source, row, col, plus, out, out_row, out_col):  # type: ignore[no-untyped-def]
+            if step_out > 1:
+                out_col = 1
+            for lane in range(lanes):
+                for i in range(side):
+                    for j in range(side):
+                        total = np.float32(0)
+                        if step_out > 1:
+                            total += plus
+                        for a in range(size):
+                            for b in range(size):
+                                factor = coefficients[i, a] * coefficients[j, b]
+                                if factor != 0:
+                                    total += factor * source[a * row + b * col + lane]
+                        out[i * out_row + j * out_col + step_out * lane] = total
 
-    return _kernel(matrix, 1, step_out, plain)
+        return plain
+
+    return _kernel(matrix, 1, step_out, loops)
 
 
 def sandwich_of_image(matrix: Matrix, step: int) -> Kernel:
@@ -267,19 +277,22 @@ def sandwich_of_image(matrix: Matrix, step: int) -> Kernel:
     coefficients = np.array(matrix, np.float32)
     side, size = coefficients.shape
 
-    def plain(source, blank, hw, at, out, out_row, out_col):  # type: ignore[no-untyped-def]
-        height, width = hw
-        top, left = at
-        for lane in range(grid_lanes()):
-            for i in range(side):
-                for j in range(side):
-                    total = np.float32(0)
-                    for a in range(size):
-                        for b in range(size):
-                            h, w = top + a, left + b + step * lane
-                            factor = coefficients[i, a] * coefficients[j, b]
-                            if factor != 0 and 0 <= h < height and 0 <= w < width:
-                                total += factor * source[h * width + w]
-                    out[i * out_row + j * out_col + lane] = total
+    def loops(lanes: int) -> Callable[..., Any]:
+        def plain(source, blank, hw, at, out, out_row, out_col):  # type: ignore[no-untyped-def]
+            height, width = hw
+            top, left = at
+            for lane in range(lanes):
+                for i in range(side):
+                    for j in range(side):
+                        total = np.float32(0)
+                        for a in range(size):
+                            for b in range(size):
+                                h, w = top + a, left + b + step * lane
+                                factor = coefficients[i, a] * coefficients[j, b]
+                                if factor != 0 and 0 <= h < height and 0 <= w < width:
+                                    total += factor * source[h * width + w]
+                        out[i * out_row + j * out_col + lane] = total
 
-    return _kernel(matrix, step, 1, plain)
+        return plain
+
+    return _kernel(matrix, step, 1, loops)

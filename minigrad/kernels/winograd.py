@@ -123,6 +123,7 @@ def transform_weights_range(start, stop, w, from_inputs, flipped, side, lanes, r
     step, plane = pitches
     width = 2 * rows + lanes
     turned = np.zeros(inputs * 9 * width, w.dtype)
+    reversed_taps = np.empty(9 * width, w.dtype)
     begin = to_line(u)
     for pair in range(start, stop):
         first = 2 * rows * pair
@@ -138,14 +139,17 @@ def transform_weights_range(start, stop, w, from_inputs, flipped, side, lanes, r
             block = 2 * pair + half
             if block * rows < outputs:
                 for k in range(inputs):
+                    source, taps = turned, k * 9 * width
+                    if flipped:
+                        for t in range(9):
+                            copy(tail(turned, (k * 9 + 8 - t) * width),
+                                 tail(reversed_taps, t * width), width)
+                        source, taps = reversed_taps, 0
                     for f in range(0, rows, lanes):  # the last vector may reach into the next row
-                        at = half * rows + f
-                        to = tail(u, begin + block * step + k * rows + f)
-                        if flipped:
-                            source, down = tail(turned, (k * 9 + 8) * width + at), -width
-                        else:
-                            source, down = tail(turned, k * 9 * width + at), width
-                        transform_weights(source, 3 * down, down, NOTHING, to, ROW * plane, plane)
+                        transform_weights(
+                            tail(source, taps + half * rows + f), 3 * width, width, NOTHING,
+                            tail(u, begin + block * step + k * rows + f), ROW * plane, plane,
+                        )
 
 
 @jit
