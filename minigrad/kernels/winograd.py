@@ -25,11 +25,10 @@ w: (rms, largest) over some 10^5 results
     512             9.9  112       5.8   38      2.0   18      2.1   14
 
 y: less than the direct sum, which is nine times as long; gw: up to twice as much where images are
-few and small. Relative to the largest numbers of its 3 x 3
-window each output is as good as here; an output that is small because large terms are multiplied
-by zeros, or cancel, is not: there the direct sum is better. Infinities and NaNs, or an overflow on
-the way, show in some output; then the caller computes everything the direct way, which puts
-them where mathematics does.
+few and small. Each output is as good as that relative to the largest numbers of its 3 x 3 window;
+one that is small because large numbers meet zeros, or cancel, is better in the direct sum.
+Infinities, NaNs and an overflow on the way show in some output; then the caller computes everything
+the direct way, which puts them where mathematics does.
 
 Speed. 2 cores, float32, all three passes, time of this / of the direct kernels at (N, C, H = W, F):
 
