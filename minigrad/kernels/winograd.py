@@ -24,16 +24,19 @@ w: (rms, largest) over some 10^5 results
     128             5.0   48       3.0   20      3.0   20      2.3   12
     512             9.9  112       5.8   38      2.0   18      2.1   14
 
-Less than the direct sum, which is nine times as long. Relative to the largest numbers of its 3 x 3
-window each output is as good as here; an output that is small because large terms are multiplied
-by zeros, or cancel, is not: there the direct sum is better. Infinities and NaNs, or an overflow on
-the way, show in some output; then the caller computes everything the direct way, which puts
-them where mathematics does.
+y: less than the direct sum, which is nine times as long; gw: up to twice as much where images are
+few and small. Each output is as good as that relative to the largest numbers of its 3 x 3 window;
+one that is small because large numbers meet zeros, or cancel, is better in the direct sum.
+Infinities, NaNs and an overflow on the way show in some output; then the caller computes everything
+the direct way, which puts them where mathematics does.
 
-Speed. 2 cores, float32, time of this / of the direct kernels: forward 0.6 to 0.7 with 64 channels
-or more, 0.85 with 32; gradient of the weights 0.65 to 0.9. The products run at 185 to 200
-GFLOP/s a core and take three quarters of the time; the rest is reading and writing four
-numbers of v for each pixel (1.9 cycles) and m (1.2 cycles an output).
+Speed. 2 cores, float32, all three passes, time of this / of the direct kernels at (N, C, H = W, F):
+
+    16,64,56,64  0.66    16,128,28,128  0.61    16,128,14,128  0.65    16,256,14,256  0.62
+    64,32,14,64  0.77    8,64,28,64     0.74    1,64,56,64     0.73
+
+The products run at 185 to 200 GFLOP/s a core and take three quarters of a core's time; the rest is
+reading x and writing four numbers of v for each pixel (1.9 cycles), m to y (1.2 cycles an output).
 
 Tiles of 6 x 6 pixels (SIDE = 4, 36 multiplications for 16 outputs) are 1.3 times as fast again at
 28 and 56 pixels and no faster at 14 or 7, with errors (rms) of 7.0, 9.3 for y and 8.5, 6.5 for gw
