@@ -121,6 +121,51 @@ def test_product_compiled_for_another_cpu(cpu, features, lanes, tmp_path):
     assert done.stdout.split() == [str(lanes)]
 
 
+@pytest.mark.skipif(_jit_disabled(), reason="reads machine code")
+def test_the_tile_for_neon_is_multiply_adds_in_registers(tmp_path):
+    """No ARM here: LLVM cross-compiles what Numba makes, and the inner loop is looked at."""
+    program = """if True:
+        import re
+        import llvmlite.binding as llvm
+        from minigrad.kernels.tile import tile, tile_shape
+        assert tile_shape("float32") == (8, 8, 4), tile_shape("float32")
+        llvm.initialize_all_targets()
+        llvm.initialize_all_asmprinters()
+        try:
+            target = llvm.Target.from_triple("aarch64-unknown-linux-gnu")
+        except RuntimeError:
+            raise SystemExit("no such target")
+        kernel = tile.dispatcher()
+        kernel.compile("void(f4[::1],i8[::1],i8[::1],f4[::1],i8[::1],i8,f4[::1],i8,f4[::1],i8)")
+        text = next(iter(kernel.inspect_llvm().values()))
+        text = re.sub(r'target (triple|datalayout) = ".*"\\n', "", text)
+        text = re.sub(r'"(target-cpu|target-features|tune-cpu)"="[^"]*"', "", text)
+        # Counting references is written for the host's own atomics: only its name is kept.
+        text = re.sub(r"define [^\\n]*@NRT_(incref|decref)\\(.*?\\n}\\n", "", text, flags=re.S)
+        for name in "NRT_incref", "NRT_decref":
+            if "@" + name in text and f"declare void @{name}" not in text:
+                text += f"\\ndeclare void @{name}(ptr)\\n"
+        machine = target.create_target_machine(cpu="cortex-a72", opt=3)
+        module = llvm.parse_assembly(text)
+        module.triple, module.data_layout = "aarch64-unknown-linux-gnu", str(machine.target_data)
+        blocks = re.split(r"\\n\\.LBB", machine.emit_assembly(module))
+        loop, = [block for block in blocks if "fmla" in block]
+        body = loop[: loop.index("b.", loop.rindex("fmla"))]
+        print(len(re.findall(r"fmla\\s+v\\d+\\.4s", body)), body.count("[sp"))
+    """
+    env = os.environ | {
+        "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "+neon",
+        "MINIGRAD_CACHE_DIR": str(tmp_path),
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=env, capture_output=True, text=True, timeout=300
+    )
+    if "no such target" in done.stderr:
+        pytest.skip("this LLVM knows no ARM")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["16", "0"], "8 rows x 2 vectors, and nothing on the stack"
+
+
 def test_tile_shape_follows_the_registers():
     def shape(features, kind, itemsize):
         return choose_shape(frozenset(features.split()), kind, itemsize)
