@@ -252,16 +252,21 @@ def parallel(kernel: Kernel | Callable[..., Any], n: int, *args: Any, grain: int
     else:
         run, alone = kernel, False
     count = min(_MAX_CHUNKS, n // grain)
+    if alone:
+        with np.errstate(all="ignore"):  # compiled loops are silent, too
+            for i in range(max(1, count) if n > 0 else 0):
+                run(i * n // max(1, count), (i + 1) * n // max(1, count), *args)
+        return
     if count <= 1:
         if n > 0:
             run(0, n, *args)
-            if _ahead and not alone and type(kernel) is Kernel:
+            if _ahead and type(kernel) is Kernel:
                 _compile_both(kernel, args)
         return
     pool = _pool
-    if _ahead and not alone and type(kernel) is Kernel:
+    if _ahead and type(kernel) is Kernel:
         _compile_both(kernel, args)
-    if alone or pool.size == 1 or not pool.busy.acquire(blocking=False):
+    if pool.size == 1 or not pool.busy.acquire(blocking=False):
         for i in range(count):
             run(i * n // count, (i + 1) * n // count, *args)
         return
