@@ -13,17 +13,18 @@ from typing import Any
 import numpy as np
 
 from minigrad.kernels.jit import jit
+from minigrad.kernels.rows import aligned, tail
 from minigrad.kernels.threads import get_num_threads, parallel
 from minigrad.kernels.tile import tile, tile_shape
 
 
 @jit
-def _products(start, stop, repeats, a, b, off, c, size, cols):
+def _products(start, stop, repeats, a, row, ka, b, kb, c, size, cols):
     """Item i: `repeats` tiles of C in c[i * size:], from the same A and B."""
     for i in range(start, stop):
-        mine = c[i * size:]
+        mine = tail(c, i * size)
         for _ in range(repeats):
-            tile(a, 0, b, 0, off, len(off), mine, 0, cols)
+            tile(a, row, ka, b, kb, kb.size, mine, cols, mine, cols)
 
 
 @jit
@@ -41,13 +42,14 @@ def peak_flops() -> Callable[[], Any]:
     rows, cols, _ = tile_shape(np.float32)
     depth, repeats, items = 96, 100, 16 * get_num_threads()
     a = np.full(rows * depth, 1e-3, np.float32)
-    b = np.full(cols * depth, 1e-3, np.float32)
-    off = np.arange(depth, dtype=np.int64) * cols
+    b = aligned((cols * depth,), np.float32)
+    b[:] = 1e-3
+    row, k = np.arange(rows, dtype=np.int64), np.arange(depth, dtype=np.int64)
     size = rows * cols + 64                             # no two threads share a cache line
     c = np.zeros(items * size, np.float32)
 
     def run() -> None:
-        parallel(_products, items, repeats, a, b, off, c, size, cols)
+        parallel(_products, items, repeats, a, row, k * rows, b, k * cols, c, size, cols)
     run.work = 2 * rows * cols * depth * repeats * items            # type: ignore[attr-defined]
     return run
 
