@@ -254,8 +254,7 @@ def parallel(kernel: Kernel | Callable[..., Any], n: int, *args: Any, grain: int
     count = min(_MAX_CHUNKS, n // grain)
     if alone:
         with np.errstate(all="ignore"):  # compiled loops are silent, too
-            for i in range(max(1, count) if n > 0 else 0):
-                run(i * n // max(1, count), (i + 1) * n // max(1, count), *args)
+            _one_by_one(run, args, n, max(1, count))
         return
     if count <= 1:
         if n > 0:
@@ -267,8 +266,7 @@ def parallel(kernel: Kernel | Callable[..., Any], n: int, *args: Any, grain: int
     if _ahead and type(kernel) is Kernel:
         _compile_both(kernel, args)
     if pool.size == 1 or not pool.busy.acquire(blocking=False):
-        for i in range(count):
-            run(i * n // count, (i + 1) * n // count, *args)
+        _one_by_one(run, args, n, count)
         return
     try:
         if len(pool.workers) < pool.size - 1:
@@ -279,6 +277,12 @@ def parallel(kernel: Kernel | Callable[..., Any], n: int, *args: Any, grain: int
             _share(pool, run, args, n, count)
     finally:
         pool.busy.release()
+
+
+def _one_by_one(run: Callable[..., Any], args: tuple, n: int, count: int) -> None:
+    """All chunks in the calling thread."""
+    for i in range(count if n > 0 else 0):
+        run(i * n // count, (i + 1) * n // count, *args)
 
 
 _ahead = False
@@ -320,8 +324,7 @@ def _share_compiled(pool: _Pool, kernel: Kernel, args: tuple, n: int, count: int
     if interrupt is not None:
         raise interrupt
     if control[FAILED]:  # a chunk raised: so does the first of them here
-        for i in range(count):
-            kernel.run(i * n // count, (i + 1) * n // count, *args)
+        _one_by_one(kernel.run, args, n, count)
         raise RuntimeError(f"{kernel} failed in a thread, and did not when it was run once more")
 
 
