@@ -284,3 +284,22 @@ def test_set_num_threads_refuses(bad, error):
     assert get_num_threads() == 3
     set_num_threads(np.int64(2))
     assert get_num_threads() == 2
+
+
+def test_numba_may_be_told_elsewhere_not_to_compile():
+    """As by a .numba_config.yaml, which only Numba reads; `parallel` may be the first to ask it."""
+    program = """if True:
+        import numba
+        numba.config.DISABLE_JIT = 1
+        import numpy as np
+        from minigrad.kernels.activation import relu_grad_range
+        from minigrad.kernels.threads import parallel
+        g, out = np.ones((2, 100), "f4")
+        out[:] = 0
+        parallel(relu_grad_range, 100, g, g, out, grain=10)
+        print(out.sum())
+    """
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True,
+                          text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["100.0"]

@@ -247,6 +247,8 @@ def parallel(kernel: Kernel | Callable[..., Any], n: int, *args: Any, grain: int
     the caller. An exception from a chunk is raised here (the one of the first chunk, if several).
     """
     if type(kernel) is Kernel:
+        if kernel.run == kernel._first_call:  # Numba may be told elsewhere, too, not to compile
+            kernel.resolve()
         run = kernel.run
         alone = run is kernel.plain  # without the JIT threads would only wait for each other
     else:
