@@ -22,6 +22,7 @@ from .dtypes import (
     uint8 as uint8,
 )
 from .kernels.threads import get_num_threads as get_num_threads, set_num_threads as set_num_threads
+from .memory import empty_cache as empty_cache
 from .ops.creation import (
     arange as arange, as_tensor as as_tensor, empty as empty, empty_like as empty_like,
     eye as eye, from_numpy as from_numpy, full as full, full_like as full_like,

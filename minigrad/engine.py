@@ -20,6 +20,7 @@ import numpy as np
 from numpy import ndarray
 
 from .face import ArrayFace
+from .memory import Block
 from .modes import settings
 from .writes import Where, describe, memory_owner, now, record_write, writes
 
@@ -244,12 +245,17 @@ def shares_memory(array: ndarray, besides: int = 0) -> bool:
 
     y.reshape(...) and y[0] are views even where y is forgotten at once: then nobody else sees it.
     """
-    return array.base is not None and _holders(array) > _ONE_HOLDER + besides
+    return not _whole(array) and _holders(array) > _ONE_HOLDER + besides
+
+
+def _whole(array: ndarray) -> bool:
+    """Whether it is no view: the memory is its own, or lent to it alone."""
+    return array.base is None or array.base.__class__ is Block
 
 
 def _holders(view: ndarray) -> float:
     base = view.base
-    return sys.getrefcount(base) if isinstance(base, ndarray) and base.base is None else math.inf
+    return sys.getrefcount(base) if isinstance(base, ndarray) and _whole(base) else math.inf
 
 
 _ONE_HOLDER = _holders(np.zeros(2)[:1])            # asked: it depends on the version of Python

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from ..memory import empty
 from .jit import Kernel, jit, ready
 from .math import erf, exp, expm1, full_vectors, log1p, tanh, wide_jit
 from .threads import parallel
@@ -33,7 +34,7 @@ GRAIN = 1 << 16
 def _run(kernel: Kernel, arrays: tuple[np.ndarray, ...], *options: Any) -> np.ndarray:
     """kernel(start, stop, *arrays, result, *options) over all numbers."""
     first = arrays[0]
-    y = np.empty(first.shape, first.dtype)
+    y = empty(first.shape, first.dtype)
     flat = [ready(a).reshape(-1) for a in arrays]
     parallel(kernel, first.size, *flat, y.reshape(-1), *options,
              grain=GRAIN if first.size >= SHARED else SHARED)

@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..memory import empty
 from . import winograd
 from .conv_depthwise import correlate_depthwise, is_depthwise
 from .conv_flat import correlate_flat, is_flat
@@ -336,7 +337,7 @@ def conv2d(
     """
     x, w = ready(x), ready(w)
     features, _, kh, kw = w.shape
-    y = np.empty((x.shape[0], features, *out_hw), x.dtype)
+    y = empty((x.shape[0], features, *out_hw), x.dtype)
     ah = forward_axis(x.shape[2], kh, stride[0], padding[0], dilation[0], out_hw[0])
     aw = forward_axis(x.shape[3], kw, stride[1], padding[1], dilation[1], out_hw[1])
     _correlate(x, w, False, bias, ah, aw, y, groups)
@@ -359,7 +360,7 @@ def conv2d_grad_x(
     """
     g, w = ready(g), ready(w)
     _, per_group, kh, kw = w.shape
-    gx = np.empty((g.shape[0], per_group * groups, *hw), g.dtype)
+    gx = empty((g.shape[0], per_group * groups, *hw), g.dtype)
     ah = backward_axis(hw[0], kh, stride[0], padding[0], dilation[0], g.shape[2])
     aw = backward_axis(hw[1], kw, stride[1], padding[1], dilation[1], g.shape[3])
     _correlate(g, w, True, None, ah, aw, gx, groups)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from ..memory import empty
 from .threads import parallel
 
 SHARED = 1 << 19                                   # numbers from which threads pay
@@ -42,7 +43,7 @@ def spread(ufunc: Any, x: ndarray, *others: Any) -> ndarray:
         if not rows and (other.ndim >= x.ndim or other.size > 1):
             return ufunc(x, *others)               # broadcast in another way than over rows
         flat = flat and other.size == 1
-    out = np.empty(x.shape, x.dtype)
+    out = empty(x.shape, x.dtype)
     # One row is a number if all shapes are equal; else what lies under the first dimension.
     source, target = (x.reshape(-1), out.reshape(-1)) if flat else (x, out)
     cut = [other.reshape(source.shape) if other.__class__ is ndarray and other.shape == x.shape

@@ -21,6 +21,7 @@ import functools
 
 import numpy as np
 
+from ..memory import empty
 from .jit import _jit_disabled, jit, ready
 from .rows import copy, tail, to_line
 from .threads import parallel
@@ -192,13 +193,13 @@ def product(
         c = np.zeros((m, n), a.dtype)
         return c if bias.size == 0 else c + bias
     if not b_k_first and 2 * m <= n:  # copy the smaller factor
-        turned = np.empty((n, m), a.dtype)
+        turned = empty((n, m), a.dtype)
         _fill(b, False, a, a_k_first, np.empty(0, a.dtype), depth, turned)
-        c = np.empty((m, n), a.dtype)
+        c = empty((m, n), a.dtype)
         side = square_side(a.dtype)
         parallel(turn_range, m, turned, side, bias, c, grain=max(side, (1 << 16) // n))
         return c
-    c = np.empty((m, n), a.dtype)
+    c = empty((m, n), a.dtype)
     _fill(a, a_k_first, b, b_k_first, bias, depth, c)
     return c
 
@@ -264,7 +265,7 @@ _COLUMNS = 256  # of gx that add_rows keeps in the first cache while it runs thr
 
 def dots(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
     """x (M, K) @ w (N, K).T + bias (N,) -> (M, N), for small M."""
-    y = np.empty((x.shape[0], w.shape[0]), x.dtype)
+    y = empty((x.shape[0], w.shape[0]), x.dtype)
     has_bias = bias is not None
     b = bias if has_bias else np.empty(0, x.dtype)
     grain = -(-(1 << 17) // max(1, x.size))
@@ -274,7 +275,7 @@ def dots(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
 
 def sums(g: np.ndarray, w: np.ndarray) -> np.ndarray:
     """g (M, N) @ w (N, K) -> (M, K), for small M."""
-    gx = np.empty((g.shape[0], w.shape[1]), g.dtype)
+    gx = empty((g.shape[0], w.shape[1]), g.dtype)
     grain = -(-(1 << 17) // max(1, g.size * _COLUMNS))
     parallel(add_rows, -(-w.shape[1] // _COLUMNS), g, w, _COLUMNS, gx, grain=grain)
     return gx
@@ -344,7 +345,7 @@ def product_reference(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = No
     """The plain twin of them all: a (M, K) @ b (K, N) + bias (N,), a sum of float64 for each."""
     m, k = a.shape
     n = b.shape[1]
-    c = np.empty((m, n), a.dtype)
+    c = empty((m, n), a.dtype)
     for i in range(m):
         for j in range(n):
             total = 0.0 if bias is None else float(bias[j])

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..memory import empty
 from .jit import jit, ready
 from .threads import parallel
 from .vector import (
@@ -231,8 +232,8 @@ def max_pool2d_places(
     """
     batch, channels, height, width = x.shape
     planes = batch * channels
-    y = np.empty((batch, channels, *out_hw), x.dtype)
-    places = np.empty(y.shape, _place_dtype(kernel))
+    y = empty((batch, channels, *out_hw), x.dtype)
+    places = empty(y.shape, _place_dtype(kernel))
     if y.size:
         cells = max(height * width, out_hw[0] * out_hw[1] * kernel[0] * kernel[1])
         cells += ROW_CELLS * out_hw[0]
@@ -350,7 +351,7 @@ def max_pool2d_grad(
     goes in the order of the outputs. A place of nowhere receives nothing.
     """
     batch, channels, rows, columns = g.shape
-    gx = np.empty((batch, channels, *hw), g.dtype)
+    gx = empty((batch, channels, *hw), g.dtype)
     if gx.size:
         overlap = -(-kernel[0] // stride[0]) * -(-kernel[1] // stride[1])
         rule = (_pair(kernel), _pair(stride), _pair(padding), _pair(dilation))
@@ -706,7 +707,7 @@ def avg_pool2d(
     the window inside the padded image (count_include_pad) or inside the image itself.
     """
     batch, channels, height, width = x.shape
-    y = np.empty((batch, channels, *out_hw), x.dtype)
+    y = empty((batch, channels, *out_hw), x.dtype)
     if y.size:
         shape = (_pair(kernel), _pair(stride), _pair(padding))
         hw, out_hw = (height, width), _pair(out_hw)
@@ -732,7 +733,7 @@ def avg_pool2d_grad(
     g (N, C, OH, OW), hw (H, W) -> gx (N, C, H, W): the transpose of `avg_pool2d`.
     """
     batch, channels, rows, columns = g.shape
-    gx = np.empty((batch, channels, *hw), g.dtype)
+    gx = empty((batch, channels, *hw), g.dtype)
     if gx.size:
         shape = (_pair(kernel), _pair(stride), _pair(padding))
         hw, out_hw = _pair(hw), (rows, columns)

@@ -39,6 +39,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..memory import empty
 from minigrad.kernels.jit import jit, ready
 from minigrad.kernels.linear import linear_grad_x
 from minigrad.kernels.math import tanh
@@ -489,8 +490,8 @@ def _flat(x: np.ndarray) -> tuple[np.ndarray, int, int]:
 def _empty(steps: int, batch: int, width: int, like: np.ndarray) -> np.ndarray:
     """An empty (steps, batch, width) array with steps and batch in memory as in `like`."""
     if like.flags.c_contiguous or not like.swapaxes(0, 1).flags.c_contiguous:
-        return np.empty((steps, batch, width), like.dtype)
-    return np.empty((batch, steps, width), like.dtype).swapaxes(0, 1)
+        return empty((steps, batch, width), like.dtype)
+    return empty((batch, steps, width), like.dtype).swapaxes(0, 1)
 
 
 def _packed(w: np.ndarray, k_first: bool, cols: int) -> np.ndarray:
@@ -702,7 +703,7 @@ def rnn_reference(
     reverse: bool = False,
 ) -> np.ndarray:
     """The plain twin of `rnn`."""
-    out = np.empty((*x.shape[:2], len(w_hh)), x.dtype)
+    out = empty((*x.shape[:2], len(w_hh)), x.dtype)
     h = h0
     for t in reversed(range(len(x))) if reverse else range(len(x)):
         a = x[t] @ w_ih.T + h @ w_hh.T  # (N, I) @ (I, D) + (N, D) @ (D, D) -> (N, D)

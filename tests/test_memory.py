@@ -1,0 +1,176 @@
+"""Memory that is used again: never by two at once, never kept for nothing."""
+import os
+import threading
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+import minigrad.nn.functional as F
+from minigrad import memory
+from minigrad.engine import shares_memory
+
+FLOAT = np.dtype(np.float32)
+LARGE = memory.LEAST // 4                          # numbers
+
+
+def address(array):
+    return array.__array_interface__["data"][0]
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept():
+    mg.empty_cache()
+    yield
+    mg.empty_cache()
+
+
+@pytest.mark.parametrize("shape", [(), (0, 5), (3, 4), (LARGE - 1,)])
+def test_small_results_are_numpys(shape):
+    a = memory.empty(shape, FLOAT)
+    assert a.shape == shape and a.dtype == FLOAT and a.base is None
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i8", "u1", ">f4"])
+def test_large_results_are_arrays_like_all_others(dtype):
+    a = memory.empty((3, 4 * LARGE), np.dtype(dtype))
+    assert a.shape == (3, 4 * LARGE) and a.dtype == np.dtype(dtype)
+    assert a.flags.c_contiguous and a.flags.writeable and a.flags.aligned
+    assert address(a) % memory.LINE == 0
+    a[:] = 7
+    assert (a == 7).all() and not shares_memory(a)
+
+
+def test_a_freed_block_is_used_again():
+    a = memory.empty((LARGE,), FLOAT)
+    where = address(a)
+    del a
+    b = memory.empty((LARGE // 2, 2), FLOAT)
+    assert address(b) == where
+    c = memory.empty((LARGE,), FLOAT)              # b has the block
+    assert address(c) != where
+
+
+def test_the_last_view_frees_it():
+    a = memory.empty((4, LARGE), FLOAT)
+    view = a[1:].T[::2]
+    where = address(a)
+    view[:] = 5
+    del a
+    assert address(memory.empty((4, LARGE), FLOAT)) != where
+    assert (view == 5).all()
+    del view
+    mg.empty_cache()
+
+
+def test_views_of_it_are_seen_as_views():
+    a = memory.empty((LARGE,), FLOAT)
+    view = a[:5]
+    assert shares_memory(view)
+    del a
+    assert not shares_memory(view)
+
+
+def test_a_much_larger_block_is_not_wasted_on_a_small_result():
+    a = memory.empty((4 * LARGE,), FLOAT)
+    where = address(a)
+    del a
+    b = memory.empty((LARGE,), FLOAT)
+    assert not where <= address(b) < where + 16 * LARGE
+
+
+def test_the_block_that_fits_best_is_taken():
+    kept = [memory.empty((LARGE + more,), FLOAT) for more in (3000, 1000, 2000)]
+    wanted = address(kept[1])
+    del kept
+    assert address(memory.empty((LARGE + 500,), FLOAT)) == wanted
+
+
+def test_what_nobody_takes_is_given_back():
+    a = memory.empty((9 * LARGE,), FLOAT)
+    del a
+    for _ in range(2 * memory.PATIENCE):
+        memory.empty((LARGE,), FLOAT)
+    assert [block.size // 4 // LARGE for _, block in memory._free] in ([], [1])
+
+
+def test_empty_cache_gives_all_back():
+    a = memory.empty((LARGE,), FLOAT)
+    del a
+    assert memory._returned
+    mg.empty_cache()
+    assert not memory._returned and not memory._free
+
+
+def test_without_memory_the_free_blocks_are_given_back_first(monkeypatch):
+    a = memory.empty((LARGE,), FLOAT)
+    del a
+    real, asked = np.empty, []
+
+    def full(shape, dtype):
+        asked.append(len(memory._free) + len(memory._returned))
+        if len(asked) == 1:
+            raise MemoryError
+        return real(shape, dtype)
+    monkeypatch.setattr(memory.np, "empty", full)
+    assert memory.empty((8 * LARGE,), FLOAT).size == 8 * LARGE
+    assert asked == [1, 0]
+
+
+def test_threads_never_get_the_same_block():
+    wrong = []
+
+    def work(number):
+        for k in range(50):
+            mine = memory.empty((LARGE + 64 * k,), FLOAT)
+            mine[:] = number
+            if not (mine == number).all():
+                wrong.append(number)
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_process_is_not_locked_out():
+    inside, leave = threading.Event(), threading.Event()
+
+    def hold():
+        with memory._lock:
+            inside.set()
+            leave.wait()
+    holder = threading.Thread(target=hold)
+    holder.start()
+    inside.wait()
+    child = os.fork()
+    if child == 0:
+        import signal
+        signal.alarm(20)                           # a deadlock ends with a signal, not with 0
+        memory.empty((LARGE,), FLOAT)
+        os._exit(0)
+    leave.set()
+    holder.join()
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_gradients_of_a_second_step_do_not_change_those_of_the_first():
+    x = mg.randn(8, 16, 32, 32, requires_grad=True)
+    F.max_pool2d(F.relu(x), 2).sum().backward()
+    first, numbers = x.grad, x.grad.numpy().copy()
+    for _ in range(3):
+        x.grad = None
+        F.max_pool2d(F.relu(x * -1.0), 2).sum().backward()
+    assert (first.numpy() == numbers).all()
+
+
+def test_an_overwritten_result_is_still_noticed():
+    x = mg.randn(LARGE, requires_grad=True)
+    y = mg.tanh(x)
+    with mg.no_grad():
+        y.zero_()
+    with pytest.raises(RuntimeError, match="overwritten|changed"):
+        y.sum().backward()
