@@ -111,7 +111,7 @@ def headline(record: Record, folder: Path, kinds: list[str]) -> list[Path]:
         axes = figure.add_subplot()
         y, ticks = 0.0, []
         values = [v for _, _, ratios in groups for v in ratios.values()]
-        low, high = _with_room(min(0.8, *values), max(1.25, *values), 0.25)
+        low, high = _with_room(min(0.8, *values), max(1.25, *values), 0.3)
         for name, torch_time, ratios in groups:
             start = y
             for peer in sorted(ratios, key=lambda p: (p != "minigrad", ratios[p])):
@@ -219,7 +219,7 @@ def roofline(record: Record, folder: Path, kinds: list[str]) -> list[Path]:
         ridge = peak / bandwidth
         axes.plot([left, ridge, right], [left * bandwidth / 1e9, peak / 1e9, peak / 1e9],
                   color="#22282e", linewidth=2.2)
-        axes.text(right, peak / 1e9 * 1.06, f"{peak / 1e9:.0f} GFLOP/s", ha="right", va="bottom")
+        axes.text(ridge, peak / 1e9 * 1.06, f"{peak / 1e9:.0f} GFLOP/s", va="bottom")
         for group, shade in shades.items():
             own = [(x, y) for program, x, y in points if program.group == group]
             if own:
@@ -238,7 +238,8 @@ def roofline(record: Record, folder: Path, kinds: list[str]) -> list[Path]:
             _times(axis)
         axes.legend(loc="lower right")
         axes.set_title(f"minigrad below the machine's measured limits, {threads} threads")
-        axes.set(xlabel="flops per byte that must move", ylabel="GFLOP/s")
+        axes.set(xlabel="flops per byte that must move", ylabel="GFLOP/s, counted as if convolved "
+                 "directly (Winograd multiplies less)")
         return _save(figure, folder, "roofline", kinds)
 
 
@@ -373,7 +374,7 @@ def memory(record: Record, folder: Path, kinds: list[str]) -> list[Path]:
                 y += 1
             ticks.append(((start + y - 1) / 2, f"batch {PROGRAMS[name].sizes['batch']}"))
             y += 0.8
-        axes.set(yticks=[t for t, _ in ticks], xlim=(0, top * 1.4), xlabel="megabytes")
+        axes.set(yticks=[t for t, _ in ticks], xlim=(0, top * 1.55), xlabel="megabytes")
         axes.set_yticklabels([text for _, text in ticks])
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
