@@ -9,8 +9,10 @@ from __future__ import annotations
 from math import prod
 
 import numpy as np
+from numpy import ndarray
 
 from ..engine import Tensor
+from ..kernels import binary_loss as kernel
 from ..op import composite, op
 from .activation import logsigmoid, sigmoid
 from .class_loss import check_reduction, raw, reduced
@@ -62,6 +64,9 @@ def _apart_pairs(r):
 
 def mean_of(total, n):
     return total / n if n else np.nan                      # as NumPy, but without its warning
+
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 # --- errors of numbers ---------------------------------------------------------------------------
@@ -267,6 +272,30 @@ def _logits_loss_ref(x, y, weight=None, reduction="mean", pos_weight=None):
     return _reference(lambda x, y: loss)(x, y, reduction)
 
 
+@op(samples=lambda r: [(r(3, 4), r.between(0.1, 0.9, 3, 4), "mean"),
+                       (r(5), r.between(0.1, 0.9, 5), "sum")],
+    ref=_reference(lambda x, y: _logits_ref(x, y)))
+def binary_cross_entropy_with_logits_total(input: Tensor, target: Tensor, reduction: str) -> Tensor:
+    """The mean or sum of binary_cross_entropy_with_logits_terms(input, target), in one pass.
+
+    input, target: floats of one shape and dtype.
+    """
+    total, inside = kernel.logits_loss(input, target)
+    if not inside:
+        _check_range("binary_cross_entropy_with_logits", "target", target, _TARGET_FIX)
+    return input.dtype.type(total if reduction == "sum" else mean_of(total, input.size))
+
+
+@binary_cross_entropy_with_logits_total.joint_vjp("input", "target")
+def _logits_rule(g, input, target, reduction, needs):
+    g = g * (1.0 / max(prod(input.shape), 1)) if reduction == "mean" else g
+    gx = None
+    if needs[0]:
+        gx = kernel.logits_loss_grad(input, target, g) if input.__class__ is ndarray else \
+            g * (sigmoid(input) - target)
+    return gx, -(g * input) if needs[1] else None
+
+
 @composite(samples=_logits_samples, ref=_logits_loss_ref)
 def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tensor | None = None,
                                      reduction: str = "mean",
@@ -280,6 +309,9 @@ def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tens
     """
     name = "binary_cross_entropy_with_logits"
     _check_pair(name, input, target, reduction)
+    if weight is None and pos_weight is None and reduction != "none" \
+            and input.dtype == target.dtype and input.dtype in FLOATS:
+        return binary_cross_entropy_with_logits_total(input, target, reduction)
     _check_range(name, "target", raw(target), _TARGET_FIX)
     loss = binary_cross_entropy_with_logits_terms(input, target, pos_weight)
     if loss.shape != np.shape(input):
