@@ -49,13 +49,13 @@ from __future__ import annotations
 
 import functools
 import math
-import threading
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from .conv_geometry import PIECES, Axis, blocks_of, per_chunk
+from .conv_geometry import PIECES, Axis, blocks_of
 from .jit import jit, ready
+from .room import enter, leave, room_for
 from .rows import aligned, copy, tail, to_line
 from .sandwich import Matrix, grid_lanes, sandwich, sandwich_of_image
 from .threads import parallel
@@ -106,27 +106,26 @@ outputs_of_tiles = sandwich(A_T, step_out=SIDE)
 transform_outputs = sandwich(tuple(zip(*A_T)))
 gradient_of_weights = sandwich(tuple(zip(*G)))
 
+FLIPPED = [3, 1, 2, 0]  # which row of G w is which if the taps of w run backwards
 TRANSFORMED = 1 << 17  # numbers of v of an item: 512 KiB of a second-level cache of 2 MiB
+ITEMS = 16  # least number of items that we like to cut a correlation into
 PIECE = 384  # tiles that are worth sums of the gradient of the weights of their own
 TASKS = 4  # least number of tasks that we like to have for the gradient of the weights
-KEPT = 1 << 20  # numbers of room that a thread keeps at most, 4 MiB
 NOTHING = np.float32(0)
 
 
 @jit
-def transform_weights_range(start, stop, w, from_inputs, flipped, side, lanes, rows, u, pitches):
+def transform_weights_range(start, stop, w, from_inputs, side, lanes, rows, u, pitches):
     """Pairs of blocks start .. stop - 1 of u[spot, block, input, row] = G w G^T.
 
-    w (F, C, 9); from_inputs: the channels of x are the outputs. flipped: the taps run backwards.
-    A block is `rows` outputs, as the tile takes them. u: flat; pitches: from one block and one spot
-    to the next.
+    w (F, C, 9); from_inputs: its channels are the outputs, else its filters are. A block is `rows`
+    outputs, as the tile takes them. u: flat; pitches: from one block and one spot to the next.
     """
     features, channels = w.shape[0], w.shape[1]
     outputs, inputs = (channels, features) if from_inputs else (features, channels)
     step, plane = pitches
     width = 2 * rows + lanes
     turned = np.zeros(inputs * 9 * width, w.dtype)
-    reversed_taps = np.empty(9 * width, w.dtype)
     begin = to_line(u)
     for pair in range(start, stop):
         first = 2 * rows * pair
@@ -138,21 +137,14 @@ def transform_weights_range(start, stop, w, from_inputs, flipped, side, lanes, r
         else:
             transpose(tail(w, first * channels * 9), channels * 9, some, channels * 9, side,
                       turned, width)
-        for half in range(2):
-            block = 2 * pair + half
-            if block * rows < outputs:
-                for k in range(inputs):
-                    source, taps = turned, k * 9 * width
-                    if flipped:
-                        for t in range(9):
-                            copy(tail(turned, (k * 9 + 8 - t) * width),
-                                 tail(reversed_taps, t * width), width)
-                        source, taps = reversed_taps, 0
-                    for f in range(0, rows, lanes):  # the last vector may reach into the next row
-                        transform_weights(
-                            tail(source, taps + half * rows + f), 3 * width, width, NOTHING,
-                            tail(u, begin + block * step + k * rows + f), ROW * plane, plane,
-                        )
+        for half in range((some + rows - 1) // rows):
+            to = begin + (2 * pair + half) * step
+            for k in range(inputs):
+                for f in range(0, rows, lanes):  # the last vector may reach into the next row
+                    transform_weights(
+                        tail(turned, k * 9 * width + half * rows + f), 3 * width, width, NOTHING,
+                        tail(u, to + k * rows + f), ROW * plane, plane,
+                    )
 
 
 @jit
@@ -218,22 +210,26 @@ def store_rows(first, last, flat, lower, tiles, out, f):
 
 @jit
 def winograd_range(
-    start, stop, x, u, bias, out, fine, low, tiles, block, sizes, rows_of, ka, kb, scratch
+    start, stop, x, u, bias, out, fine, low, tiles, block, sizes, spots, rows_of, ka, kb, room,
+    taken,
 ):
     """Items start .. stop - 1 of a correlation, an item being `block` tiles.
 
-    x (N, C, H, W), u: see transform_weights_range, bias (F,), out (N, F, ., .). low: the first row
-    and column that tile 0 reads. tiles: (rows an image, tiles a row). sizes = (grid_lanes(),
-    columns of a register tile, pitch and plane of v, steps of u from a block and a spot to the
-    next). rows_of, ka, kb: the tables of the register tile. fine[item]: whether all is finite.
+    x (N, C, H, W), bias (F,), out (N, F, ., .). low: the first row and column that tile 0 reads.
+    tiles: (rows an image, tiles a row). sizes = (grid_lanes(), columns of a register tile, pitch
+    and plane of v, step of u to the next block of outputs). spots: where those of u begin;
+    rows_of, ka, kb: the tables of the register tile. fine[item]: whether all is finite. room,
+    taken: see room.py.
 
     One writer for each output; the order of a sum is that of the channels.
     """
     tall, wide = tiles
-    lanes, cols, pitch, plane, u_step, u_plane = sizes
+    lanes, cols, pitch, plane, u_step = sizes
     rows, per_group = rows_of.size, kb.size
     features = out.shape[1]
     total = x.shape[0] * tall * wide
+    place = enter(taken)
+    scratch = tail(room, place * room.shape[1])
     v_begin, u_begin = to_line(scratch), to_line(u)
     m_begin = v_begin + SPOTS * plane
     y_begin = m_begin + SPOTS * rows * cols
@@ -246,7 +242,7 @@ def winograd_range(
         for f in range(0, features, rows):
             for p in range(0, count, cols):
                 for spot in range(SPOTS):
-                    a = tail(u, u_begin + spot * u_plane + f // rows * u_step)
+                    a = tail(u, u_begin + spots[spot] + f // rows * u_step)
                     b = tail(scratch, v_begin + spot * plane + p)
                     c = tail(scratch, m_begin + spot * rows * cols)
                     tile(a, rows_of, ka, b, kb, per_group, zeros, 0, c, cols)
@@ -263,31 +259,8 @@ def winograd_range(
                     good &= finite_run(tail(flat, row * SIDE * pitch), SIDE * count)
                 store_rows(first, last, flat, SIDE * pitch, tiles, out, f + r)
         fine[item] = good
-
-
-class _Room(threading.local):
-    """Each thread's room for the transformed numbers of an item, which stays in its cache.
-
-    Kept, as fresh memory costs 0.15 us for each 4 KiB: a quarter of the time of small layers. What
-    an earlier call left there gets into results that are not stored.
-    """
-
-    def __init__(self) -> None:
-        self.array = np.empty(0, np.float32)
-
-    def of(self, count: int) -> np.ndarray:
-        if count > KEPT:
-            return aligned((count,), np.float32)
-        if self.array.size < count:
-            self.array = aligned((count,), np.float32)
-        return self.array
-
-
-_room = _Room()
-
-
-def _winograd_range(start: int, stop: int, *args: Any) -> None:
-    winograd_range.run(start, stop, *args[:-1], _room.of(args[-1]))
+    leave(taken, place)
+    tail(room, 0)  # mentioned once more: views count no reference (rows.tail)
 
 
 def odd_lines(count: int) -> int:
@@ -299,35 +272,42 @@ class _Plan(NamedTuple):
     """How a correlation is cut up; it depends on sizes alone."""
 
     items: int
-    grain: int
     pairs: int  # of blocks of u
     weights: int  # numbers of u
+    pitches: tuple[int, int]  # of u
     geometry: tuple  # the arguments of winograd_range after `fine`
+    scratch: int  # numbers of room for a thread
 
 
 @functools.lru_cache(maxsize=256)
-def _plan(batch: int, channels: int, features: int, ah: Axis, aw: Axis) -> _Plan:
+def _plan(batch: int, channels: int, features: int, flipped: bool, ah: Axis, aw: Axis) -> _Plan:
+    """The plan for `channels` in and `features` out; flipped: the taps run backwards."""
     rows, cols, _ = tile_shape(np.float32)
     lanes = grid_lanes()
     tiles = -(-ah.outputs // SIDE), -(-aw.outputs // SIDE)
     total = batch * tiles[0] * tiles[1]
-    panels = max(1, round(TRANSFORMED / (SPOTS * channels * cols)))  # of tiles, full ones
-    block = min(panels, max(1, -(-total // (PIECES * cols)))) * cols
+    panels = -(-total // cols)  # of tiles, full ones
+    most = max(1, round(TRANSFORMED / (SPOTS * channels * cols)))
+    block = blocks_of(panels, min(most, max(1, panels // ITEMS))) * cols
     pitch = odd_lines(block + lanes)
+    plane = channels * pitch + 16
     u_step = -(-(channels * rows + lanes) // 16) * 16
+    u_plane = -(-features // rows) * u_step + 16
+    spots = np.arange(SPOTS, dtype=np.int64).reshape(ROW, ROW) * u_plane
+    if flipped:
+        spots = spots[FLIPPED][:, FLIPPED]
     tables = (
+        spots.ravel(),
         np.arange(rows, dtype=np.int64),
         np.arange(channels, dtype=np.int64) * rows,
         np.arange(channels, dtype=np.int64) * pitch,
     )
-    plane = channels * pitch + 16
-    u_plane = -(-features // rows) * u_step + 16
-    sizes = (lanes, cols, pitch, plane, u_step, u_plane)
+    sizes = (lanes, cols, pitch, plane, u_step)
+    geometry = ((ah.low, aw.low), tiles, block, sizes, *tables)
     scratch = SPOTS * (plane + rows * cols) + rows * SIDE * SIDE * pitch + 64
-    geometry = ((ah.low, aw.low), tiles, block, sizes, *tables, scratch)
-    grain = per_chunk(2 * SPOTS * channels * features * block)
     pairs = -(-features // (2 * rows))
-    return _Plan(-(-total // block), grain, pairs, SPOTS * u_plane + 16, geometry)
+    weights = SPOTS * u_plane + 16
+    return _Plan(-(-total // block), pairs, weights, (u_step, u_plane), geometry, scratch)
 
 
 def fits(axis: Axis) -> bool:
@@ -338,21 +318,9 @@ def fits(axis: Axis) -> bool:
     return len(shifts) == 3 and shifts[0] + shifts[2] == 2 * shifts[1]
 
 
-def is_flipped(axis: Axis) -> bool:
-    """Whether the last tap reads the first element, as in the gradient of the image."""
-    shifts = axis.phases[0].shifts
-    return shifts[0] > shifts[2]
-
-
 def possible(groups: int, dtype: np.dtype, ah: Axis, aw: Axis) -> bool:
     """Whether this is a convolution that `correlate` and `grad_w` can do."""
-    return (
-        groups == 1
-        and dtype == np.float32
-        and fits(ah)
-        and fits(aw)
-        and is_flipped(ah) == is_flipped(aw)
-    )
+    return groups == 1 and dtype == np.float32 and fits(ah) and fits(aw)
 
 
 def cheaper(
@@ -390,21 +358,17 @@ def correlate(
     x (N, C, H, W), w (F, C, 9), bias (F,) or None, ah and aw: see `possible`. Returns False if some
     result is not finite: then all of `out` is to be computed in the direct way.
     """
-    channels, features = x.shape[1], out.shape[1]
-    plan = _plan(x.shape[0], channels, features, ah, aw)
-    lanes, rows = grid_lanes(), tile_shape(x.dtype).rows
-    *_, u_step, u_plane = plan.geometry[3]
+    plan = _plan(x.shape[0], x.shape[1], out.shape[1], from_inputs, ah, aw)
+    rows = tile_shape(x.dtype).rows
     u = aligned((plan.weights,), x.dtype)
-    flipped = is_flipped(ah)
     parallel(
-        transform_weights_range, plan.pairs, w, from_inputs, flipped, square_side(x.dtype), lanes,
-        rows, u, (u_step, u_plane), grain=max(1, 2000 // channels),
+        transform_weights_range, plan.pairs, w, from_inputs, square_side(x.dtype), grid_lanes(),
+        rows, u, plan.pitches, grain=max(1, 32 // x.shape[1]),
     )
-    bias = np.zeros(features, x.dtype) if bias is None else ready(bias)
+    bias = np.zeros(out.shape[1], x.dtype) if bias is None else ready(bias)
     fine = np.zeros(plan.items, np.bool_)
-    parallel(
-        _winograd_range, plan.items, x, u, bias, out, fine, *plan.geometry, grain=plan.grain
-    )
+    room, taken = room_for(plan.scratch)
+    parallel(winograd_range, plan.items, x, u, bias, out, fine, *plan.geometry, room, taken)
     return bool(fine.all())
 
 
@@ -453,7 +417,8 @@ def transform_gradients(first, last, g, f, some, tiles, lanes, side, cols, turne
 
 @jit
 def winograd_grad_w_range(
-    start, stop, g, x, parts, low, tiles, blocks, sizes, rows_of, edge_of, ka, kb, scratch
+    start, stop, g, x, parts, low, tiles, blocks, sizes, rows_of, edge_of, ka, kb, room,
+    taken,
 ):
     """Tasks start .. stop - 1, a task being (piece, block of panels of g's channels).
 
@@ -471,6 +436,8 @@ def winograd_grad_w_range(
     total = x.shape[0] * tall * wide
     items = (total + block - 1) // block
     pieces_f = (panels + block_f - 1) // block_f
+    place = enter(taken)
+    scratch = tail(room, place * room.shape[1])
     v_begin = to_line(scratch)
     gt_begin = v_begin + SPOTS * plane
     turned = tail(scratch, gt_begin + SPOTS * gt_plane)
@@ -497,8 +464,8 @@ def winograd_grad_w_range(
                         at = tail(rows_of, 0)
                         if c + rows > x.shape[1]:
                             at = tail(edge_of, 0)
-                        place = ((piece * panels + q) * SPOTS + spot) * channels + c
-                        sums = tail(parts, place * cols)
+                        at_sums = ((piece * panels + q) * SPOTS + spot) * channels + c
+                        sums = tail(parts, at_sums * cols)
                         if item == first_item:
                             tile(a, at, ka, b, kb, count, zeros, 0, sums, cols)
                         else:
@@ -506,6 +473,8 @@ def winograd_grad_w_range(
                             # Added here and not in the tile: short chains of sums stay exact.
                             for e in range(rows * cols):
                                 sums[e] += part[e]
+    leave(taken, place)
+    tail(room, 0)
 
 
 @jit
@@ -546,17 +515,13 @@ def finish_grad_w_range(start, stop, parts, lanes, side, gw, fine):
         fine[task] = good
 
 
-def _winograd_grad_w_range(start: int, stop: int, *args: Any) -> None:
-    winograd_grad_w_range.run(start, stop, *args[:-1], _room.of(args[-1]))
-
-
 class _GradPlan(NamedTuple):
     """How the gradient of the weights is cut up; it depends on sizes alone."""
 
     tasks: int
-    grain: int
     parts: tuple[int, ...]
     geometry: tuple  # the arguments of winograd_grad_w_range after `parts`
+    scratch: int  # numbers of room for a thread
 
 
 @functools.lru_cache(maxsize=256)
@@ -582,11 +547,10 @@ def _grad_w_plan(
     geometry = (
         (ah.low, aw.low), tiles, (block, block_f),
         (lanes, square_side(np.float32), pitch, plane, gt_plane),
-        r * pitch, edge, k, k * cols, scratch,
+        r * pitch, edge, k, k * cols,
     )
     tasks = pieces * -(-panels // block_f)
-    grain = per_chunk(2 * SPOTS * channels * features * total / tasks)
-    return _GradPlan(tasks, grain, (pieces, *shape), geometry)
+    return _GradPlan(tasks, (pieces, *shape), geometry, scratch)
 
 
 def grad_w(
@@ -599,7 +563,8 @@ def grad_w(
     channels, features = x.shape[1], g.shape[1]
     plan = _grad_w_plan(x.shape[0], channels, features, ah, aw, part_bytes)
     parts = aligned(plan.parts, x.dtype)
-    parallel(_winograd_grad_w_range, plan.tasks, g, x, parts, *plan.geometry, grain=plan.grain)
+    room, taken = room_for(plan.scratch)
+    parallel(winograd_grad_w_range, plan.tasks, g, x, parts, *plan.geometry, room, taken)
     gw = np.empty((features, channels, 9), x.dtype)
     tasks = plan.parts[1] * -(-channels // 16)
     fine = np.zeros(tasks, np.bool_)
