@@ -57,7 +57,7 @@ from .conv_geometry import PIECES, Axis, blocks_of
 from .jit import jit, ready
 from .room import enter, leave, room_for
 from .rows import aligned, copy, tail, to_line
-from .sandwich import Matrix, grid_lanes, sandwich, sandwich_of_image
+from .sandwich import Matrix, grid_lanes, sandwich, sandwich_of_image, sandwich_to_image
 from .threads import parallel
 from .tile import tile, tile_shape
 from .transpose import square_side, transpose
@@ -102,7 +102,7 @@ B_T, G, A_T = MATRICES[SIDE]
 
 transform_tiles = sandwich_of_image(B_T, SIDE)
 transform_weights = sandwich(G)
-outputs_of_tiles = sandwich(A_T, step_out=SIDE)
+outputs_of_tiles = sandwich_to_image(A_T)
 transform_outputs = sandwich(tuple(zip(*A_T)))
 gradient_of_weights = sandwich(tuple(zip(*G)))
 
@@ -111,7 +111,6 @@ TRANSFORMED = 1 << 17  # numbers of v of an item: 512 KiB of a second-level cach
 ITEMS = 16  # least number of items that we like to cut a correlation into
 PIECE = 384  # tiles that are worth sums of the gradient of the weights of their own
 TASKS = 4  # least number of tasks that we like to have for the gradient of the weights
-NOTHING = np.float32(0)
 
 
 @jit
@@ -142,7 +141,7 @@ def transform_weights_range(start, stop, w, from_inputs, side, lanes, rows, u, p
             for k in range(inputs):
                 for f in range(0, rows, lanes):  # the last vector may reach into the next row
                     transform_weights(
-                        tail(turned, k * 9 * width + half * rows + f), 3 * width, width, NOTHING,
+                        tail(turned, k * 9 * width + half * rows + f), 3 * width, width,
                         tail(u, to + k * rows + f), ROW * plane, plane,
                     )
 
@@ -186,22 +185,27 @@ def finite_run(values, count):
 
 
 @jit
-def store_rows(first, last, flat, lower, tiles, out, f):
-    """out[n, f] = the outputs of the tiles first .. last - 1.
+def store_outputs(first, last, m, spot_pitch, pitch, rows, tiles, lanes, bias, out, f, odd):
+    """out[n, f + r] = bias + A^T m A for the tiles first .. last - 1 and r < rows.
 
-    flat: the uppermost rows of outputs of all those tiles, `lower` further on the next ones, ...
+    m[spot, r, t]: flat; `spot_pitch` from one spot and `pitch` from one r to the next. odd: see
+    sandwich_to_image.
     """
     tall, wide = tiles
     height, width = out.shape[2], out.shape[3]
     first_row = first // wide
     n, i, j = first_row // tall, first_row % tall, first - first_row * wide
-    t = first
-    while t < last:
-        count = min(min(wide, j + last - t) * SIDE, width) - SIDE * j
-        y = ((n * out.shape[1] + f) * height + SIDE * i) * width + SIDE * j
-        source = SIDE * (t - first)
-        for row in range(min(SIDE, height - SIDE * i)):
-            copy(tail(flat, row * lower + source), tail(out, y + row * width), count)
+    t = 0
+    while t < last - first:
+        end = min(wide, j + last - first - t)
+        at = ((n * out.shape[1] + f) * height + SIDE * i) * width
+        for k in range(j, end, lanes):
+            counts = height - SIDE * i, min(width, SIDE * end) - SIDE * k
+            for r in range(rows):
+                outputs_of_tiles(
+                    tail(m, r * pitch + t + k - j), ROW * spot_pitch, spot_pitch, bias[f + r],
+                    tail(out, at + r * height * width + SIDE * k), width, counts, odd,
+                )
         t += wide - j
         i, j = i + 1, 0
         if i == tall:
@@ -232,12 +236,12 @@ def winograd_range(
     scratch = tail(room, place * room.shape[1])
     v_begin, u_begin = to_line(scratch), to_line(u)
     m_begin = v_begin + SPOTS * plane
-    y_begin = m_begin + SPOTS * rows * cols
     zeros = np.zeros(cols, x.dtype)
+    odd = np.empty(SIDE * lanes, x.dtype)
     for item in range(start, stop):
         first, last = item * block, min(item * block + block, total)
         count = last - first
-        good = True
+        odd[:] = 0
         transform_images(first, last, x, low, tiles, lanes, scratch, v_begin, pitch, plane)
         for f in range(0, features, rows):
             for p in range(0, count, cols):
@@ -246,19 +250,11 @@ def winograd_range(
                     b = tail(scratch, v_begin + spot * plane + p)
                     c = tail(scratch, m_begin + spot * rows * cols)
                     tile(a, rows_of, ka, b, kb, per_group, zeros, 0, c, cols)
-                for r in range(min(rows, features - f)):
-                    to = y_begin + (r * SIDE * pitch + p) * SIDE
-                    for t in range(0, min(cols, count - p), lanes):
-                        outputs_of_tiles(
-                            tail(scratch, m_begin + r * cols + t), ROW * rows * cols, rows * cols,
-                            bias[f + r], tail(scratch, to + SIDE * t), SIDE * pitch, 1,
-                        )
-            for r in range(min(rows, features - f)):
-                flat = tail(scratch, y_begin + r * SIDE * SIDE * pitch)
-                for row in range(SIDE):
-                    good &= finite_run(tail(flat, row * SIDE * pitch), SIDE * count)
-                store_rows(first, last, flat, SIDE * pitch, tiles, out, f + r)
-        fine[item] = good
+                store_outputs(
+                    first + p, min(last, first + p + cols), tail(scratch, m_begin), rows * cols,
+                    cols, min(rows, features - f), tiles, lanes, bias, out, f, odd,
+                )
+        fine[item] = finite_run(odd, odd.size)
     leave(taken, place)
     tail(room, 0)  # mentioned once more: views count no reference (rows.tail)
 
@@ -288,7 +284,7 @@ def _plan(batch: int, channels: int, features: int, flipped: bool, ah: Axis, aw:
     total = batch * tiles[0] * tiles[1]
     panels = -(-total // cols)  # of tiles, full ones
     most = max(1, round(TRANSFORMED / (SPOTS * channels * cols)))
-    block = blocks_of(panels, min(most, max(1, panels // ITEMS))) * cols
+    block = blocks_of(total, min(most, max(1, panels // ITEMS)) * cols)
     pitch = odd_lines(block + lanes)
     plane = channels * pitch + 16
     u_step = -(-(channels * rows + lanes) // 16) * 16
@@ -304,7 +300,7 @@ def _plan(batch: int, channels: int, features: int, flipped: bool, ah: Axis, aw:
     )
     sizes = (lanes, cols, pitch, plane, u_step)
     geometry = ((ah.low, aw.low), tiles, block, sizes, *tables)
-    scratch = SPOTS * (plane + rows * cols) + rows * SIDE * SIDE * pitch + 64
+    scratch = SPOTS * (plane + rows * cols) + 64
     pairs = -(-features // (2 * rows))
     weights = SPOTS * u_plane + 16
     return _Plan(-(-total // block), pairs, weights, (u_step, u_plane), geometry, scratch)
@@ -406,8 +402,8 @@ def transform_gradients(first, last, g, f, some, tiles, lanes, side, cols, turne
                 at, down = corner, SIDE * cols
             for e in range(0, cols, lanes):
                 transform_outputs(
-                    tail(turned, at + e), down, cols, NOTHING, tail(gt, t * cols + e),
-                    ROW * plane, plane,
+                    tail(turned, at + e), down, cols, tail(gt, t * cols + e), ROW * plane,
+                    plane,
                 )
             t += 1
         i, j = i + 1, 0
@@ -503,7 +499,7 @@ def finish_grad_w_range(start, stop, parts, lanes, side, gw, fine):
             for f in range(0, cols, lanes):
                 gradient_of_weights(
                     tail(parts, (q * SPOTS * padded + c + k) * cols + f), ROW * plane, plane,
-                    NOTHING, tail(turned, k * 9 * cols + f), 3 * cols, cols,
+                    tail(turned, k * 9 * cols + f), 3 * cols, cols,
                 )
         f = q * cols
         wide = min(cols, features - f)
