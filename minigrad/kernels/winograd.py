@@ -62,43 +62,13 @@ from .threads import parallel
 from .tile import tile, tile_shape
 from .transpose import square_side, transpose
 
-# B^T, G and A^T for tiles of SIDE x SIDE outputs. The points at which the polynomials of the theory
-# are evaluated: 0, 1, -1; and 0, 3/4, -3/4, 3/2, -3/2, with half the error of 0, 1, -1, 2, -2.
-MATRICES: dict[int, tuple[Matrix, Matrix, Matrix]] = {
-    2: (
-        ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, -1, 0, 1)),
-        ((1, 0, 0), (1 / 2, 1 / 2, 1 / 2), (1 / 2, -1 / 2, 1 / 2), (0, 0, 1)),
-        ((1, 1, 1, 0), (0, 1, -1, 1)),
-    ),
-    4: (
-        (
-            (81 / 64, 0, -45 / 16, 0, 1, 0),
-            (0, -27 / 16, -9 / 4, 3 / 4, 1, 0),
-            (0, 27 / 16, -9 / 4, -3 / 4, 1, 0),
-            (0, -27 / 32, -9 / 16, 3 / 2, 1, 0),
-            (0, 27 / 32, -9 / 16, -3 / 2, 1, 0),
-            (0, 81 / 64, 0, -45 / 16, 0, 1),
-        ),
-        (
-            (64 / 81, 0, 0),
-            (-128 / 243, -32 / 81, -8 / 27),
-            (-128 / 243, 32 / 81, -8 / 27),
-            (32 / 243, 16 / 81, 8 / 27),
-            (32 / 243, -16 / 81, 8 / 27),
-            (0, 0, 1),
-        ),
-        (
-            (1, 1, 1, 1, 1, 0),
-            (0, 3 / 4, -3 / 4, 3 / 2, -3 / 2, 0),
-            (0, 9 / 16, 9 / 16, 9 / 4, 9 / 4, 0),
-            (0, 27 / 64, -27 / 64, 27 / 8, -27 / 8, 1),
-        ),
-    ),
-}
+# The matrices of the theory, with polynomials that are evaluated at 0, 1, -1 and infinity.
+B_T: Matrix = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, -1, 0, 1))
+G: Matrix = ((1, 0, 0), (1 / 2, 1 / 2, 1 / 2), (1 / 2, -1 / 2, 1 / 2), (0, 0, 1))
+A_T: Matrix = ((1, 1, 1, 0), (0, 1, -1, 1))
 SIDE = 2  # of a tile of outputs
 ROW = SIDE + 2  # spots in a row of the bracket
 SPOTS = ROW * ROW
-B_T, G, A_T = MATRICES[SIDE]
 
 transform_tiles = sandwich_of_image(B_T, SIDE)
 transform_weights = sandwich(G)
