@@ -20,7 +20,12 @@ from minigrad.kernels.conv import (
 )
 from minigrad.kernels.conv_geometry import backward_axis, forward_axis
 from minigrad.kernels.jit import jit
-from minigrad.kernels.sandwich import grid_lanes, sandwich, sandwich_of_image
+from minigrad.kernels.sandwich import (
+    grid_lanes,
+    sandwich,
+    sandwich_of_image,
+    sandwich_to_image,
+)
 from minigrad.kernels.threads import get_num_threads, set_num_threads
 
 PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
@@ -137,15 +142,14 @@ def test_sizes_that_are_cut(name):
     check(*LARGE[name])
 
 
-@pytest.mark.parametrize("side", winograd.MATRICES)
-def test_matrices_make_a_correlation(side):
+def test_matrices_make_a_correlation():
     """In one dimension: A^T ((G w) * (B^T d)) = the correlation of d with w, for any d and w."""
-    b_t, g, a_t = (np.array(m, np.float64) for m in winograd.MATRICES[side])
-    assert b_t.shape == (side + 2, side + 2)
-    rng = np.random.default_rng(side)
+    b_t, g, a_t = (np.array(m, np.float64) for m in (winograd.B_T, winograd.G, winograd.A_T))
+    rng = np.random.default_rng(2)
     for _ in range(5):
-        d, w = rng.standard_normal(side + 2), rng.standard_normal(3)
+        d, w = rng.standard_normal(4), rng.standard_normal(3)
         np.testing.assert_allclose(a_t @ ((g @ w) * (b_t @ d)), np.correlate(d, w), atol=1e-13)
+        np.testing.assert_allclose(g @ w[::-1], (g @ w)[winograd.FLIPPED], atol=1e-15)
 
 
 @pytest.mark.skipif(PLAIN, reason="sums short enough for plain Python have no error to compare")
@@ -318,54 +322,88 @@ def test_small_ones_stay_direct():
 # ------------------------------------------------------------------ sandwiches
 
 
-@pytest.mark.parametrize("side", winograd.MATRICES)
-def test_sandwiches(side):
-    b_t, g, a_t = winograd.MATRICES[side]
-    lanes, n = grid_lanes(), side + 2
+# Winograd's own and some that share nothing with them: no signs that cancel, no symmetry.
+WIDE = ((1, 2, 0, -3, 0.5), (0, -1, 4, 0, 2), (0, 1, 4, 0, 2))
+
+
+def run(kernel, *args):
+    """A kernel that is always inlined, from Python."""
+    names = ", ".join(f"a{i}" for i in range(len(args)))
+    scope = {"kernel": kernel, "__name__": __name__}
+    exec(f"def outer({names}): kernel({names})", scope)
+    jit(scope["outer"])(*args)
+
+
+def grids(size, seed):
+    """Some grids of size x size entries: entry (i, j) begins at (i * size + j) * 20."""
+    return np.random.default_rng(seed).standard_normal((size, size, 20)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "matrix", [winograd.G, tuple(zip(*winograd.A_T)), tuple(zip(*winograd.G)), WIDE]
+)
+def test_sandwich(matrix):
+    m, lanes = np.array(matrix), grid_lanes()
+    rows, size = m.shape
+    source, pitch = grids(size, 1), 30
+    out = np.zeros(rows * rows * pitch, np.float32)
+    run(sandwich(matrix), source.reshape(-1), size * 20, 20, out, rows * pitch, pitch)
+    want = np.einsum("ia,jb,abl->ijl", m, m, source[:, :, :lanes])
+    np.testing.assert_allclose(out.reshape(rows, rows, pitch)[:, :, :lanes], want, atol=1e-4)
+    assert not out.reshape(rows, rows, pitch)[:, :, lanes:].any()
+
+
+@pytest.mark.parametrize("matrix", [winograd.A_T, WIDE[:2]])
+def test_sandwich_to_an_image(matrix):
+    m, lanes = np.array(matrix), grid_lanes()
+    rows, size = m.shape
+    width, plus = rows * lanes, np.float32(0.5)
+    source, pitch = grids(size, 2), 50
+    want = np.einsum("ia,jb,abl->ilj", m, m, source[:, :, :lanes]).reshape(rows, width) + plus
+    kernel = sandwich_to_image(matrix)
+    for counts in ((2, width), (1, width), (2, width - 1), (5, 3), (2, 1), (2, width + 7)):
+        out, odd = np.full((rows, pitch), 7, np.float32), np.zeros(width, np.float32)
+        flat, row = source.reshape(-1), size * 20
+        run(kernel, flat, row, 20, plus, out.reshape(-1), pitch, counts, odd)
+        kept = np.zeros_like(out, bool)
+        kept[: counts[0], : min(width, counts[1])] = True
+        expected = np.pad(want, ((0, 0), (0, pitch - width)))[kept]
+        np.testing.assert_allclose(out[kept], expected, atol=1e-4)
+        assert (out[~kept] == 7).all()
+        assert not odd.any()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_sandwich_notices_results_that_are_not_finite(bad):
+    lanes = grid_lanes()
+    source, out = grids(4, 3), np.zeros((2, 40), np.float32)
+    source[3, 3, lanes - 1] = bad  # of the last grid, of which it reaches the last number alone
+    kernel, plus = sandwich_to_image(winograd.A_T), np.float32(0)
+    for columns in (2 * lanes - 1, 2 * lanes):
+        odd = np.zeros(2 * lanes, np.float32)
+        run(kernel, source.reshape(-1), 80, 20, plus, out.reshape(-1), 40, (2, columns), odd)
+        assert np.isnan(odd).any() == (columns == 2 * lanes)
+
+
+@pytest.mark.parametrize(("matrix", "side"), [(winograd.B_T, 2), (WIDE, 2), (WIDE, 3)])
+def test_sandwich_of_an_image(matrix, side):
+    m, lanes = np.array(matrix), grid_lanes()
+    rows, n = m.shape
     rng = np.random.default_rng(side)
-    for matrix, step in ((g, 1), (a_t, 1), (a_t, side), (tuple(zip(*a_t)), 1), (tuple(zip(*g)), 1)):
-        kernel = sandwich(matrix, step)
-        rows, size = np.shape(matrix)
-        source = rng.standard_normal(size * size * 20).astype(np.float32)
-        pitch = 30 * step
-        out = np.zeros(rows * rows * pitch, np.float32)
-        plus = np.float32(0.5)
-        jit_run(kernel, source, size * 20, 20, plus, out, rows * pitch, 1 if step > 1 else pitch)
-        m = np.array(matrix)
-        grids = source.reshape(size, size, 20)[:, :, :lanes]
-        want = np.einsum("ia,jb,abl->ijl", m, m, grids) + (plus if step > 1 else 0)
-        got = np.zeros_like(want)
-        for i in range(rows):
-            for j in range(rows):
-                first = i * rows * pitch + (j if step > 1 else j * pitch)
-                got[i, j] = out[first : first + step * lanes : step]
-        np.testing.assert_allclose(got, want, atol=2e-5)
     image = rng.standard_normal((7, 11)).astype(np.float32)
-    padded = np.zeros((7 + 2 * n, 11 + n + side * lanes + n), np.float32)
+    padded = np.zeros((7 + 2 * n, 11 + 2 * n + side * lanes), np.float32)
     padded[n : n + 7, n : n + 11] = image
-    m = np.array(b_t)
-    kernel = sandwich_of_image(b_t, side)
+    kernel = sandwich_of_image(matrix, side)
     blank = np.zeros(side * lanes + n, np.float32)
     for top, left in ((0, 0), (-1, -1), (5, 3), (-n, 2), (7, 0), (1, -n)):
-        out = np.zeros(n * n * 20, np.float32)
-        jit_run_image(kernel, image.reshape(-1), blank, (7, 11), (top, left), out, n * 20, 20)
+        out = np.zeros(rows * rows * 20, np.float32)
+        run(kernel, image.reshape(-1), blank, (7, 11), (top, left), out, rows * 20, 20)
         for lane in range(lanes):
             at = n + left + side * lane
             window = padded[n + top : n + top + n, at : at + n]
             window = np.pad(window, ((0, n - window.shape[0]), (0, n - window.shape[1])))
             want = m @ window @ m.T
-            np.testing.assert_allclose(out.reshape(n, n, 20)[:, :, lane], want, atol=2e-5)
-
-
-def jit_run(kernel, *args):
-    """A kernel that is always inlined, from Python."""
-    jit(lambda source, row, col, plus, out, out_row, out_col: kernel(
-        source, row, col, plus, out, out_row, out_col))(*args)
-
-
-def jit_run_image(kernel, *args):
-    jit(lambda source, blank, hw, at, out, out_row, out_col: kernel(
-        source, blank, hw, at, out, out_row, out_col))(*args)
+            np.testing.assert_allclose(out.reshape(rows, rows, 20)[:, :, lane], want, atol=1e-4)
 
 
 def test_both_modules_ask_the_same_one():

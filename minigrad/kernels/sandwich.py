@@ -30,8 +30,8 @@ def grid_lanes() -> int:
     return min(8, tile_shape(np.float32).lanes) or 4
 
 
-def _compiled(matrix: Matrix, step_in: int, step_out: int) -> Callable[..., Any]:
-    """What Numba compiles in place of the plain loops of `sandwich` and `sandwich_of_image`."""
+def _compiled(matrix: Matrix, kind: str, step: int) -> Callable[..., Any]:
+    """What Numba compiles in place of the plain loops; kind: "grid", "of_image", "to_image"."""
     from llvmlite import ir  # type: ignore[import-untyped]
     from numba import types
     from numba.extending import intrinsic
@@ -39,7 +39,7 @@ def _compiled(matrix: Matrix, step_in: int, step_out: int) -> Callable[..., Any]
     lanes = grid_lanes()
     size = len(matrix[0])
     index, i32, number = ir.IntType(64), ir.IntType(32), ir.FloatType()
-    vector, wide = ir.VectorType(number, lanes), ir.VectorType(number, lanes * step_in)
+    vector, wide = ir.VectorType(number, lanes), ir.VectorType(number, lanes * step)
     n = types.intp
 
     def const(i: int) -> Any:
@@ -110,43 +110,75 @@ def _compiled(matrix: Matrix, step_in: int, step_out: int) -> Callable[..., Any]
         each = lanes * len(values) // 2
         return shuffle(builder, a, b, [i // 2 + i % 2 * each for i in range(2 * each)])
 
-    def store(builder: Any, start: Any, row: Any, col: Any, grid: list[list[Any]]) -> None:
+    def begin(context: Any, builder: Any, signature: Any, args: Any, i: int) -> Any:
+        return context.make_array(signature.args[i])(context, builder, args[i]).data
+
+    def load_grid(builder: Any, start: Any, row: Any, col: Any) -> list[list[Any]]:
+        def load(i: int, j: int) -> Any:
+            offset = builder.add(builder.mul(row, const(i)), builder.mul(col, const(j)))
+            place = builder.bitcast(builder.gep(start, [offset]), vector.as_pointer())
+            return builder.load(place, align=4)
+
+        return [[load(i, j) for j in range(size)] for i in range(size)]
+
+    def store_grid(builder: Any, start: Any, row: Any, col: Any, grid: list[list[Any]]) -> None:
         for i, values in enumerate(grid):
-            first = builder.mul(row, const(i))
-            if step_out == 1:
-                for j, value in enumerate(values):
-                    place = builder.gep(start, [builder.add(first, builder.mul(col, const(j)))])
-                    builder.store(value, builder.bitcast(place, vector.as_pointer()), align=4)
-            else:
-                value = zipped(builder, values)
-                place = builder.gep(start, [first])
-                builder.store(value, builder.bitcast(place, value.type.as_pointer()), align=4)
+            for j, value in enumerate(values):
+                offset = builder.add(builder.mul(row, const(i)), builder.mul(col, const(j)))
+                place = builder.bitcast(builder.gep(start, [offset]), vector.as_pointer())
+                builder.store(value, place, align=4)
 
     @intrinsic
-    def of_grid(typingctx, source, row, col, plus, out, out_row, out_col):  # type: ignore[no-untyped-def]
-        signature = types.void(source, n, n, types.float32, out, n, n)
+    def of_grid(typingctx, source, row, col, out, out_row, out_col):  # type: ignore[no-untyped-def]
+        signature = types.void(source, n, n, out, n, n)
 
         def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            start, end = (
-                context.make_array(signature.args[i])(context, builder, args[i]).data
-                for i in (0, 4)
+            start, end = (begin(context, builder, signature, args, i) for i in (0, 3))
+            grid = both_sides(builder, load_grid(builder, start, args[1], args[2]))
+            store_grid(builder, end, args[4], args[5], grid)
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    @intrinsic
+    def to_image(typingctx, source, row, col, plus, out, out_row, counts, odd):  # type: ignore[no-untyped-def]
+        signature = types.void(source, n, n, types.float32, out, n, types.UniTuple(n, 2), odd)
+
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            start, end, odd_at = (begin(context, builder, signature, args, i) for i in (0, 4, 7))
+            count = lanes * step
+            mask = ir.VectorType(ir.IntType(1), count)
+            name = f"llvm.masked.store.v{count}f32.p0"
+            put = builder.module.globals.get(name) or ir.Function(
+                builder.module,
+                ir.FunctionType(ir.VoidType(), [wide, wide.as_pointer(), i32, mask]), name,
             )
 
-            def load(i: int, j: int) -> Any:
-                offset = builder.add(
-                    builder.mul(args[1], const(i)), builder.mul(args[2], const(j))
-                )
-                place = builder.bitcast(builder.gep(start, [offset]), vector.as_pointer())
-                return builder.load(place, align=4)
+            def spread(value: Any, kind: Any) -> Any:
+                undefined = ir.Constant(kind, ir.Undefined)
+                one = builder.insert_element(undefined, value, ir.Constant(i32, 0))
+                return shuffle(builder, one, undefined, [0] * kind.count)
 
-            grid = [[load(i, j) for j in range(size)] for i in range(size)]
-            grid = both_sides(builder, grid)
-            if step_out > 1:
-                undefined = ir.Constant(vector, ir.Undefined)
-                one = builder.insert_element(undefined, args[3], ir.Constant(i32, 0))
-                plus = shuffle(builder, one, undefined, [0] * lanes)
-                grid = [[builder.fadd(value, plus) for value in row] for row in grid]
-            store(builder, end, args[5], args[6], grid)
+            rows, columns = (builder.extract_value(args[6], i) for i in (0, 1))
+            plus = spread(args[3], wide)
+            odd_at = builder.bitcast(odd_at, wide.as_pointer())
+            odd = builder.load(odd_at, align=4)
+            grid = both_sides(builder, load_grid(builder, start, args[1], args[2]))
+            for i, values in enumerate(grid):
+                exists = builder.icmp_signed("<", const(i), rows)
+                here = builder.trunc(builder.select(exists, columns, const(0)), i32)
+                ahead = ir.Constant(ir.VectorType(i32, count), list(range(count)))
+                inside = builder.icmp_signed("<", ahead, spread(here, ahead.type))
+                value = builder.fadd(zipped(builder, values), plus)
+                place = builder.gep(end, [builder.mul(args[5], const(i))])
+                place = builder.bitcast(place, wide.as_pointer())
+                builder.call(put, [value, place, ir.Constant(i32, 4), inside])
+                # 0, or NaN if it is not finite
+                nothing = ir.Constant(wide, [0.0] * count)
+                odd = builder.fadd(
+                    odd, builder.select(inside, builder.fsub(value, value), nothing)
+                )
+            builder.store(odd, odd_at, align=4)
             return context.get_dummy_value()
 
         return signature, codegen
@@ -157,13 +189,10 @@ def _compiled(matrix: Matrix, step_in: int, step_out: int) -> Callable[..., Any]
         signature = types.void(source, blank, pair, pair, out, n, n)
 
         def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            start, zeros, end = (
-                context.make_array(signature.args[i])(context, builder, args[i]).data
-                for i in (0, 1, 4)
-            )
+            start, zeros, end = (begin(context, builder, signature, args, i) for i in (0, 1, 4))
             height, width = (builder.extract_value(args[2], i) for i in (0, 1))
             top, left = (builder.extract_value(args[3], i) for i in (0, 1))
-            count = lanes * step_in
+            count = lanes * step
             counts, mask = ir.VectorType(i32, count), ir.VectorType(ir.IntType(1), count)
 
             def spread(value: Any) -> Any:
@@ -173,7 +202,7 @@ def _compiled(matrix: Matrix, step_in: int, step_out: int) -> Callable[..., Any]
                 return builder.shuffle_vector(one, undefined, ir.Constant(counts, [0] * count))
 
             inside = []  # unsigned: a column left of the image is a large number
-            for j in range(0, size, step_in):
+            for j in range(0, size, step):
                 steps = ir.Constant(counts, [j + lane for lane in range(count)])
                 column = builder.add(spread(left), steps)
                 inside.append(builder.icmp_unsigned("<", column, spread(width)))
@@ -191,31 +220,34 @@ def _compiled(matrix: Matrix, step_in: int, step_out: int) -> Callable[..., Any]
                 # A row outside of the image is read elsewhere: cheaper than one more mask.
                 place = builder.select(builder.icmp_unsigned("<", row, height), place, zeros)
                 runs = []
-                for k, j in enumerate(range(0, size, step_in)):
+                for k, j in enumerate(range(0, size, step)):
                     run = builder.bitcast(builder.gep(place, [const(j)]), wide.as_pointer())
                     none = ir.Constant(wide, [0.0] * count)
                     runs.append(builder.call(load, [run, ir.Constant(i32, 4), inside[k], none]))
                 grid.append([
-                    shuffle(builder, runs[j // step_in], undefined,
-                            [j % step_in + step_in * lane for lane in range(lanes)])
+                    shuffle(builder, runs[j // step], undefined,
+                            [j % step + step * lane for lane in range(lanes)])
                     for j in range(size)
                 ])
-            store(builder, end, args[5], args[6], both_sides(builder, grid))
+            store_grid(builder, end, args[5], args[6], both_sides(builder, grid))
             return context.get_dummy_value()
 
         return signature, codegen
 
-    def in_vectors(source, row, col, plus, out, out_row, out_col):  # type: ignore[no-untyped-def]
-        of_grid(source, row, col, plus, out, out_row, out_col)
+    def grid(source, row, col, out, out_row, out_col):  # type: ignore[no-untyped-def]
+        of_grid(source, row, col, out, out_row, out_col)
 
-    def in_vectors_of_image(source, blank, hw, at, out, out_row, out_col):  # type: ignore[no-untyped-def]
+    def from_image(source, blank, hw, at, out, out_row, out_col):  # type: ignore[no-untyped-def]
         of_image(source, blank, hw, at, out, out_row, out_col)
 
-    return in_vectors if step_in == 1 else in_vectors_of_image
+    def into_image(source, row, col, plus, out, out_row, counts, odd):  # type: ignore[no-untyped-def]
+        to_image(source, row, col, plus, out, out_row, counts, odd)
+
+    return {"grid": grid, "of_image": from_image, "to_image": into_image}[kind]
 
 
 def _kernel(
-    matrix: Matrix, step_in: int, step_out: int, loops: Callable[[int], Callable[..., Any]]
+    matrix: Matrix, kind: str, step: int, loops: Callable[[int], Callable[..., Any]]
 ) -> Kernel:
     """loops: makes the plain function for a number of lanes, which is not asked for at import."""
 
@@ -224,19 +256,17 @@ def _kernel(
 
     def build() -> Callable[..., Any]:
         vectors = tile_shape(np.float32).lanes
-        return _compiled(matrix, step_in, step_out) if vectors else loops(grid_lanes())
+        return _compiled(matrix, kind, step) if vectors else loops(grid_lanes())
 
     return jit(compiled_as=build, inline=True)(plain)
 
 
-def sandwich(matrix: Matrix, step_out: int = 1) -> Kernel:
+def sandwich(matrix: Matrix) -> Kernel:
     """A kernel: out = L source L^T for grid_lanes() grids of float32 at once. L is the matrix.
 
-    The kernel's arguments: source, row, col, plus, out, out_row, out_col; entry (i, j) of the grid
-    `lane` is at source[i * row + j * col + lane] and at out[i * out_row + j * out_col + step_out *
-    lane]. A step above 1 is the number of rows of L: rows of the grids interleave, out_col is taken
-    to be 1, and the number `plus` is added to each entry (it is for outputs, which have a bias).
-    The arrays are flat and do not overlap.
+    The kernel's arguments: source, row, col, out, out_row, out_col; entry (i, j) of the grid `lane`
+    is at source[i * row + j * col + lane] and at out[i * out_row + j * out_col + lane]. The arrays
+    are flat and do not overlap.
 
     Limit: loads and stores.
     """
@@ -244,25 +274,54 @@ def sandwich(matrix: Matrix, step_out: int = 1) -> Kernel:
     side, size = coefficients.shape
 
     def loops(lanes: int) -> Callable[..., Any]:
-        def plain(source, row, col, plus, out, out_row, out_col):  # type: ignore[no-untyped-def]
-            if step_out > 1:
-                out_col = 1
+        def plain(source, row, col, out, out_row, out_col):  # type: ignore[no-untyped-def]
             for lane in range(lanes):
                 for i in range(side):
                     for j in range(side):
                         total = np.float32(0)
-                        if step_out > 1:
-                            total += plus
                         for a in range(size):
                             for b in range(size):
                                 factor = coefficients[i, a] * coefficients[j, b]
                                 if factor != 0:
                                     total += factor * source[a * row + b * col + lane]
-                        out[i * out_row + j * out_col + step_out * lane] = total
+                        out[i * out_row + j * out_col + lane] = total
 
         return plain
 
-    return _kernel(matrix, 1, step_out, loops)
+    return _kernel(matrix, "grid", 1, loops)
+
+
+def sandwich_to_image(matrix: Matrix) -> Kernel:
+    """A kernel: plus + L source L^T of grid_lanes() grids, side by side in an image.
+
+    The kernel's arguments: source, row, col (as for `sandwich`), plus, out, out_row, (rows,
+    columns), odd. With s rows of L, entry (i, j) of the grid `lane` goes to out[i * out_row +
+    s * lane + j], unless i >= rows or s * lane + j >= columns: there the image ends. odd: lanes * s
+    numbers, to which 0 is added for each result, or NaN if the result is not finite.
+
+    Limit: loads and stores.
+    """
+    coefficients = np.array(matrix, np.float32)
+    side, size = coefficients.shape
+
+    def loops(lanes: int) -> Callable[..., Any]:
+        def plain(source, row, col, plus, out, out_row, counts, odd):  # type: ignore[no-untyped-def]
+            for lane in range(lanes):
+                for i in range(min(side, counts[0])):
+                    for j in range(min(side, counts[1] - side * lane)):
+                        total = np.float32(0)
+                        for a in range(size):
+                            for b in range(size):
+                                factor = coefficients[i, a] * coefficients[j, b]
+                                if factor != 0:
+                                    total += factor * source[a * row + b * col + lane]
+                        total += plus
+                        out[i * out_row + side * lane + j] = total
+                        odd[side * lane + j] += total - total
+
+        return plain
+
+    return _kernel(matrix, "to_image", side, loops)
 
 
 def sandwich_of_image(matrix: Matrix, step: int) -> Kernel:
@@ -295,4 +354,4 @@ def sandwich_of_image(matrix: Matrix, step: int) -> Kernel:
 
         return plain
 
-    return _kernel(matrix, step, 1, loops)
+    return _kernel(matrix, "of_image", step, loops)

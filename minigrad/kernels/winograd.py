@@ -49,84 +49,52 @@ from __future__ import annotations
 
 import functools
 import math
-import threading
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from .conv_geometry import PIECES, Axis, blocks_of, per_chunk
+from .conv_geometry import PIECES, Axis, blocks_of
 from .jit import jit, ready
+from .room import enter, leave, room_for
 from .rows import aligned, copy, tail, to_line
-from .sandwich import Matrix, grid_lanes, sandwich, sandwich_of_image
+from .sandwich import Matrix, grid_lanes, sandwich, sandwich_of_image, sandwich_to_image
 from .threads import parallel
 from .tile import tile, tile_shape
 from .transpose import square_side, transpose
 
-# B^T, G and A^T for tiles of SIDE x SIDE outputs. The points at which the polynomials of the theory
-# are evaluated: 0, 1, -1; and 0, 3/4, -3/4, 3/2, -3/2, with half the error of 0, 1, -1, 2, -2.
-MATRICES: dict[int, tuple[Matrix, Matrix, Matrix]] = {
-    2: (
-        ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, -1, 0, 1)),
-        ((1, 0, 0), (1 / 2, 1 / 2, 1 / 2), (1 / 2, -1 / 2, 1 / 2), (0, 0, 1)),
-        ((1, 1, 1, 0), (0, 1, -1, 1)),
-    ),
-    4: (
-        (
-            (81 / 64, 0, -45 / 16, 0, 1, 0),
-            (0, -27 / 16, -9 / 4, 3 / 4, 1, 0),
-            (0, 27 / 16, -9 / 4, -3 / 4, 1, 0),
-            (0, -27 / 32, -9 / 16, 3 / 2, 1, 0),
-            (0, 27 / 32, -9 / 16, -3 / 2, 1, 0),
-            (0, 81 / 64, 0, -45 / 16, 0, 1),
-        ),
-        (
-            (64 / 81, 0, 0),
-            (-128 / 243, -32 / 81, -8 / 27),
-            (-128 / 243, 32 / 81, -8 / 27),
-            (32 / 243, 16 / 81, 8 / 27),
-            (32 / 243, -16 / 81, 8 / 27),
-            (0, 0, 1),
-        ),
-        (
-            (1, 1, 1, 1, 1, 0),
-            (0, 3 / 4, -3 / 4, 3 / 2, -3 / 2, 0),
-            (0, 9 / 16, 9 / 16, 9 / 4, 9 / 4, 0),
-            (0, 27 / 64, -27 / 64, 27 / 8, -27 / 8, 1),
-        ),
-    ),
-}
+# The matrices of the theory, with polynomials that are evaluated at 0, 1, -1 and infinity.
+B_T: Matrix = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, -1, 0, 1))
+G: Matrix = ((1, 0, 0), (1 / 2, 1 / 2, 1 / 2), (1 / 2, -1 / 2, 1 / 2), (0, 0, 1))
+A_T: Matrix = ((1, 1, 1, 0), (0, 1, -1, 1))
 SIDE = 2  # of a tile of outputs
 ROW = SIDE + 2  # spots in a row of the bracket
 SPOTS = ROW * ROW
-B_T, G, A_T = MATRICES[SIDE]
 
 transform_tiles = sandwich_of_image(B_T, SIDE)
 transform_weights = sandwich(G)
-outputs_of_tiles = sandwich(A_T, step_out=SIDE)
+outputs_of_tiles = sandwich_to_image(A_T)
 transform_outputs = sandwich(tuple(zip(*A_T)))
 gradient_of_weights = sandwich(tuple(zip(*G)))
 
+FLIPPED = [3, 1, 2, 0]  # which row of G w is which if the taps of w run backwards
 TRANSFORMED = 1 << 17  # numbers of v of an item: 512 KiB of a second-level cache of 2 MiB
+ITEMS = 16  # least number of items that we like to cut a correlation into
 PIECE = 384  # tiles that are worth sums of the gradient of the weights of their own
 TASKS = 4  # least number of tasks that we like to have for the gradient of the weights
-KEPT = 1 << 20  # numbers of room that a thread keeps at most, 4 MiB
-NOTHING = np.float32(0)
 
 
 @jit
-def transform_weights_range(start, stop, w, from_inputs, flipped, side, lanes, rows, u, pitches):
+def transform_weights_range(start, stop, w, from_inputs, side, lanes, rows, u, pitches):
     """Pairs of blocks start .. stop - 1 of u[spot, block, input, row] = G w G^T.
 
-    w (F, C, 9); from_inputs: the channels of x are the outputs. flipped: the taps run backwards.
-    A block is `rows` outputs, as the tile takes them. u: flat; pitches: from one block and one spot
-    to the next.
+    w (F, C, 9); from_inputs: its channels are the outputs, else its filters are. A block is `rows`
+    outputs, as the tile takes them. u: flat; pitches: from one block and one spot to the next.
     """
     features, channels = w.shape[0], w.shape[1]
     outputs, inputs = (channels, features) if from_inputs else (features, channels)
     step, plane = pitches
     width = 2 * rows + lanes
     turned = np.zeros(inputs * 9 * width, w.dtype)
-    reversed_taps = np.empty(9 * width, w.dtype)
     begin = to_line(u)
     for pair in range(start, stop):
         first = 2 * rows * pair
@@ -138,21 +106,14 @@ def transform_weights_range(start, stop, w, from_inputs, flipped, side, lanes, r
         else:
             transpose(tail(w, first * channels * 9), channels * 9, some, channels * 9, side,
                       turned, width)
-        for half in range(2):
-            block = 2 * pair + half
-            if block * rows < outputs:
-                for k in range(inputs):
-                    source, taps = turned, k * 9 * width
-                    if flipped:
-                        for t in range(9):
-                            copy(tail(turned, (k * 9 + 8 - t) * width),
-                                 tail(reversed_taps, t * width), width)
-                        source, taps = reversed_taps, 0
-                    for f in range(0, rows, lanes):  # the last vector may reach into the next row
-                        transform_weights(
-                            tail(source, taps + half * rows + f), 3 * width, width, NOTHING,
-                            tail(u, begin + block * step + k * rows + f), ROW * plane, plane,
-                        )
+        for half in range((some + rows - 1) // rows):
+            to = begin + (2 * pair + half) * step
+            for k in range(inputs):
+                for f in range(0, rows, lanes):  # the last vector may reach into the next row
+                    transform_weights(
+                        tail(turned, k * 9 * width + half * rows + f), 3 * width, width,
+                        tail(u, to + k * rows + f), ROW * plane, plane,
+                    )
 
 
 @jit
@@ -194,22 +155,27 @@ def finite_run(values, count):
 
 
 @jit
-def store_rows(first, last, flat, lower, tiles, out, f):
-    """out[n, f] = the outputs of the tiles first .. last - 1.
+def store_outputs(first, last, m, spot_pitch, pitch, rows, tiles, lanes, bias, out, f, odd):
+    """out[n, f + r] = bias + A^T m A for the tiles first .. last - 1 and r < rows.
 
-    flat: the uppermost rows of outputs of all those tiles, `lower` further on the next ones, ...
+    m[spot, r, t]: flat; `spot_pitch` from one spot and `pitch` from one r to the next. odd: see
+    sandwich_to_image.
     """
     tall, wide = tiles
     height, width = out.shape[2], out.shape[3]
     first_row = first // wide
     n, i, j = first_row // tall, first_row % tall, first - first_row * wide
-    t = first
-    while t < last:
-        count = min(min(wide, j + last - t) * SIDE, width) - SIDE * j
-        y = ((n * out.shape[1] + f) * height + SIDE * i) * width + SIDE * j
-        source = SIDE * (t - first)
-        for row in range(min(SIDE, height - SIDE * i)):
-            copy(tail(flat, row * lower + source), tail(out, y + row * width), count)
+    t = 0
+    while t < last - first:
+        end = min(wide, j + last - first - t)
+        at = ((n * out.shape[1] + f) * height + SIDE * i) * width
+        for k in range(j, end, lanes):
+            counts = height - SIDE * i, min(width, SIDE * end) - SIDE * k
+            for r in range(rows):
+                outputs_of_tiles(
+                    tail(m, r * pitch + t + k - j), ROW * spot_pitch, spot_pitch, bias[f + r],
+                    tail(out, at + r * height * width + SIDE * k), width, counts, odd,
+                )
         t += wide - j
         i, j = i + 1, 0
         if i == tall:
@@ -218,76 +184,49 @@ def store_rows(first, last, flat, lower, tiles, out, f):
 
 @jit
 def winograd_range(
-    start, stop, x, u, bias, out, fine, low, tiles, block, sizes, rows_of, ka, kb, scratch
+    start, stop, x, u, bias, out, fine, low, tiles, block, sizes, spots, rows_of, ka, kb, room,
+    taken,
 ):
     """Items start .. stop - 1 of a correlation, an item being `block` tiles.
 
-    x (N, C, H, W), u: see transform_weights_range, bias (F,), out (N, F, ., .). low: the first row
-    and column that tile 0 reads. tiles: (rows an image, tiles a row). sizes = (grid_lanes(),
-    columns of a register tile, pitch and plane of v, steps of u from a block and a spot to the
-    next). rows_of, ka, kb: the tables of the register tile. fine[item]: whether all is finite.
+    x (N, C, H, W), bias (F,), out (N, F, ., .). low: the first row and column that tile 0 reads.
+    tiles: (rows an image, tiles a row). sizes = (grid_lanes(), columns of a register tile, pitch
+    and plane of v, step of u to the next block of outputs). spots: where those of u begin;
+    rows_of, ka, kb: the tables of the register tile. fine[item]: whether all is finite. room,
+    taken: see room.py.
 
     One writer for each output; the order of a sum is that of the channels.
     """
     tall, wide = tiles
-    lanes, cols, pitch, plane, u_step, u_plane = sizes
+    lanes, cols, pitch, plane, u_step = sizes
     rows, per_group = rows_of.size, kb.size
     features = out.shape[1]
     total = x.shape[0] * tall * wide
+    place = enter(taken)
+    scratch = tail(room, place * room.shape[1])
     v_begin, u_begin = to_line(scratch), to_line(u)
     m_begin = v_begin + SPOTS * plane
-    y_begin = m_begin + SPOTS * rows * cols
     zeros = np.zeros(cols, x.dtype)
+    odd = np.empty(SIDE * lanes, x.dtype)
     for item in range(start, stop):
         first, last = item * block, min(item * block + block, total)
         count = last - first
-        good = True
+        odd[:] = 0
         transform_images(first, last, x, low, tiles, lanes, scratch, v_begin, pitch, plane)
         for f in range(0, features, rows):
             for p in range(0, count, cols):
                 for spot in range(SPOTS):
-                    a = tail(u, u_begin + spot * u_plane + f // rows * u_step)
+                    a = tail(u, u_begin + spots[spot] + f // rows * u_step)
                     b = tail(scratch, v_begin + spot * plane + p)
                     c = tail(scratch, m_begin + spot * rows * cols)
                     tile(a, rows_of, ka, b, kb, per_group, zeros, 0, c, cols)
-                for r in range(min(rows, features - f)):
-                    to = y_begin + (r * SIDE * pitch + p) * SIDE
-                    for t in range(0, min(cols, count - p), lanes):
-                        outputs_of_tiles(
-                            tail(scratch, m_begin + r * cols + t), ROW * rows * cols, rows * cols,
-                            bias[f + r], tail(scratch, to + SIDE * t), SIDE * pitch, 1,
-                        )
-            for r in range(min(rows, features - f)):
-                flat = tail(scratch, y_begin + r * SIDE * SIDE * pitch)
-                for row in range(SIDE):
-                    good &= finite_run(tail(flat, row * SIDE * pitch), SIDE * count)
-                store_rows(first, last, flat, SIDE * pitch, tiles, out, f + r)
-        fine[item] = good
-
-
-class _Room(threading.local):
-    """Each thread's room for the transformed numbers of an item, which stays in its cache.
-
-    Kept, as fresh memory costs 0.15 us for each 4 KiB: a quarter of the time of small layers. What
-    an earlier call left there gets into results that are not stored.
-    """
-
-    def __init__(self) -> None:
-        self.array = np.empty(0, np.float32)
-
-    def of(self, count: int) -> np.ndarray:
-        if count > KEPT:
-            return aligned((count,), np.float32)
-        if self.array.size < count:
-            self.array = aligned((count,), np.float32)
-        return self.array
-
-
-_room = _Room()
-
-
-def _winograd_range(start: int, stop: int, *args: Any) -> None:
-    winograd_range.run(start, stop, *args[:-1], _room.of(args[-1]))
+                store_outputs(
+                    first + p, min(last, first + p + cols), tail(scratch, m_begin), rows * cols,
+                    cols, min(rows, features - f), tiles, lanes, bias, out, f, odd,
+                )
+        fine[item] = finite_run(odd, odd.size)
+    leave(taken, place)
+    tail(room, 0)  # mentioned once more: views count no reference (rows.tail)
 
 
 def odd_lines(count: int) -> int:
@@ -299,35 +238,42 @@ class _Plan(NamedTuple):
     """How a correlation is cut up; it depends on sizes alone."""
 
     items: int
-    grain: int
     pairs: int  # of blocks of u
     weights: int  # numbers of u
+    pitches: tuple[int, int]  # of u
     geometry: tuple  # the arguments of winograd_range after `fine`
+    scratch: int  # numbers of room for a thread
 
 
 @functools.lru_cache(maxsize=256)
-def _plan(batch: int, channels: int, features: int, ah: Axis, aw: Axis) -> _Plan:
+def _plan(batch: int, channels: int, features: int, flipped: bool, ah: Axis, aw: Axis) -> _Plan:
+    """The plan for `channels` in and `features` out; flipped: the taps run backwards."""
     rows, cols, _ = tile_shape(np.float32)
     lanes = grid_lanes()
     tiles = -(-ah.outputs // SIDE), -(-aw.outputs // SIDE)
     total = batch * tiles[0] * tiles[1]
-    panels = max(1, round(TRANSFORMED / (SPOTS * channels * cols)))  # of tiles, full ones
-    block = min(panels, max(1, -(-total // (PIECES * cols)))) * cols
+    panels = -(-total // cols)  # of tiles, full ones
+    most = max(1, round(TRANSFORMED / (SPOTS * channels * cols)))
+    block = blocks_of(total, min(most, max(1, panels // ITEMS)) * cols)
     pitch = odd_lines(block + lanes)
+    plane = channels * pitch + 16
     u_step = -(-(channels * rows + lanes) // 16) * 16
+    u_plane = -(-features // rows) * u_step + 16
+    spots = np.arange(SPOTS, dtype=np.int64).reshape(ROW, ROW) * u_plane
+    if flipped:
+        spots = spots[FLIPPED][:, FLIPPED]
     tables = (
+        spots.ravel(),
         np.arange(rows, dtype=np.int64),
         np.arange(channels, dtype=np.int64) * rows,
         np.arange(channels, dtype=np.int64) * pitch,
     )
-    plane = channels * pitch + 16
-    u_plane = -(-features // rows) * u_step + 16
-    sizes = (lanes, cols, pitch, plane, u_step, u_plane)
-    scratch = SPOTS * (plane + rows * cols) + rows * SIDE * SIDE * pitch + 64
-    geometry = ((ah.low, aw.low), tiles, block, sizes, *tables, scratch)
-    grain = per_chunk(2 * SPOTS * channels * features * block)
+    sizes = (lanes, cols, pitch, plane, u_step)
+    geometry = ((ah.low, aw.low), tiles, block, sizes, *tables)
+    scratch = SPOTS * (plane + rows * cols) + 64
     pairs = -(-features // (2 * rows))
-    return _Plan(-(-total // block), grain, pairs, SPOTS * u_plane + 16, geometry)
+    weights = SPOTS * u_plane + 16
+    return _Plan(-(-total // block), pairs, weights, (u_step, u_plane), geometry, scratch)
 
 
 def fits(axis: Axis) -> bool:
@@ -338,21 +284,9 @@ def fits(axis: Axis) -> bool:
     return len(shifts) == 3 and shifts[0] + shifts[2] == 2 * shifts[1]
 
 
-def is_flipped(axis: Axis) -> bool:
-    """Whether the last tap reads the first element, as in the gradient of the image."""
-    shifts = axis.phases[0].shifts
-    return shifts[0] > shifts[2]
-
-
 def possible(groups: int, dtype: np.dtype, ah: Axis, aw: Axis) -> bool:
     """Whether this is a convolution that `correlate` and `grad_w` can do."""
-    return (
-        groups == 1
-        and dtype == np.float32
-        and fits(ah)
-        and fits(aw)
-        and is_flipped(ah) == is_flipped(aw)
-    )
+    return groups == 1 and dtype == np.float32 and fits(ah) and fits(aw)
 
 
 def cheaper(
@@ -390,21 +324,17 @@ def correlate(
     x (N, C, H, W), w (F, C, 9), bias (F,) or None, ah and aw: see `possible`. Returns False if some
     result is not finite: then all of `out` is to be computed in the direct way.
     """
-    channels, features = x.shape[1], out.shape[1]
-    plan = _plan(x.shape[0], channels, features, ah, aw)
-    lanes, rows = grid_lanes(), tile_shape(x.dtype).rows
-    *_, u_step, u_plane = plan.geometry[3]
+    plan = _plan(x.shape[0], x.shape[1], out.shape[1], from_inputs, ah, aw)
+    rows = tile_shape(x.dtype).rows
     u = aligned((plan.weights,), x.dtype)
-    flipped = is_flipped(ah)
     parallel(
-        transform_weights_range, plan.pairs, w, from_inputs, flipped, square_side(x.dtype), lanes,
-        rows, u, (u_step, u_plane), grain=max(1, 2000 // channels),
+        transform_weights_range, plan.pairs, w, from_inputs, square_side(x.dtype), grid_lanes(),
+        rows, u, plan.pitches, grain=max(1, 32 // x.shape[1]),
     )
-    bias = np.zeros(features, x.dtype) if bias is None else ready(bias)
+    bias = np.zeros(out.shape[1], x.dtype) if bias is None else ready(bias)
     fine = np.zeros(plan.items, np.bool_)
-    parallel(
-        _winograd_range, plan.items, x, u, bias, out, fine, *plan.geometry, grain=plan.grain
-    )
+    room, taken = room_for(plan.scratch)
+    parallel(winograd_range, plan.items, x, u, bias, out, fine, *plan.geometry, room, taken)
     return bool(fine.all())
 
 
@@ -442,8 +372,8 @@ def transform_gradients(first, last, g, f, some, tiles, lanes, side, cols, turne
                 at, down = corner, SIDE * cols
             for e in range(0, cols, lanes):
                 transform_outputs(
-                    tail(turned, at + e), down, cols, NOTHING, tail(gt, t * cols + e),
-                    ROW * plane, plane,
+                    tail(turned, at + e), down, cols, tail(gt, t * cols + e), ROW * plane,
+                    plane,
                 )
             t += 1
         i, j = i + 1, 0
@@ -453,7 +383,8 @@ def transform_gradients(first, last, g, f, some, tiles, lanes, side, cols, turne
 
 @jit
 def winograd_grad_w_range(
-    start, stop, g, x, parts, low, tiles, blocks, sizes, rows_of, edge_of, ka, kb, scratch
+    start, stop, g, x, parts, low, tiles, blocks, sizes, rows_of, edge_of, ka, kb, room,
+    taken,
 ):
     """Tasks start .. stop - 1, a task being (piece, block of panels of g's channels).
 
@@ -471,6 +402,8 @@ def winograd_grad_w_range(
     total = x.shape[0] * tall * wide
     items = (total + block - 1) // block
     pieces_f = (panels + block_f - 1) // block_f
+    place = enter(taken)
+    scratch = tail(room, place * room.shape[1])
     v_begin = to_line(scratch)
     gt_begin = v_begin + SPOTS * plane
     turned = tail(scratch, gt_begin + SPOTS * gt_plane)
@@ -497,8 +430,8 @@ def winograd_grad_w_range(
                         at = tail(rows_of, 0)
                         if c + rows > x.shape[1]:
                             at = tail(edge_of, 0)
-                        place = ((piece * panels + q) * SPOTS + spot) * channels + c
-                        sums = tail(parts, place * cols)
+                        at_sums = ((piece * panels + q) * SPOTS + spot) * channels + c
+                        sums = tail(parts, at_sums * cols)
                         if item == first_item:
                             tile(a, at, ka, b, kb, count, zeros, 0, sums, cols)
                         else:
@@ -506,6 +439,8 @@ def winograd_grad_w_range(
                             # Added here and not in the tile: short chains of sums stay exact.
                             for e in range(rows * cols):
                                 sums[e] += part[e]
+    leave(taken, place)
+    tail(room, 0)
 
 
 @jit
@@ -534,7 +469,7 @@ def finish_grad_w_range(start, stop, parts, lanes, side, gw, fine):
             for f in range(0, cols, lanes):
                 gradient_of_weights(
                     tail(parts, (q * SPOTS * padded + c + k) * cols + f), ROW * plane, plane,
-                    NOTHING, tail(turned, k * 9 * cols + f), 3 * cols, cols,
+                    tail(turned, k * 9 * cols + f), 3 * cols, cols,
                 )
         f = q * cols
         wide = min(cols, features - f)
@@ -546,17 +481,13 @@ def finish_grad_w_range(start, stop, parts, lanes, side, gw, fine):
         fine[task] = good
 
 
-def _winograd_grad_w_range(start: int, stop: int, *args: Any) -> None:
-    winograd_grad_w_range.run(start, stop, *args[:-1], _room.of(args[-1]))
-
-
 class _GradPlan(NamedTuple):
     """How the gradient of the weights is cut up; it depends on sizes alone."""
 
     tasks: int
-    grain: int
     parts: tuple[int, ...]
     geometry: tuple  # the arguments of winograd_grad_w_range after `parts`
+    scratch: int  # numbers of room for a thread
 
 
 @functools.lru_cache(maxsize=256)
@@ -582,11 +513,10 @@ def _grad_w_plan(
     geometry = (
         (ah.low, aw.low), tiles, (block, block_f),
         (lanes, square_side(np.float32), pitch, plane, gt_plane),
-        r * pitch, edge, k, k * cols, scratch,
+        r * pitch, edge, k, k * cols,
     )
     tasks = pieces * -(-panels // block_f)
-    grain = per_chunk(2 * SPOTS * channels * features * total / tasks)
-    return _GradPlan(tasks, grain, (pieces, *shape), geometry)
+    return _GradPlan(tasks, (pieces, *shape), geometry, scratch)
 
 
 def grad_w(
@@ -599,7 +529,8 @@ def grad_w(
     channels, features = x.shape[1], g.shape[1]
     plan = _grad_w_plan(x.shape[0], channels, features, ah, aw, part_bytes)
     parts = aligned(plan.parts, x.dtype)
-    parallel(_winograd_grad_w_range, plan.tasks, g, x, parts, *plan.geometry, grain=plan.grain)
+    room, taken = room_for(plan.scratch)
+    parallel(winograd_grad_w_range, plan.tasks, g, x, parts, *plan.geometry, room, taken)
     gw = np.empty((features, channels, 9), x.dtype)
     tasks = plan.parts[1] * -(-channels // 16)
     fine = np.zeros(tasks, np.bool_)
