@@ -149,7 +149,7 @@ def test_the_tile_for_neon_is_multiply_adds_in_registers(tmp_path):
         module = llvm.parse_assembly(text)
         module.triple, module.data_layout = "aarch64-unknown-linux-gnu", str(machine.target_data)
         blocks = re.split(r"\\n\\.LBB", machine.emit_assembly(module))
-        loop, = [block for block in blocks if "fmla" in block]
+        loop = max(blocks, key=lambda block: block.count("fmla"))  # the others: an odd step
         body = loop[: loop.index("b.", loop.rindex("fmla"))]
         print(len(re.findall(r"fmla\\s+v\\d+\\.4s", body)), body.count("[sp"))
     """
@@ -163,7 +163,7 @@ def test_the_tile_for_neon_is_multiply_adds_in_registers(tmp_path):
     if "no such target" in done.stderr:
         pytest.skip("this LLVM knows no ARM")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["16", "0"], "8 rows x 2 vectors, and nothing on the stack"
+    assert done.stdout.split() == ["32", "0"], "2 x 8 rows x 2 vectors, and nothing on the stack"
 
 
 def test_tile_shape_follows_the_registers():
