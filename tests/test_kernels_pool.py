@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minigrad.kernels import pool as pool_module
+from minigrad.kernels import pool_rows
 from minigrad.kernels.pool import (
     avg_pool2d,
     avg_pool2d_grad,

@@ -1,0 +1,76 @@
+"""What the maximum and the average share: rows of an image and of windows, a vector at a time.
+
+Windows of a row start `stride` apart. So cell j of all windows of a row is a vector as it lies in
+memory with stride 1, and every other number of two vectors with stride 2 (`load_cells`). The other
+way round, the columns of an image come in phases: column step * m + r - padding hears from window
+m - q through cell j = r + step * q, so the gradients of all columns of phase r are one vector, and
+with two phases the vectors are stored as pairs (`store_phase`).
+
+Loops run down a strip of rows one vector wide: what a mask lets through is the same for all rows,
+and LLVM computes it before the loop. With the rows outside it was computed anew for each row, half
+of all instructions of 2x2 pooling. A strip is STRIP_ROWS high, so that the rows beside it, which
+share its cache lines, are still in the first-level cache when their turn comes.
+
+Not here: what is done with the cells (pool_max.py, pool_avg.py), the words (vector.py).
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from .jit import ready
+from .vector import load, load_apart, load_even, store, store_apart, store_pairs, vector_jit
+
+Pair = tuple[int, int]
+
+STRIP_ROWS = 16
+
+# Numbers read or compared that are worth a chunk.
+GRAIN_CELLS = 120_000
+ROW_CELLS = 40  # what a row costs besides, about 10 ns, in such numbers
+
+
+def grain(cells: int) -> int:
+    """The least number of planes worth a chunk, when a plane costs `cells` numbers."""
+    return max(1, GRAIN_CELLS // max(cells, 1))
+
+
+def flat(x: np.ndarray) -> np.ndarray:
+    """All numbers in one row, ready for a kernel."""
+    return ready(x).reshape(-1)
+
+
+def pair(options: Pair) -> Pair:
+    """Python's integers, whatever integers the caller had: another type is another compilation."""
+    return int(options[0]), int(options[1])
+
+
+@functools.partial(vector_jit, inline=True)
+def load_cells(x, at, step, n):
+    """x[at + step * lane] in lanes 0 .. n - 1: one cell of n windows side by side."""
+    if step == 1:
+        value = load(x, at, 0, n)
+    elif step == 2:
+        value = load_even(x, at, n)
+    else:
+        value = load_apart(x, at, step, n)
+    return value
+
+
+@functools.partial(vector_jit, inline=True)
+def store_phase(x, at, step, r, low, high, before, value):
+    """x[at + step * lane + r] = value[lane] where step * lane + r is one of low .. high - 1.
+
+    With two phases `before` is phase 0, and is written together with phase 1.
+    """
+    if step == 1:
+        store(x, at, low, high, value)
+    elif step == 2:
+        if r == 1:
+            store_pairs(x, at, low, high, before, value)
+    else:
+        begin = (low - r + step - 1) // step if low > r else 0
+        end = (high - r + step - 1) // step if high > r else 0
+        store_apart(x, at + r, step, begin, end, value)
