@@ -9,6 +9,8 @@ ceil_mode included (`ops/pool.py`).
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from .pool_rows import (
@@ -16,7 +18,9 @@ from .pool_rows import (
     STRIP_ROWS,
     Pair,
     flat,
+    frame_plane,
     grain,
+    heard_from,
     load_cells,
     pair,
     store_phase,
@@ -36,51 +40,66 @@ from .vector import (
 )
 
 
-@vector_jit
-def avg_pool_range(start, stop, x, y, by, times, hw, out_hw, kernel, stride, padding):
-    """Planes start .. stop - 1 of an average. x, y: flat; by: the divisors of a plane, flat.
+@functools.partial(vector_jit, inline=True)
+def _average_of_plane(
+    image, base, pitch, y, out, by, times, height, out_hw, kernel, stride, padding
+):
+    """One plane, whose cell (h, w) is image[base + h * pitch + w]; y begins at `out`.
 
-    First the sums down the KH rows, a strip of rows with zeros around them, then along those.
-    times: `by` holds factors, not divisors.
-
-    Limit: bytes where windows do not overlap; else KH + KW loads and additions, and a division,
-    for a vector of outputs.
+    by: what the sum of each window is divided by; with `times`, multiplied.
     """
-    height, width = hw
     rows, columns = out_hw
-    size = lanes(x)
+    size = lanes(image)
     step = stride[1]
     paired = kernel[1] // 2 if step == 2 else 0  # two cells out of the same two vectors
-    reach = (columns + size) * step + kernel[1] + size
-    pitch = max(padding[1] + width, reach) + size
-    sums = np.zeros(STRIP_ROWS * pitch, x.dtype)
+    for strip in range(0, rows, STRIP_ROWS):
+        for v in range(0, columns, size):
+            n = min(size, columns - v)
+            for u in range(strip, min(strip + STRIP_ROWS, rows)):
+                top = u * stride[0] - padding[0]
+                begin = base + max(top, 0) * pitch + v * step
+                inside = min(top + kernel[0], height) - max(top, 0)
+                total = spread(0.0, image)
+                for j in range(paired):
+                    low = spread(0.0, image)
+                    high = spread(0.0, image)
+                    for i in range(inside):
+                        at = begin + i * pitch + 2 * j
+                        low = low + load(image, at, 0, 2 * n)
+                        high = high + load(image, at + size, 0, 2 * n - size)
+                    total = total + evens(low, high) + odds(low, high)
+                for j in range(2 * paired, kernel[1]):
+                    for i in range(inside):
+                        total = total + load_cells(image, begin + i * pitch + j, step, n)
+                share = load_beside(by, u * columns + v, n, 1.0)
+                total = total * share if times else total / share
+                store(y, out + u * columns + v, 0, n, total)
+
+
+@vector_jit
+def avg_pool_range(start, stop, x, y, by, times, hw, out_hw, kernel, stride, padding):
+    """Planes start .. stop - 1 of an average, where no window hangs over at the left or the right.
+
+    x, y: flat (P * H * W), (P * OH * OW); by: (OH * OW).
+
+    Limit: bytes where windows do not overlap; else a load and an addition for each cell of a
+    vector of windows.
+    """
     for p in range(start, stop):
-        for strip in range(0, rows, STRIP_ROWS):
-            end = min(strip + STRIP_ROWS, rows)
-            for w in range(0, width, size):
-                n = width - w
-                for u in range(strip, end):
-                    top = u * stride[0] - padding[0]
-                    total = spread(0.0, x)
-                    for h in range(max(top, 0), min(top + kernel[0], height)):
-                        total = total + load(x, (p * height + h) * width + w, 0, n)
-                    store_all(sums, (u - strip) * pitch + padding[1] + w, total)
-            for v in range(0, columns, size):
-                n = columns - v
-                for u in range(strip, end):
-                    at = (u - strip) * pitch + v * step
-                    total = spread(0.0, x)
-                    for _ in range(paired):
-                        low = load_all(sums, at)
-                        high = load_all(sums, at + size)
-                        total = total + evens(low, high) + odds(low, high)
-                        at += 2
-                    for _ in range(2 * paired, kernel[1]):
-                        total = total + load_cells(sums, at, step, size)
-                        at += 1
-                    share = load_beside(by, u * columns + v, n, 1.0)
-                    total = total * share if times else total / share
-                    store(y, (p * rows + u) * columns + v, 0, n, total)
+        _average_of_plane(x, p * hw[0] * hw[1], hw[1], y, p * out_hw[0] * out_hw[1], by, times,
+                          hw[0], out_hw, kernel, stride, padding)
+
+
+@vector_jit
+def avg_pool_framed_range(start, stop, x, y, by, times, hw, out_hw, kernel, stride, padding):
+    """`avg_pool_range` for windows that may hang over: planes get 0 at the left and the right."""
+    reach = (out_hw[1] - 1) * stride[1] + kernel[1]
+    pitch = max(padding[1] + hw[1], reach)
+    framed = np.zeros(hw[0] * pitch, x.dtype)
+    for p in range(start, stop):
+        frame_plane(framed, pitch, padding[1], x, p * hw[0] * hw[1], hw)
+        _average_of_plane(framed, 0, pitch, y, p * out_hw[0] * out_hw[1], by, times, hw[0], out_hw,
+                          kernel, stride, padding)
 
 
 @vector_jit
@@ -126,52 +145,39 @@ def avg_pool_grad_apart_range(start, stop, g, gx, by, times, hw, out_hw, kernel,
 def avg_pool_grad_range(start, stop, g, gx, by, times, hw, out_hw, kernel, stride, padding):
     """Planes start .. stop - 1 of the gradient of an average. g, gx: flat; by: as above.
 
-    The transpose, step by step: first the sums of the windows that hold a row, a strip of rows with
-    zeros around them; then each column's sum of those.
-
-    Limit: about KH / sh + KW loads and additions for a vector of outputs.
+    Limit: for each cell of the window an addition, with an operand in memory, for a vector of
+    columns.
     """
     height, width = hw
     rows, columns = out_hw
     size = lanes(g)
     step = stride[1]
-    back = (kernel[1] - 1) // step  # how many windows before its own a column still belongs to
+    # The shares of g with zeros around them, so that no load needs a mask.
+    back = (kernel[1] - 1) // step
     m_begin = padding[1] // step
     m_end = (width + padding[1] + step - 1) // step
-    pitch = back + max(columns, m_end) + 2 * size
-    shares = np.empty(rows * columns, g.dtype)
-    sums = np.zeros(STRIP_ROWS * pitch, g.dtype)
+    pitch = back + max(columns, m_end) + size
+    framed = np.zeros(rows * pitch + size, g.dtype)
+    begins, sources, _ = heard_from(hw, out_hw, kernel, stride, padding, (1, 1), pitch, back)
     for p in range(start, stop):
-        for o in range(0, shares.size, size):
-            n = shares.size - o
-            value = load(g, p * shares.size + o, 0, n)
-            share = load_beside(by, o, n, 1.0)
-            store(shares, o, 0, n, value * share if times else value / share)
+        for v in range(0, columns, size):
+            n = columns - v
+            for u in range(rows):
+                value = load(g, (p * rows + u) * columns + v, 0, n)
+                share = load_beside(by, u * columns + v, n, 1.0)
+                value = value * share if times else value / share
+                store_all(framed, u * pitch + back + v, value)
         for strip in range(0, height, STRIP_ROWS):
-            end = min(strip + STRIP_ROWS, height)
-            for v in range(0, columns, size):
-                n = columns - v
-                for h in range(strip, end):
-                    above = h + padding[0] - kernel[0]  # the last row before row 0 of the window
-                    total = spread(0.0, g)
-                    for u in range(
-                        max(above // stride[0] + 1, 0), min((h + padding[0]) // stride[0] + 1, rows)
-                    ):
-                        total = total + load(shares, u * columns + v, 0, n)
-                    store_all(sums, (h - strip) * pitch + back + v, total)
             for m in range(m_begin, m_end, size):
                 low = padding[1] - step * m
                 high = width + low
-                for h in range(strip, end):
-                    source = (h - strip) * pitch + back + m
+                for h in range(strip, min(strip + STRIP_ROWS, height)):
                     at = (p * height + h) * width - low
                     before = spread(0.0, g)
                     for r in range(step):
                         total = spread(0.0, g)
-                        # Cells j = r + step * q of windows m - q: from the left to the right.
-                        last = (kernel[1] - 1 - r) // step if r < kernel[1] else -1
-                        for q in range(last, -1, -1):
-                            total = total + load_all(sums, source - q)
+                        for e in range(begins[h * step + r], begins[h * step + r + 1]):
+                            total = total + load_all(framed, sources[e] + m)
                         store_phase(gx, at, step, r, low, high, before, total)
                         before = total
 
@@ -241,8 +247,10 @@ def avg_pool2d(
         by = _divisors(x.dtype, hw, *shape, out_hw, count_include_pad, divisor_override)
         cells = height * width * -(-kernel[0] // stride[0]) + y[0, 0].size * kernel[1]
         cells += ROW_CELLS * out_hw[0]
-        parallel(avg_pool_range, batch * channels, flat(x), y.reshape(-1), *by, hw, out_hw,
-                 *shape, grain=grain(cells))
+        reach = (out_hw[1] - 1) * stride[1] + kernel[1]
+        framed = padding[1] > 0 or reach > width
+        parallel(avg_pool_framed_range if framed else avg_pool_range, batch * channels, flat(x),
+                 y.reshape(-1), *by, hw, out_hw, *shape, grain=grain(cells))
     return y
 
 

@@ -25,7 +25,9 @@ from .pool_rows import (
     STRIP_ROWS,
     Pair,
     flat,
+    frame_plane,
     grain,
+    heard_from,
     load_cells,
     pair,
     store_phase,
@@ -84,86 +86,119 @@ def cells_inside(out, kernel, stride, padding, dilation, size):
 
 
 @functools.partial(vector_jit, inline=True)
-def _larger(best, place, value, here, like):
-    """The larger of best (found at place) and value (found here), and where it was found.
+def _larger(best, place, bound, value, here, like):
+    """The larger of best (found at place) and value (found here), its place, and the new bound.
 
-    The first of equals stays. value != value is NaN: it replaces, and no number replaces it.
+    The first of equals stays; NaN replaces all numbers, and no number replaces it. For that `bound`
+    is best with infinity for NaN: one comparison with it says both. (`value <= bound` is false for
+    NaN; the choices that make the bound are single instructions, a minimum and a maximum.)
     """
-    take = (value > best) | (value != value)
-    return choose(take, value, best), choose(take, spread(here, like), place)
+    stays = value <= bound
+    number = choose(value < np.inf, value, spread(np.inf, like))
+    return (
+        choose(stays, best, value),
+        choose(stays, place, spread(here, like)),
+        choose(number > bound, number, bound),
+    )
+
+
+@functools.partial(vector_jit, inline=True)
+def _max_of_plane(
+    image, base, pitch, y, places, out, out_hw, kernel, stride, padding, dilation, first, inside,
+    nowhere, relu
+):
+    """One plane, whose cell (h, w) is image[base + h * pitch + w]; y and places begin at `out`.
+
+    first: for each window of a row its first cell inside the image; inside: for each row of windows
+    the rows of a window that are.
+    """
+    rows, columns = out_hw
+    size = lanes(image)
+    step = stride[1]
+    # Two cells of each window out of the same two vectors.
+    paired = kernel[1] // 2 if step == 2 and dilation[1] == 1 else 0
+    begins, ends = inside
+    for strip in range(0, rows, STRIP_ROWS):
+        for v in range(0, columns, size):
+            n = min(size, columns - v)
+            lead = load_counts(first, v, 0, n, image)
+            for u in range(strip, min(strip + STRIP_ROWS, rows)):
+                best = spread(-np.inf, image)
+                bound = best
+                place = choose(lead == nowhere, lead, lead + begins[u] * kernel[1])
+                if begins[u] == ends[u]:  # dilated past a small image
+                    place = spread(nowhere, image)
+                for i in range(begins[u], ends[u]):
+                    h = u * stride[0] - padding[0] + i * dilation[0]
+                    at = base + h * pitch + v * step
+                    here = i * kernel[1]
+                    for _ in range(paired):
+                        low = load(image, at, 0, 2 * n)
+                        high = load(image, at + size, 0, 2 * n - size)
+                        best, place, bound = _larger(
+                            best, place, bound, evens(low, high), here, image
+                        )
+                        best, place, bound = _larger(
+                            best, place, bound, odds(low, high), here + 1, image
+                        )
+                        at += 2
+                        here += 2
+                    for _ in range(2 * paired, kernel[1]):
+                        value = load_cells(image, at, step, n)
+                        best, place, bound = _larger(best, place, bound, value, here, image)
+                        at += dilation[1]
+                        here += 1
+                if relu:
+                    dead = best <= 0.0
+                    best = choose(dead, spread(0.0, image), best)
+                    place = choose(dead, spread(nowhere, image), place)
+                store(y, out + u * columns + v, 0, n, best)
+                store(places, out + u * columns + v, 0, n, place)
 
 
 @vector_jit
 def max_pool_range(
     start, stop, x, y, places, hw, out_hw, kernel, stride, padding, dilation, nowhere, relu
 ):
-    """Planes start .. stop - 1 of a maximum. x, y, places: flat (P * H * W), (P * OH * OW) twice.
+    """Planes start .. stop - 1 of a maximum, where no window hangs over at the left or the right.
+
+    x, y, places: flat (P * H * W), (P * OH * OW) twice.
 
     Limit: bytes where windows do not overlap: 2x2 on 64x64x28x28 (float32) moved 29 GB/s on two
     cores, of 42 that a copy reached; 21 on one, 12 ns a row. Else KH * KW times a load and four
     instructions (two comparisons, since NaN wins, and two choices) for a vector of outputs: 26 ns
     for a row of 14 outputs of 3x3 windows, which is 9 instructions a cell.
     """
+    first = np.zeros(out_hw[1], places.dtype)
+    inside = cells_inside(out_hw[0], kernel[0], stride[0], padding[0], dilation[0], hw[0])
+    for p in range(start, stop):
+        _max_of_plane(x, p * hw[0] * hw[1], hw[1], y, places, p * out_hw[0] * out_hw[1], out_hw,
+                      kernel, stride, padding, dilation, first, inside, nowhere, relu)
+
+
+@vector_jit
+def max_pool_framed_range(
+    start, stop, x, y, places, hw, out_hw, kernel, stride, padding, dilation, nowhere, relu
+):
+    """`max_pool_range` for windows that may hang over: planes get -inf at the left and the right.
+
+    That is never greater than anything, so it is never taken.
+    """
     height, width = hw
-    rows, columns = out_hw
-    size = lanes(x)
-    step = stride[1]
-    # Two cells of each window out of the same two vectors.
-    paired = kernel[1] // 2 if step == 2 and dilation[1] == 1 else 0
-    top = (kernel[1] - 1) * dilation[1]  # the last cell of a window, from its first
-    pitch = max(padding[1] + width, (columns - 1) * step + top + 1)
-    crooked = pitch > width  # windows that hang over at the left or the right
-    # Then rows get -inf around them: it is never greater than anything, so it is never taken.
-    framed = np.full(height * pitch if crooked else 0, -np.inf, x.dtype)
+    columns = out_hw[1]
+    reach = (columns - 1) * stride[1] + (kernel[1] - 1) * dilation[1] + 1
+    pitch = max(padding[1] + width, reach)
+    framed = np.full(height * pitch, -np.inf, x.dtype)
     # The first cell of each window that is inside: the place where all cells are -inf.
     first = np.zeros(columns, places.dtype)
-    if crooked:
-        begins, ends = cells_inside(columns, kernel[1], step, padding[1], dilation[1], width)
-        for v in range(columns):
-            first[v] = begins[v] if begins[v] < ends[v] else nowhere
-    begins, ends = cells_inside(rows, kernel[0], stride[0], padding[0], dilation[0], height)
+    begins, ends = cells_inside(columns, kernel[1], stride[1], padding[1], dilation[1], width)
+    for v in range(columns):
+        first[v] = begins[v] if begins[v] < ends[v] else nowhere
+    inside = cells_inside(out_hw[0], kernel[0], stride[0], padding[0], dilation[0], height)
     for p in range(start, stop):
-        image = x
-        base = p * height * width
-        if crooked:
-            for w in range(0, width, size):
-                for h in range(height):
-                    row = load(x, base + h * width + w, 0, width - w)
-                    store(framed, h * pitch + padding[1] + w, 0, width - w, row)
-            image = framed
-            base = 0
-        for strip in range(0, rows, STRIP_ROWS):
-            for v in range(0, columns, size):
-                n = min(size, columns - v)
-                lead = load_counts(first, v, 0, n, x)
-                for u in range(strip, min(strip + STRIP_ROWS, rows)):
-                    best = spread(-np.inf, x)
-                    place = choose(lead == nowhere, lead, lead + begins[u] * kernel[1])
-                    if begins[u] == ends[u]:  # dilated past a small image
-                        place = spread(nowhere, x)
-                    for i in range(begins[u], ends[u]):
-                        h = u * stride[0] - padding[0] + i * dilation[0]
-                        at = base + h * pitch + v * step
-                        here = i * kernel[1]
-                        for _ in range(paired):
-                            low = load(image, at, 0, 2 * n)
-                            high = load(image, at + size, 0, 2 * n - size)
-                            best, place = _larger(best, place, evens(low, high), here, x)
-                            best, place = _larger(best, place, odds(low, high), here + 1, x)
-                            at += 2
-                            here += 2
-                        for _ in range(2 * paired, kernel[1]):
-                            value = load_cells(image, at, step, n)
-                            best, place = _larger(best, place, value, here, x)
-                            at += dilation[1]
-                            here += 1
-                    if relu:
-                        dead = best <= 0.0
-                        best = choose(dead, spread(0.0, x), best)
-                        place = choose(dead, spread(nowhere, x), place)
-                    out = (p * rows + u) * columns + v
-                    store(y, out, 0, n, best)
-                    store(places, out, 0, n, place)
+        frame_plane(framed, pitch, padding[1], x, p * height * width, hw)
+        _max_of_plane(framed, 0, pitch, y, places, p * out_hw[0] * columns, out_hw, kernel, stride,
+                      padding, dilation, first, inside, nowhere, relu)
 
 
 def max_pool2d_places(
@@ -188,16 +223,17 @@ def max_pool2d_places(
     stays). `max_pool2d_grad` then is the gradient of both.
     """
     batch, channels, height, width = x.shape
-    planes = batch * channels
     y = np.empty((batch, channels, *out_hw), x.dtype)
     places = np.empty(y.shape, _place_dtype(kernel))
     if y.size:
         cells = max(height * width, out_hw[0] * out_hw[1] * kernel[0] * kernel[1])
         cells += ROW_CELLS * out_hw[0]
         rule = (pair(kernel), pair(stride), pair(padding), pair(dilation))
-        parallel(max_pool_range, planes, flat(x), y.reshape(-1), places.reshape(-1),
-                 (height, width), pair(out_hw), *rule, nowhere_of(places), bool(relu),
-                 grain=grain(cells))
+        reach = (out_hw[1] - 1) * stride[1] + (kernel[1] - 1) * dilation[1] + 1
+        framed = padding[1] > 0 or reach > width
+        parallel(max_pool_framed_range if framed else max_pool_range, batch * channels, flat(x),
+                 y.reshape(-1), places.reshape(-1), (height, width), pair(out_hw), *rule,
+                 nowhere_of(places), bool(relu), grain=grain(cells))
     return y, places
 
 
@@ -245,40 +281,6 @@ def max_pool_grad_apart_range(
                             before = total
 
 
-@jit
-def _heard_from(hw, out_hw, kernel, stride, padding, dilation, pitch, back):
-    """What each phase of each row of the image hears, as lists one behind the other.
-
-    List h * sw + r begins at begins[h * sw + r]. An entry says: column sw * m + r - pw adds what
-    lies m numbers behind `source` in a framed plane of g, where the place is `place`. The windows
-    come in the order of the outputs.
-    """
-    height = hw[0]
-    step = stride[1]
-    begins = np.zeros(height * step + 1, np.int64)
-    sources = np.empty(out_hw[0] * kernel[0] * kernel[1], np.int64)
-    wanted = np.empty(sources.size, np.int64)
-    count = 0
-    u_begin = 0
-    for h in range(height):
-        top = padding[0] + h
-        while u_begin < out_hw[0] and u_begin * stride[0] + (kernel[0] - 1) * dilation[0] < top:
-            u_begin += 1
-        for r in range(step):
-            for u in range(u_begin, out_hw[0]):
-                i = top - u * stride[0]
-                if i < 0:
-                    break
-                if i % dilation[0] == 0:
-                    for j in range(kernel[1] - 1, -1, -1):
-                        if j * dilation[1] % step == r:
-                            sources[count] = u * pitch + back - j * dilation[1] // step
-                            wanted[count] = i // dilation[0] * kernel[1] + j
-                            count += 1
-            begins[h * step + r + 1] = count
-    return begins, sources, wanted
-
-
 @vector_jit
 def max_pool_grad_range(
     start, stop, g, places, gx, hw, out_hw, kernel, stride, padding, dilation, nowhere
@@ -297,7 +299,7 @@ def max_pool_grad_range(
     pitch = back + max(columns, (width + padding[1] + step - 1) // step) + size
     framed = np.zeros(rows * pitch + size, g.dtype)
     marks = np.full(framed.size, nowhere, mark_dtype(g))
-    begins, sources, wanted = _heard_from(
+    begins, sources, wanted = heard_from(
         hw, out_hw, kernel, stride, padding, dilation, pitch, back
     )
     m_begin = padding[1] // step

@@ -20,8 +20,17 @@ import functools
 
 import numpy as np
 
-from .jit import ready
-from .vector import load, load_apart, load_even, store, store_apart, store_pairs, vector_jit
+from .jit import jit, ready
+from .vector import (
+    lanes,
+    load,
+    load_apart,
+    load_even,
+    store,
+    store_apart,
+    store_pairs,
+    vector_jit,
+)
 
 Pair = tuple[int, int]
 
@@ -60,6 +69,20 @@ def load_cells(x, at, step, n):
 
 
 @functools.partial(vector_jit, inline=True)
+def frame_plane(framed, pitch, left, x, base, hw):
+    """Copies the plane that begins at x[base] to the middle of wider rows: `left` numbers from it.
+
+    What lies beside the image in `framed` stays as it is.
+    """
+    height, width = hw
+    for w in range(0, width, lanes(x)):
+        n = width - w
+        for h in range(height):
+            row = load(x, base + h * width + w, 0, n)
+            store(framed, h * pitch + left + w, 0, n, row)
+
+
+@functools.partial(vector_jit, inline=True)
 def store_phase(x, at, step, r, low, high, before, value):
     """x[at + step * lane + r] = value[lane] where step * lane + r is one of low .. high - 1.
 
@@ -74,3 +97,37 @@ def store_phase(x, at, step, r, low, high, before, value):
         begin = (low - r + step - 1) // step if low > r else 0
         end = (high - r + step - 1) // step if high > r else 0
         store_apart(x, at + r, step, begin, end, value)
+
+
+@jit
+def heard_from(hw, out_hw, kernel, stride, padding, dilation, pitch, back):
+    """What each phase of each row of the image hears, as lists one behind the other.
+
+    List h * sw + r begins at begins[h * sw + r]. An entry says: column sw * m + r - pw adds what
+    lies m numbers behind `source` in a framed plane of g, where the place is `place`. The windows
+    come in the order of the outputs.
+    """
+    height = hw[0]
+    step = stride[1]
+    begins = np.zeros(height * step + 1, np.int64)
+    sources = np.empty(out_hw[0] * kernel[0] * kernel[1], np.int64)
+    wanted = np.empty(sources.size, np.int64)
+    count = 0
+    u_begin = 0
+    for h in range(height):
+        top = padding[0] + h
+        while u_begin < out_hw[0] and u_begin * stride[0] + (kernel[0] - 1) * dilation[0] < top:
+            u_begin += 1
+        for r in range(step):
+            for u in range(u_begin, out_hw[0]):
+                i = top - u * stride[0]
+                if i < 0:
+                    break
+                if i % dilation[0] == 0:
+                    for j in range(kernel[1] - 1, -1, -1):
+                        if j * dilation[1] % step == r:
+                            sources[count] = u * pitch + back - j * dilation[1] // step
+                            wanted[count] = i // dilation[0] * kernel[1] + j
+                            count += 1
+            begins[h * step + r + 1] = count
+    return begins, sources, wanted
