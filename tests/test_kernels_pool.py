@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minigrad.kernels import pool as pool_module
-from minigrad.kernels.pool import (
+from minigrad.kernels import pool_avg, pool_indices, pool_max, pool_rows
+from minigrad.kernels.pool_avg import (
     avg_pool2d,
     avg_pool2d_grad,
     avg_pool2d_grad_reference,
     avg_pool2d_reference,
+)
+from minigrad.kernels.pool_indices import (
     max_pool2d,
     max_pool2d_gather,
     max_pool2d_gather_reference,
@@ -20,6 +22,7 @@ from minigrad.kernels.pool import (
     max_pool2d_scatter,
     max_pool2d_scatter_reference,
 )
+from minigrad.kernels.pool_max import max_pool2d_grad, max_pool2d_pick, max_pool2d_places
 from minigrad.kernels.threads import get_num_threads, set_num_threads
 
 PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
@@ -216,6 +219,31 @@ def test_avg_pool_passes_nan_and_inf_on(kernel, stride, dtype):
     np.testing.assert_array_equal(gx, np.array([[[row, row]]]))
 
 
+@pytest.mark.parametrize("window", [(2, 2, 0), (3, 2, 1), (3, 1, 1), (2, 3, 1), (5, 3, 0)])
+def test_images_of_several_strips_and_vectors(window):
+    """40 x 37: more rows than a strip has, more columns than a vector; ReLU's zeros make ties."""
+    kernel, stride, padding = ((n, n) for n in window)
+    size = (40, 37)
+    out_hw = tuple((n + 2 * window[2] - window[0]) // window[1] + 1 for n in size)
+    x = np.maximum(numbers((1, 2, *size), np.float32), 0)
+    g = numbers((1, 2, *out_hw), np.float32, "g")
+    options = (kernel, stride, padding)
+    y, indices = max_pool2d(x, *options, (1, 1), out_hw)
+    want, want_indices = max_pool2d_reference(x, *options, (1, 1), out_hw)
+    np.testing.assert_array_equal(y, want)
+    np.testing.assert_array_equal(indices, want_indices)
+    places = max_pool2d_places(x, *options, (1, 1), out_hw)[1]
+    np.testing.assert_array_equal(
+        max_pool2d_grad(g, places, size, *options, (1, 1)),
+        max_pool2d_scatter_reference(g, indices, size),
+    )
+    for rule in RULES:
+        want = avg_pool2d_reference(x.astype(np.float64), *options, out_hw, *rule)
+        assert_close(avg_pool2d(x, *options, out_hw, *rule), want, np.float32, scale=16)
+        want = avg_pool2d_grad_reference(g.astype(np.float64), size, *options, *rule)
+        assert_close(avg_pool2d_grad(g, size, *options, *rule), want, np.float32, scale=16)
+
+
 # --------------------------------------------------------------------------- all
 
 
@@ -228,10 +256,15 @@ def test_same_bits_at_any_number_of_threads(kernel, stride, out_hw, dtype, monke
     g = numbers((3, 4, *out_hw), dtype, "g")
 
     def run():
-        y, indices = max_pool2d(x, kernel, stride, (0, 0), (1, 1), out_hw)
+        rule = (kernel, stride, (0, 0), (1, 1))
+        y, places = max_pool2d_places(x, *rule, out_hw)
+        indices = max_pool2d(x, *rule, out_hw)[1]
         return [
             y,
+            places,
             indices,
+            max_pool2d_grad(g, places, (6, 8), *rule),
+            max_pool2d_pick(x, places, *rule),
             max_pool2d_scatter(g, indices, (6, 8)),
             max_pool2d_gather(x, indices),
             avg_pool2d(x, kernel, stride, (0, 0), out_hw),
@@ -239,14 +272,15 @@ def test_same_bits_at_any_number_of_threads(kernel, stride, out_hw, dtype, monke
         ]
 
     whole = run()  # so little work that each is one chunk
-    monkeypatch.setattr(pool_module, "GRAIN_CELLS", 1)  # from here on each plane is a chunk
-    parallel, chunks = pool_module.parallel, []
+    monkeypatch.setattr(pool_rows, "GRAIN_CELLS", 1)  # from here on each plane is a chunk
+    parallel, chunks = pool_max.parallel, []
 
     def counted(kernel, n, *args, grain=1):
         chunks.append(n // grain)
         parallel(kernel, n, *args, grain=grain)
 
-    monkeypatch.setattr(pool_module, "parallel", counted)
+    for file in (pool_max, pool_indices, pool_avg):
+        monkeypatch.setattr(file, "parallel", counted)
     threads = get_num_threads()
     try:
         for n in (1, 2, 3):
@@ -255,7 +289,7 @@ def test_same_bits_at_any_number_of_threads(kernel, stride, out_hw, dtype, monke
                 np.testing.assert_array_equal(a, b)
     finally:
         set_num_threads(threads)
-    assert chunks == [12] * 6 * 3
+    assert chunks == [12] * 9 * 3
 
 
 def test_inputs_need_not_be_contiguous_or_writable():

@@ -5,14 +5,12 @@ import pytest
 
 import minigrad as mg
 import minigrad.nn.functional as F
-from minigrad.kernels.pool import (
+from minigrad.kernels.pool_indices import (
     max_pool2d,
     max_pool2d_gather_reference,
-    max_pool2d_grad,
-    max_pool2d_pick,
-    max_pool2d_places,
     max_pool2d_scatter_reference,
 )
+from minigrad.kernels.pool_max import max_pool2d_grad, max_pool2d_pick, max_pool2d_places
 
 WINDOWS = {
     "2x2": (2,),

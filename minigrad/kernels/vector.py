@@ -49,14 +49,14 @@ class Word:
         return self.plain(*args)
 
 
-def vector_jit(plain: Callable[..., Any]) -> Kernel:
-    """`jit` for a kernel that uses the words of this file."""
+def vector_jit(plain: Callable[..., Any], inline: bool = False) -> Kernel:
+    """`jit` for a kernel that uses the words of this file; inline as there."""
 
     def source() -> Callable[..., Any]:
         _teach_numba()
         return plain
 
-    return Kernel(plain, compiled_as=source)
+    return Kernel(plain, compiled_as=source, inline=inline)
 
 
 @functools.cache

@@ -2,7 +2,7 @@
 
 The maximum is differentiated by where it was found: the forward keeps the place of each maximum in
 its window, one byte; the gradient is sent there, and the gradient of that picked up from there.
-Not here: the loops (`kernels/pool.py`), layers (`nn/conv.py`).
+Not here: the loops (`kernels/pool_*.py`), layers (`nn/conv.py`).
 """
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from ..engine import Tensor
 from ..fusion import behind
-from ..kernels import pool as kernel
+from ..kernels import pool_avg, pool_indices, pool_max
 from ..op import composite, op
 from .conv import Pair, pair, remembered
 
@@ -139,7 +139,7 @@ def _windows_samples(r):
 
 def _places(input, relu, *options):
     """The kernel's (maxima, places), for images with or without N."""
-    y, places = kernel.max_pool2d_places(_as_batch(input), *options, relu)
+    y, places = pool_max.max_pool2d_places(_as_batch(input), *options, relu)
     return (y, places) if input.ndim == 4 else (y[0], places[0])
 
 
@@ -221,7 +221,7 @@ def max_pool2d_grad(g: Tensor, places: np.ndarray, hw: Pair, kernel_size: Pair, 
     maximum in its window, as the kernel gave them (their range is trusted); the largest integer
     of their dtype: nowhere.
     """
-    gx = kernel.max_pool2d_grad(_as_batch(g), _as_batch(places), hw, kernel_size, stride, padding,
+    gx = pool_max.max_pool2d_grad(_as_batch(g), _as_batch(places), hw, kernel_size, stride, padding,
                                 dilation)
     return gx if g.ndim == 4 else gx[0]
 max_pool2d_grad.vjp(g=lambda u, places, kernel_size, stride, padding, dilation:
@@ -237,7 +237,7 @@ def max_pool2d_pick(input: Tensor, places: np.ndarray, kernel_size: Pair, stride
 
     input (N, C, H, W), places (N, C, OH, OW) -> (N, C, OH, OW), 0 for nowhere; also without N.
     """
-    y = kernel.max_pool2d_pick(_as_batch(input), _as_batch(places), kernel_size, stride, padding,
+    y = pool_max.max_pool2d_pick(_as_batch(input), _as_batch(places), kernel_size, stride, padding,
                                dilation)
     return y if input.ndim == 4 else y[0]
 max_pool2d_pick.vjp(input=lambda g, input_shape, places, kernel_size, stride, padding, dilation:
@@ -251,7 +251,8 @@ max_pool2d_pick.vjp(input=lambda g, input_shape, places, kernel_size, stride, pa
 def max_pool2d_with_indices(input: Tensor, kernel_size: Pair, stride: Pair, padding: Pair,
                             dilation: Pair, out_hw: Pair) -> tuple[Tensor, Tensor]:
     """max_pool2d behind its door: (the maxima, their indices), all options given as pairs."""
-    y, indices = kernel.max_pool2d(_as_batch(input), kernel_size, stride, padding, dilation, out_hw)
+    y, indices = pool_indices.max_pool2d(_as_batch(input), kernel_size, stride, padding, dilation,
+                                         out_hw)
     if input.ndim == 3:
         y, indices = y[0], indices[0]
     return (y, indices), indices
@@ -295,7 +296,7 @@ def max_pool2d_scatter(g: Tensor, indices: np.ndarray, hw: Pair) -> Tensor:
     g, indices (N, C, OH, OW), hw (H, W) -> (N, C, H, W); also without N. indices: as max_pool2d
     gave them for an image of this size; their range is trusted.
     """
-    gx = kernel.max_pool2d_scatter(_as_batch(g), _as_batch(indices), hw)
+    gx = pool_indices.max_pool2d_scatter(_as_batch(g), _as_batch(indices), hw)
     return gx if g.ndim == 4 else gx[0]
 max_pool2d_scatter.vjp(g=lambda u, indices: max_pool2d_gather(u, indices))
 
@@ -310,7 +311,7 @@ def max_pool2d_gather(input: Tensor, indices: np.ndarray) -> Tensor:
     input (N, C, H, W), indices (N, C, OH, OW) -> (N, C, OH, OW); also without N. indices: as
     max_pool2d gave them for an image of this size; their range is trusted.
     """
-    y = kernel.max_pool2d_gather(_as_batch(input), _as_batch(indices))
+    y = pool_indices.max_pool2d_gather(_as_batch(input), _as_batch(indices))
     return y if input.ndim == 4 else y[0]
 max_pool2d_gather.vjp(
     input=lambda g, input_shape, indices: max_pool2d_scatter(g, indices, input_shape[-2:]))
@@ -387,8 +388,8 @@ _AVG_OPTIONS = [((3, 2), (2, 1), (1, 1), (4, 7), False, 0),
 def avg_pool2d_windows(input: Tensor, kernel_size: Pair, stride: Pair, padding: Pair, out_hw: Pair,
                        count_include_pad: bool, divisor_override: int) -> Tensor:
     """avg_pool2d behind its door: all options as pairs, divisor_override 0 for none."""
-    y = kernel.avg_pool2d(_as_batch(input), kernel_size, stride, padding, out_hw, count_include_pad,
-                          divisor_override)
+    y = pool_avg.avg_pool2d(_as_batch(input), kernel_size, stride, padding, out_hw,
+                            count_include_pad, divisor_override)
     return y if input.ndim == 4 else y[0]
 avg_pool2d_windows.vjp(
     input=lambda g, input_shape, kernel_size, stride, padding, count_include_pad, divisor_override:
@@ -405,8 +406,8 @@ def avg_pool2d_grad(g: Tensor, hw: Pair, kernel_size: Pair, stride: Pair, paddin
 
     g (N, C, OH, OW), hw (H, W) -> (N, C, H, W); also without N. divisor_override 0: none.
     """
-    gx = kernel.avg_pool2d_grad(_as_batch(g), hw, kernel_size, stride, padding, count_include_pad,
-                                divisor_override)
+    gx = pool_avg.avg_pool2d_grad(_as_batch(g), hw, kernel_size, stride, padding,
+                                  count_include_pad, divisor_override)
     return gx if g.ndim == 4 else gx[0]
 avg_pool2d_grad.vjp(
     g=lambda u, g_shape, kernel_size, stride, padding, count_include_pad, divisor_override:

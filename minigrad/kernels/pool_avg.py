@@ -1,0 +1,320 @@
+"""The average over windows of an image, and its gradient, which is the transpose.
+
+A window starts at u * stride - padding; cells outside of the image count as 0, or not at all. Sums
+over windows are separable: first down the rows of a window, then along. So are their transposes.
+
+Not here: rows of windows as vectors (pool_rows.py), checking shapes and choosing output sizes,
+ceil_mode included (`ops/pool.py`).
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from ..memory import empty
+from .pool_rows import (
+    ROW_CELLS,
+    STRIP_ROWS,
+    Pair,
+    flat,
+    frame_plane,
+    grain,
+    heard_from,
+    load_cells,
+    pair,
+    store_phase,
+)
+from .threads import parallel
+from .vector import (
+    evens,
+    lanes,
+    load,
+    load_all,
+    load_beside,
+    odds,
+    spread,
+    store,
+    store_all,
+    vector_jit,
+)
+
+
+@functools.partial(vector_jit, inline=True)
+def _average_of_plane(
+    image, base, pitch, y, out, by, times, height, out_hw, kernel, stride, padding
+):
+    """One plane, whose cell (h, w) is image[base + h * pitch + w]; y begins at `out`.
+
+    by: what the sum of each window is divided by; with `times`, multiplied.
+    """
+    rows, columns = out_hw
+    size = lanes(image)
+    step = stride[1]
+    paired = kernel[1] // 2 if step == 2 else 0  # two cells out of the same two vectors
+    for strip in range(0, rows, STRIP_ROWS):
+        for v in range(0, columns, size):
+            n = min(size, columns - v)
+            for u in range(strip, min(strip + STRIP_ROWS, rows)):
+                top = u * stride[0] - padding[0]
+                begin = base + max(top, 0) * pitch + v * step
+                inside = min(top + kernel[0], height) - max(top, 0)
+                total = spread(0.0, image)
+                for j in range(paired):
+                    low = spread(0.0, image)
+                    high = spread(0.0, image)
+                    for i in range(inside):
+                        at = begin + i * pitch + 2 * j
+                        low = low + load(image, at, 0, 2 * n)
+                        high = high + load(image, at + size, 0, 2 * n - size)
+                    total = total + evens(low, high) + odds(low, high)
+                for j in range(2 * paired, kernel[1]):
+                    for i in range(inside):
+                        total = total + load_cells(image, begin + i * pitch + j, step, n)
+                share = load_beside(by, u * columns + v, n, 1.0)
+                total = total * share if times else total / share
+                store(y, out + u * columns + v, 0, n, total)
+
+
+@vector_jit
+def avg_pool_range(start, stop, x, y, by, times, hw, out_hw, kernel, stride, padding):
+    """Planes start .. stop - 1 of an average, where no window hangs over at the left or the right.
+
+    x, y: flat (P * H * W), (P * OH * OW); by: (OH * OW).
+
+    Limit: bytes where windows do not overlap; else a load and an addition for each cell of a
+    vector of windows.
+    """
+    for p in range(start, stop):
+        _average_of_plane(x, p * hw[0] * hw[1], hw[1], y, p * out_hw[0] * out_hw[1], by, times,
+                          hw[0], out_hw, kernel, stride, padding)
+
+
+@vector_jit
+def avg_pool_framed_range(start, stop, x, y, by, times, hw, out_hw, kernel, stride, padding):
+    """`avg_pool_range` for windows that may hang over: planes get 0 at the left and the right."""
+    reach = (out_hw[1] - 1) * stride[1] + kernel[1]
+    pitch = max(padding[1] + hw[1], reach)
+    framed = np.zeros(hw[0] * pitch, x.dtype)
+    for p in range(start, stop):
+        frame_plane(framed, pitch, padding[1], x, p * hw[0] * hw[1], hw)
+        _average_of_plane(framed, 0, pitch, y, p * out_hw[0] * out_hw[1], by, times, hw[0], out_hw,
+                          kernel, stride, padding)
+
+
+@vector_jit
+def avg_pool_grad_apart_range(start, stop, g, gx, by, times, hw, out_hw, kernel, stride, padding):
+    """Planes start .. stop - 1 of the gradient of an average, where no two windows share a cell.
+
+    g, gx: flat; by: as above. A block of stride[0] x stride[1] cells hears from one window.
+
+    Limit: bytes.
+    """
+    height, width = hw
+    rows, columns = out_hw
+    size = lanes(g)
+    step = stride[1]
+    blocks = (height + padding[0] + stride[0] - 1) // stride[0]
+    for p in range(start, stop):
+        for strip in range(0, blocks, STRIP_ROWS):
+            for m in range(0, (width + padding[1] + step - 1) // step, size):
+                low = padding[1] - step * m
+                high = width + low
+                n = columns - m
+                for u in range(strip, min(strip + STRIP_ROWS, blocks)):
+                    value = spread(0.0, g)
+                    if u < rows:
+                        value = load(g, (p * rows + u) * columns + m, 0, n)
+                        share = load_beside(by, u * columns + m, n, 1.0)
+                        value = value * share if times else value / share
+                    for i in range(stride[0]):
+                        h = u * stride[0] + i - padding[0]
+                        if h < 0 or h >= height:
+                            continue
+                        at = (p * height + h) * width - low
+                        before = value
+                        for r in range(step):
+                            total = spread(0.0, g)
+                            if i < kernel[0] and r < kernel[1]:
+                                total = value
+                            store_phase(gx, at, step, r, low, high, before, total)
+                            before = total
+
+
+@vector_jit
+def avg_pool_grad_range(start, stop, g, gx, by, times, hw, out_hw, kernel, stride, padding):
+    """Planes start .. stop - 1 of the gradient of an average. g, gx: flat; by: as above.
+
+    Limit: for each cell of the window an addition, with an operand in memory, for a vector of
+    columns.
+    """
+    height, width = hw
+    rows, columns = out_hw
+    size = lanes(g)
+    step = stride[1]
+    # The shares of g with zeros around them, so that no load needs a mask.
+    back = (kernel[1] - 1) // step
+    m_begin = padding[1] // step
+    m_end = (width + padding[1] + step - 1) // step
+    pitch = back + max(columns, m_end) + size
+    framed = np.zeros(rows * pitch + size, g.dtype)
+    begins, sources, _ = heard_from(hw, out_hw, kernel, stride, padding, (1, 1), pitch, back)
+    for p in range(start, stop):
+        for v in range(0, columns, size):
+            n = columns - v
+            for u in range(rows):
+                value = load(g, (p * rows + u) * columns + v, 0, n)
+                share = load_beside(by, u * columns + v, n, 1.0)
+                value = value * share if times else value / share
+                store_all(framed, u * pitch + back + v, value)
+        for strip in range(0, height, STRIP_ROWS):
+            for m in range(m_begin, m_end, size):
+                low = padding[1] - step * m
+                high = width + low
+                for h in range(strip, min(strip + STRIP_ROWS, height)):
+                    at = (p * height + h) * width - low
+                    before = spread(0.0, g)
+                    for r in range(step):
+                        total = spread(0.0, g)
+                        for e in range(begins[h * step + r], begins[h * step + r + 1]):
+                            total = total + load_all(framed, sources[e] + m)
+                        store_phase(gx, at, step, r, low, high, before, total)
+                        before = total
+
+
+def _counts(size: int, kernel: int, stride: int, padding: int, out: int) -> list[np.ndarray]:
+    """For each window of an axis: its cells with padding, and those on the image.
+
+    torch's rule: the window is first cut at size + padding (it hangs over only in ceil_mode), which
+    gives the count; then at the image.
+    """
+    begin = np.arange(out) * stride - padding
+    end = np.minimum(begin + kernel, size + padding)
+    return [end - begin, np.minimum(end, size) - np.maximum(begin, 0)]
+
+
+def _divisors(
+    dtype: np.dtype,
+    hw: Pair,
+    kernel: Pair,
+    stride: Pair,
+    padding: Pair,
+    out_hw: Pair,
+    include_pad: bool,
+    override: int,
+) -> tuple[np.ndarray, bool]:
+    """What the sum of each window is divided by, (OH * OW,); or what it is multiplied with.
+
+    A factor where that is exact (powers of two): a division is several times slower.
+    """
+    if override:
+        by = np.full(out_hw, override, dtype)
+    elif include_pad and all(
+        (out - 1) * s - p + k <= n + p
+        for n, k, s, p, out in zip(hw, kernel, stride, padding, out_hw)
+    ):
+        by = np.full(out_hw, kernel[0] * kernel[1], dtype)
+    else:
+        which = 0 if include_pad else 1
+        down, along = (
+            _counts(*axis)[which] for axis in zip(hw, kernel, stride, padding, out_hw)
+        )
+        by = np.multiply.outer(down, along).astype(dtype)
+    by = by.reshape(-1)
+    times = bool((np.frexp(by)[0] == 0.5).all())
+    return (1 / by if times else by), times
+
+
+def avg_pool2d(
+    x: np.ndarray,
+    kernel: Pair,
+    stride: Pair,
+    padding: Pair,
+    out_hw: Pair,
+    count_include_pad: bool = True,
+    divisor_override: int = 0,
+) -> np.ndarray:
+    """y[n,c,u,v] = sum of x[n, c, u*sh - ph + i, v*sw - pw + j] over the window, / divisor.
+
+    x (N, C, H, W) -> y (N, C, OH, OW). The divisor is divisor_override if not 0; else the cells of
+    the window inside the padded image (count_include_pad) or inside the image itself.
+    """
+    batch, channels, height, width = x.shape
+    y = empty((batch, channels, *out_hw), x.dtype)
+    if y.size:
+        shape = (pair(kernel), pair(stride), pair(padding))
+        hw, out_hw = (height, width), pair(out_hw)
+        by = _divisors(x.dtype, hw, *shape, out_hw, count_include_pad, divisor_override)
+        cells = height * width * -(-kernel[0] // stride[0]) + y[0, 0].size * kernel[1]
+        cells += ROW_CELLS * out_hw[0]
+        reach = (out_hw[1] - 1) * stride[1] + kernel[1]
+        framed = padding[1] > 0 or reach > width
+        parallel(avg_pool_framed_range if framed else avg_pool_range, batch * channels, flat(x),
+                 y.reshape(-1), *by, hw, out_hw, *shape, grain=grain(cells))
+    return y
+
+
+def avg_pool2d_grad(
+    g: np.ndarray,
+    hw: Pair,
+    kernel: Pair,
+    stride: Pair,
+    padding: Pair,
+    count_include_pad: bool = True,
+    divisor_override: int = 0,
+) -> np.ndarray:
+    """gx[n,c,h,w] = sum of g[n,c,u,v] / divisor over the windows (u, v) that hold cell (h, w).
+
+    g (N, C, OH, OW), hw (H, W) -> gx (N, C, H, W): the transpose of `avg_pool2d`.
+    """
+    batch, channels, rows, columns = g.shape
+    gx = empty((batch, channels, *hw), g.dtype)
+    if gx.size:
+        shape = (pair(kernel), pair(stride), pair(padding))
+        hw, out_hw = pair(hw), (rows, columns)
+        by = _divisors(g.dtype, hw, *shape, out_hw, count_include_pad, divisor_override)
+        cells = hw[0] * hw[1] * -(-kernel[1] // stride[1]) + 2 * rows * columns
+        cells += ROW_CELLS * hw[0]
+        apart = kernel[0] <= stride[0] and kernel[1] <= stride[1]
+        parallel(avg_pool_grad_apart_range if apart else avg_pool_grad_range, batch * channels,
+                 flat(g), gx.reshape(-1), *by, hw, out_hw, *shape, grain=grain(cells))
+    return gx
+
+
+# --------------------------------------------------------------------------- plain twins
+
+
+def _windows(hw, kernel, stride, padding, out_hw, count_include_pad, divisor_override):
+    """For each output (u, v): the slices of its cells inside the image, and its divisor."""
+    for u, v in np.ndindex(*out_hw):
+        cells, padded = [], 1
+        for axis, at in enumerate((u, v)):
+            begin = at * stride[axis] - padding[axis]
+            end = min(begin + kernel[axis], hw[axis] + padding[axis])
+            padded *= end - begin
+            cells.append(slice(max(begin, 0), min(end, hw[axis])))
+        inside = (cells[0].stop - cells[0].start) * (cells[1].stop - cells[1].start)
+        yield (u, v), tuple(cells), divisor_override or (padded if count_include_pad else inside)
+
+
+def avg_pool2d_reference(
+    x, kernel, stride, padding, out_hw, count_include_pad=True, divisor_override=0
+):
+    """The plain twin of `avg_pool2d`."""
+    y = np.empty((*x.shape[:2], *out_hw), x.dtype)
+    rule = (count_include_pad, divisor_override)
+    for (u, v), (hs, ws), by in _windows(x.shape[2:], kernel, stride, padding, out_hw, *rule):
+        y[:, :, u, v] = x[:, :, hs, ws].sum((2, 3)) / by
+    return y
+
+
+def avg_pool2d_grad_reference(
+    g, hw, kernel, stride, padding, count_include_pad=True, divisor_override=0
+):
+    """The plain twin of `avg_pool2d_grad`."""
+    gx = np.zeros((*g.shape[:2], *hw), g.dtype)
+    rule = (count_include_pad, divisor_override)
+    for (u, v), (hs, ws), by in _windows(hw, kernel, stride, padding, g.shape[2:], *rule):
+        gx[:, :, hs, ws] += (g[:, :, u, v] / by)[:, :, None, None]
+    return gx

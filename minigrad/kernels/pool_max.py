@@ -1,0 +1,405 @@
+"""The maximum over windows of an image, and its gradients by the place where it was found.
+
+A maximum remembers *where* it was found: its place in the window, i * KW + j, in one byte (two
+for windows of 255 cells and more). So its gradient only sends numbers back to those places
+(`max_pool2d_grad`), and the gradient of that picks numbers up from there (`max_pool2d_pick`).
+
+Each kernel walks planes: one image of one channel, H x W numbers that fit a cache. A window starts
+at u * stride - padding and takes every dilation-th cell; cells outside of the image are left out.
+Gradients gather rather than scatter: each number of gx is written once, its sum has a fixed order,
+and nothing is filled with zeros first.
+
+Not here: rows of windows as vectors (pool_rows.py), torch's indices (pool_indices.py), checking
+shapes and choosing output sizes, ceil_mode included (`ops/pool.py`).
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from ..memory import empty
+from .jit import jit
+from .pool_rows import (
+    ROW_CELLS,
+    STRIP_ROWS,
+    Pair,
+    flat,
+    frame_plane,
+    grain,
+    heard_from,
+    load_cells,
+    pair,
+    store_phase,
+)
+from .threads import parallel
+from .vector import (
+    choose,
+    evens,
+    lanes,
+    load,
+    load_all,
+    load_counts,
+    load_marks,
+    mark_dtype,
+    odds,
+    spread,
+    store,
+    store_all,
+    vector_jit,
+)
+
+
+def _place_dtype(kernel: Pair) -> np.dtype:
+    """The narrowest integer for a place in the window; its largest value means: nowhere."""
+    cells = kernel[0] * kernel[1]
+    for dtype in (np.uint8, np.uint16):
+        if cells <= np.iinfo(dtype).max:
+            return np.dtype(dtype)
+    return np.dtype(np.int32)
+
+
+def nowhere_of(places: np.ndarray) -> int:
+    """The number that stands for no place."""
+    return int(np.iinfo(places.dtype).max)
+
+
+# --------------------------------------------------------------------------- forward
+
+
+@jit
+def cells_inside(out, kernel, stride, padding, dilation, size):
+    """For each window of an axis: its cells begin .. end - 1 lie inside the image."""
+    begins = np.empty(out, np.int64)
+    ends = np.empty(out, np.int64)
+    for u in range(out):
+        first = u * stride - padding
+        begin = 0
+        while begin < kernel and first + begin * dilation < 0:
+            begin += 1
+        end = kernel
+        while end > begin and first + (end - 1) * dilation >= size:
+            end -= 1
+        begins[u] = begin
+        ends[u] = end
+    return begins, ends
+
+
+@functools.partial(vector_jit, inline=True)
+def _larger(best, place, bound, value, here, like):
+    """The larger of best (found at place) and value (found here), its place, and the new bound.
+
+    The first of equals stays; NaN replaces all numbers, and no number replaces it. For that `bound`
+    is best with infinity for NaN: one comparison with it says both. (`value <= bound` is false for
+    NaN; the choices that make the bound are single instructions, a minimum and a maximum.)
+    """
+    stays = value <= bound
+    number = choose(value < np.inf, value, spread(np.inf, like))
+    return (
+        choose(stays, best, value),
+        choose(stays, place, spread(here, like)),
+        choose(number > bound, number, bound),
+    )
+
+
+@functools.partial(vector_jit, inline=True)
+def _max_of_plane(
+    image, base, pitch, y, places, out, out_hw, kernel, stride, padding, dilation, first, inside,
+    nowhere, relu
+):
+    """One plane, whose cell (h, w) is image[base + h * pitch + w]; y and places begin at `out`.
+
+    first: for each window of a row its first cell inside the image; inside: for each row of windows
+    the rows of a window that are.
+    """
+    rows, columns = out_hw
+    size = lanes(image)
+    step = stride[1]
+    # Two cells of each window out of the same two vectors.
+    paired = kernel[1] // 2 if step == 2 and dilation[1] == 1 else 0
+    begins, ends = inside
+    for strip in range(0, rows, STRIP_ROWS):
+        for v in range(0, columns, size):
+            n = min(size, columns - v)
+            lead = load_counts(first, v, 0, n, image)
+            for u in range(strip, min(strip + STRIP_ROWS, rows)):
+                best = spread(-np.inf, image)
+                bound = best
+                place = choose(lead == nowhere, lead, lead + begins[u] * kernel[1])
+                if begins[u] == ends[u]:  # dilated past a small image
+                    place = spread(nowhere, image)
+                for i in range(begins[u], ends[u]):
+                    h = u * stride[0] - padding[0] + i * dilation[0]
+                    at = base + h * pitch + v * step
+                    here = i * kernel[1]
+                    for _ in range(paired):
+                        low = load(image, at, 0, 2 * n)
+                        high = load(image, at + size, 0, 2 * n - size)
+                        best, place, bound = _larger(
+                            best, place, bound, evens(low, high), here, image
+                        )
+                        best, place, bound = _larger(
+                            best, place, bound, odds(low, high), here + 1, image
+                        )
+                        at += 2
+                        here += 2
+                    for _ in range(2 * paired, kernel[1]):
+                        value = load_cells(image, at, step, n)
+                        best, place, bound = _larger(best, place, bound, value, here, image)
+                        at += dilation[1]
+                        here += 1
+                if relu:
+                    dead = best <= 0.0
+                    best = choose(dead, spread(0.0, image), best)
+                    place = choose(dead, spread(nowhere, image), place)
+                store(y, out + u * columns + v, 0, n, best)
+                store(places, out + u * columns + v, 0, n, place)
+
+
+@vector_jit
+def max_pool_range(
+    start, stop, x, y, places, hw, out_hw, kernel, stride, padding, dilation, nowhere, relu
+):
+    """Planes start .. stop - 1 of a maximum, where no window hangs over at the left or the right.
+
+    x, y, places: flat (P * H * W), (P * OH * OW) twice.
+
+    Limit: bytes where windows do not overlap: 2x2 on 64x64x28x28 (float32) moved 29 GB/s on two
+    cores, of 42 that a copy reached; 21 on one, 12 ns a row. Else KH * KW times a load and four
+    instructions (two comparisons, since NaN wins, and two choices) for a vector of outputs: 26 ns
+    for a row of 14 outputs of 3x3 windows, which is 9 instructions a cell.
+    """
+    first = np.zeros(out_hw[1], places.dtype)
+    inside = cells_inside(out_hw[0], kernel[0], stride[0], padding[0], dilation[0], hw[0])
+    for p in range(start, stop):
+        _max_of_plane(x, p * hw[0] * hw[1], hw[1], y, places, p * out_hw[0] * out_hw[1], out_hw,
+                      kernel, stride, padding, dilation, first, inside, nowhere, relu)
+
+
+@vector_jit
+def max_pool_framed_range(
+    start, stop, x, y, places, hw, out_hw, kernel, stride, padding, dilation, nowhere, relu
+):
+    """`max_pool_range` for windows that may hang over: planes get -inf at the left and the right.
+
+    That is never greater than anything, so it is never taken.
+    """
+    height, width = hw
+    columns = out_hw[1]
+    reach = (columns - 1) * stride[1] + (kernel[1] - 1) * dilation[1] + 1
+    pitch = max(padding[1] + width, reach)
+    framed = np.full(height * pitch, -np.inf, x.dtype)
+    # The first cell of each window that is inside: the place where all cells are -inf.
+    first = np.zeros(columns, places.dtype)
+    begins, ends = cells_inside(columns, kernel[1], stride[1], padding[1], dilation[1], width)
+    for v in range(columns):
+        first[v] = begins[v] if begins[v] < ends[v] else nowhere
+    inside = cells_inside(out_hw[0], kernel[0], stride[0], padding[0], dilation[0], height)
+    for p in range(start, stop):
+        frame_plane(framed, pitch, padding[1], x, p * height * width, hw)
+        _max_of_plane(framed, 0, pitch, y, places, p * out_hw[0] * columns, out_hw, kernel, stride,
+                      padding, dilation, first, inside, nowhere, relu)
+
+
+def max_pool2d_places(
+    x: np.ndarray,
+    kernel: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    out_hw: Pair,
+    relu: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
+    """y[n,c,u,v] = max of x[n, c, u*sh - ph + i*dh, v*sw - pw + j*dw] over i < KH, j < KW.
+
+    x (N, C, H, W) -> y (N, C, OH, OW) and the place i * KW + j of each maximum, (N, C, OH, OW) of
+    unsigned bytes (for windows of 255 cells and more uint16, of 65535 int32).
+    Of equal values the first wins. A NaN wins over all numbers, the last NaN over the others.
+    Cells outside of the image are never chosen. Where a dilated window has no cell inside, as
+    the rows -1 and 1 of an image with one row, y is -inf (as in torch) and the place is the largest
+    integer of its dtype, which stands for nowhere.
+
+    relu: y = max(0, that) in the same pass; the place is nowhere where that was not positive (NaN
+    stays). `max_pool2d_grad` then is the gradient of both.
+    """
+    batch, channels, height, width = x.shape
+    y = empty((batch, channels, *out_hw), x.dtype)
+    places = empty(y.shape, _place_dtype(kernel))
+    if y.size:
+        cells = max(height * width, out_hw[0] * out_hw[1] * kernel[0] * kernel[1])
+        cells += ROW_CELLS * out_hw[0]
+        rule = (pair(kernel), pair(stride), pair(padding), pair(dilation))
+        reach = (out_hw[1] - 1) * stride[1] + (kernel[1] - 1) * dilation[1] + 1
+        framed = padding[1] > 0 or reach > width
+        parallel(max_pool_framed_range if framed else max_pool_range, batch * channels, flat(x),
+                 y.reshape(-1), places.reshape(-1), (height, width), pair(out_hw), *rule,
+                 nowhere_of(places), bool(relu), grain=grain(cells))
+    return y, places
+
+
+# --------------------------------------------------------------------------- gradient
+
+
+@vector_jit
+def max_pool_grad_apart_range(
+    start, stop, g, places, gx, hw, out_hw, kernel, stride, padding, nowhere
+):
+    """Planes start .. stop - 1 of the gradient of a maximum, where no two windows share a cell.
+
+    g, places, gx: flat. A block of stride[0] x stride[1] cells hears from one window, or none.
+
+    Limit: bytes.
+    """
+    height, width = hw
+    rows, columns = out_hw
+    size = lanes(g)
+    step = stride[1]
+    blocks = (height + padding[0] + stride[0] - 1) // stride[0]
+    for p in range(start, stop):
+        for strip in range(0, blocks, STRIP_ROWS):
+            for m in range(0, (width + padding[1] + step - 1) // step, size):
+                low = padding[1] - step * m
+                high = width + low
+                n = columns - m
+                for u in range(strip, min(strip + STRIP_ROWS, blocks)):
+                    value = spread(0.0, g)
+                    mark = spread(nowhere, g)
+                    if u < rows:
+                        value = load(g, (p * rows + u) * columns + m, 0, n)
+                        mark = load_counts(places, (p * rows + u) * columns + m, 0, n, g)
+                    for i in range(stride[0]):
+                        h = u * stride[0] + i - padding[0]
+                        if h < 0 or h >= height:
+                            continue
+                        at = (p * height + h) * width - low
+                        before = value
+                        for r in range(step):
+                            inside = i < kernel[0] and r < kernel[1]
+                            hit = mark == (i * kernel[1] + r if inside else -1)
+                            total = choose(hit, value, spread(0.0, g))
+                            store_phase(gx, at, step, r, low, high, before, total)
+                            before = total
+
+
+@vector_jit
+def max_pool_grad_range(
+    start, stop, g, places, gx, hw, out_hw, kernel, stride, padding, dilation, nowhere
+):
+    """Planes start .. stop - 1 of the gradient of a maximum. g, places, gx: flat.
+
+    Limit: for each cell of the window a comparison and an addition, both with an operand in memory,
+    for a vector of columns.
+    """
+    height, width = hw
+    rows, columns = out_hw
+    size = lanes(g)
+    step = stride[1]
+    # g and the places in a frame that hits nothing, so that no load needs a mask.
+    back = (kernel[1] - 1) * dilation[1] // step
+    pitch = back + max(columns, (width + padding[1] + step - 1) // step) + size
+    framed = np.zeros(rows * pitch + size, g.dtype)
+    marks = np.full(framed.size, nowhere, mark_dtype(g))
+    begins, sources, wanted = heard_from(
+        hw, out_hw, kernel, stride, padding, dilation, pitch, back
+    )
+    m_begin = padding[1] // step
+    m_end = (width + padding[1] + step - 1) // step
+    for p in range(start, stop):
+        for v in range(0, columns, size):
+            n = columns - v
+            for u in range(rows):
+                source = (p * rows + u) * columns + v
+                store_all(framed, u * pitch + back + v, load(g, source, 0, n))
+                store(marks, u * pitch + back + v, 0, n, load_counts(places, source, 0, n, g))
+        for strip in range(0, height, STRIP_ROWS):
+            for m in range(m_begin, m_end, size):
+                low = padding[1] - step * m
+                high = width + low
+                for h in range(strip, min(strip + STRIP_ROWS, height)):
+                    before = spread(0.0, g)
+                    for r in range(step):
+                        total = spread(0.0, g)
+                        for e in range(begins[h * step + r], begins[h * step + r + 1]):
+                            at = sources[e] + m
+                            hit = load_marks(marks, at, g) == wanted[e]
+                            total = choose(hit, total + load_all(framed, at), total)
+                        at = (p * height + h) * width - low
+                        store_phase(gx, at, step, r, low, high, before, total)
+                        before = total
+
+
+def max_pool2d_grad(
+    g: np.ndarray,
+    places: np.ndarray,
+    hw: Pair,
+    kernel: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+) -> np.ndarray:
+    """gx[n, c, h, w] = sum of g[n,c,u,v] over the windows whose maximum was found at (h, w).
+
+    g, places (N, C, OH, OW) as `max_pool2d_places` gave them, hw (H, W) -> gx (N, C, H, W). The sum
+    goes in the order of the outputs. A place of nowhere receives nothing.
+    """
+    batch, channels, rows, columns = g.shape
+    gx = empty((batch, channels, *hw), g.dtype)
+    if gx.size:
+        overlap = -(-kernel[0] // stride[0]) * -(-kernel[1] // stride[1])
+        arrays = (flat(g), flat(places), gx.reshape(-1), pair(hw), (rows, columns))
+        rule = (pair(kernel), pair(stride), pair(padding))
+        least = grain(hw[0] * (hw[1] * overlap + ROW_CELLS))
+        if overlap == 1 and all(k == 1 or d == 1 for k, d in zip(kernel, dilation)):
+            parallel(max_pool_grad_apart_range, batch * channels, *arrays, *rule,
+                     nowhere_of(places), grain=least)
+        else:
+            parallel(max_pool_grad_range, batch * channels, *arrays, *rule, pair(dilation),
+                     nowhere_of(places), grain=least)
+    return gx
+
+
+@jit
+def window_offsets(kernel, dilation, width):
+    """How far each place of a window lies behind its first cell, in an image W wide."""
+    offsets = np.empty(kernel[0] * kernel[1], np.int64)
+    for i in range(kernel[0]):
+        for j in range(kernel[1]):
+            offsets[i * kernel[1] + j] = i * dilation[0] * width + j * dilation[1]
+    return offsets
+
+
+@jit
+def max_pool_pick_range(
+    start, stop, x, places, y, hw, out_hw, kernel, stride, padding, dilation, nowhere
+):
+    """Planes start .. stop - 1 of `max_pool2d_pick`. Limit: one number after the other."""
+    height, width = hw
+    offsets = window_offsets(kernel, dilation, width)
+    for p in range(start, stop):
+        for u in range(out_hw[0]):
+            row = (p * out_hw[0] + u) * out_hw[1]
+            for v in range(out_hw[1]):
+                place = places[row + v]
+                if place == nowhere:
+                    y[row + v] = 0
+                else:
+                    at = (u * stride[0] - padding[0]) * width + v * stride[1] - padding[1]
+                    y[row + v] = x[p * height * width + at + offsets[place]]
+
+
+def max_pool2d_pick(
+    x: np.ndarray, places: np.ndarray, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
+) -> np.ndarray:
+    """y[n,c,u,v] = x at the place of each maximum, 0 for nowhere: the transpose of the gradient.
+
+    x (N, C, H, W), places (N, C, OH, OW) -> (N, C, OH, OW).
+    """
+    batch, channels, rows, columns = places.shape
+    y = empty(places.shape, x.dtype)
+    if y.size:
+        rule = (pair(kernel), pair(stride), pair(padding), pair(dilation))
+        parallel(max_pool_pick_range, batch * channels, flat(x), flat(places), y.reshape(-1),
+                 x.shape[2:], (rows, columns), *rule, nowhere_of(places),
+                 grain=grain(4 * rows * columns))
+    return y

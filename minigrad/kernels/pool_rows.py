@@ -1,0 +1,133 @@
+"""What the maximum and the average share: rows of an image and of windows, a vector at a time.
+
+Windows of a row start `stride` apart. So cell j of all windows of a row is a vector as it lies in
+memory with stride 1, and every other number of two vectors with stride 2 (`load_cells`). The other
+way round, the columns of an image come in phases: column step * m + r - padding hears from window
+m - q through cell j = r + step * q, so the gradients of all columns of phase r are one vector, and
+with two phases the vectors are stored as pairs (`store_phase`).
+
+Loops run down a strip of rows one vector wide: what a mask lets through is the same for all rows,
+and LLVM computes it before the loop. With the rows outside it was computed anew for each row, half
+of all instructions of 2x2 pooling. A strip is STRIP_ROWS high, so that the rows beside it, which
+share its cache lines, are still in the first-level cache when their turn comes.
+
+Not here: what is done with the cells (pool_max.py, pool_avg.py), the words (vector.py).
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from .jit import jit, ready
+from .vector import (
+    lanes,
+    load,
+    load_apart,
+    load_even,
+    store,
+    store_apart,
+    store_pairs,
+    vector_jit,
+)
+
+Pair = tuple[int, int]
+
+STRIP_ROWS = 16
+
+# Numbers read or compared that are worth a chunk.
+GRAIN_CELLS = 120_000
+ROW_CELLS = 40  # what a row costs besides, about 10 ns, in such numbers
+
+
+def grain(cells: int) -> int:
+    """The least number of planes worth a chunk, when a plane costs `cells` numbers."""
+    return max(1, GRAIN_CELLS // max(cells, 1))
+
+
+def flat(x: np.ndarray) -> np.ndarray:
+    """All numbers in one row, ready for a kernel."""
+    return ready(x).reshape(-1)
+
+
+def pair(options: Pair) -> Pair:
+    """Python's integers, whatever integers the caller had: another type is another compilation."""
+    return int(options[0]), int(options[1])
+
+
+@functools.partial(vector_jit, inline=True)
+def load_cells(x, at, step, n):
+    """x[at + step * lane] in lanes 0 .. n - 1: one cell of n windows side by side."""
+    if step == 1:
+        value = load(x, at, 0, n)
+    elif step == 2:
+        value = load_even(x, at, n)
+    else:
+        value = load_apart(x, at, step, n)
+    return value
+
+
+@functools.partial(vector_jit, inline=True)
+def frame_plane(framed, pitch, left, x, base, hw):
+    """Copies the plane that begins at x[base] to the middle of wider rows: `left` numbers from it.
+
+    What lies beside the image in `framed` stays as it is.
+    """
+    height, width = hw
+    for w in range(0, width, lanes(x)):
+        n = width - w
+        for h in range(height):
+            row = load(x, base + h * width + w, 0, n)
+            store(framed, h * pitch + left + w, 0, n, row)
+
+
+@functools.partial(vector_jit, inline=True)
+def store_phase(x, at, step, r, low, high, before, value):
+    """x[at + step * lane + r] = value[lane] where step * lane + r is one of low .. high - 1.
+
+    With two phases `before` is phase 0, and is written together with phase 1.
+    """
+    if step == 1:
+        store(x, at, low, high, value)
+    elif step == 2:
+        if r == 1:
+            store_pairs(x, at, low, high, before, value)
+    else:
+        begin = (low - r + step - 1) // step if low > r else 0
+        end = (high - r + step - 1) // step if high > r else 0
+        store_apart(x, at + r, step, begin, end, value)
+
+
+@jit
+def heard_from(hw, out_hw, kernel, stride, padding, dilation, pitch, back):
+    """What each phase of each row of the image hears, as lists one behind the other.
+
+    List h * sw + r begins at begins[h * sw + r]. An entry says: column sw * m + r - pw adds what
+    lies m numbers behind `source` in a framed plane of g, where the place is `place`. The windows
+    come in the order of the outputs.
+    """
+    height = hw[0]
+    step = stride[1]
+    begins = np.zeros(height * step + 1, np.int64)
+    sources = np.empty(out_hw[0] * kernel[0] * kernel[1], np.int64)
+    wanted = np.empty(sources.size, np.int64)
+    count = 0
+    u_begin = 0
+    for h in range(height):
+        top = padding[0] + h
+        while u_begin < out_hw[0] and u_begin * stride[0] + (kernel[0] - 1) * dilation[0] < top:
+            u_begin += 1
+        for r in range(step):
+            for u in range(u_begin, out_hw[0]):
+                i = top - u * stride[0]
+                if i < 0:
+                    break
+                if i % dilation[0] == 0:
+                    for j in range(kernel[1] - 1, -1, -1):
+                        if j * dilation[1] % step == r:
+                            sources[count] = u * pitch + back - j * dilation[1] // step
+                            wanted[count] = i // dilation[0] * kernel[1] + j
+                            count += 1
+            begins[h * step + r + 1] = count
+    return begins, sources, wanted
