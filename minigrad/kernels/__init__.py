@@ -1,7 +1,12 @@
 """Loops over numbers: the compiled inner loops of minigrad, and nothing that knows a Tensor.
 
 `jit.py` says how a loop is compiled and cached, `threads.py` how work is split over cores,
-`tile.py` holds the register tile that matrix products are built on. Every other file is one
-family: serial range kernels, a thin host function that allocates and splits, and a plain twin
-that is slow and evidently right. Importing this package does not import Numba.
+`tile.py` holds the register tile that matrix products are built on, `memory.py` sees to where
+results lie. Every other file is one family: serial range kernels, a thin host function that
+allocates and splits, and a plain twin that is slow and evidently right. Importing this package does
+not import Numba.
 """
+
+from .memory import keep_freed_memory
+
+keep_freed_memory()

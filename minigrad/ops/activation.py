@@ -13,7 +13,6 @@ from ..engine import Tensor
 from ..kernels import activation as loops
 from ..kernels import erf as erf_kernel
 from ..kernels import softmax as kernel
-from ..kernels.elementwise import function
 from ..op import composite, op
 from .elementwise import exp, where
 from .reduce import sum
@@ -24,6 +23,7 @@ _BOTH_SIDES = np.array([-30.0, -2.0, -0.7, -0.3, 0.2, 0.6, 3.0, 25.0])
 
 # From here on one compiled loop (2 us a call) beats several NumPy calls: 10 us at 1,000 numbers.
 _LARGE = 1 << 9
+_SHARED = 1 << 15                                  # NumPy's own tanh is as fast as ours on one core
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -98,7 +98,9 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
 @op(samples=lambda r: [(r(3, 4),)], floating=True, ref=np.tanh)
 def tanh(input: Tensor) -> Tensor:
     """(e^x - e^-x) / (e^x + e^-x), elementwise, between -1 and 1. The derivative is 1 - tanh^2."""
-    return function(np.tanh, input)
+    if input.size >= _SHARED and input.dtype in _FLOATS:
+        return loops.tanh_of(input)
+    return np.tanh(input)
 tanh.vjp(input=lambda g, out: tanh_grad(g, out))
 
 
