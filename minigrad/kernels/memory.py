@@ -9,12 +9,16 @@ its end. So a program that has freed one array of 32 MB runs at full speed, and 
 have 1 MB each does not: it is an accident of its history. Importing minigrad ends it, by freeing
 such a block, of which no page was ever touched.
 
-    faults and time of a training step          before             after
-FIGURES
+    a training step of           faults, ms before       after
+    the CNN at batch 256             1,680     30.2          0    24.8
+    the RNN at 128 x 128             1,000     12.4          0     9.9
+    gelu written out, 256 x 1024       480      1.5          0    0.85
+    softmax of 256 x 1000              230     0.53          0    0.14
 
 What it costs: up to 64 MB that a program has used and freed may stay with the process instead of
 going back at once, as in any program that has freed a large array. Arrays above 32 MB are returned
-to the system as before. The peak is no higher: PEAK
+to the system as before. The peak of the CNN was no higher: 222 MB for the whole process
+instead of 231.
 
 Whoever has set glibc's own variables (MALLOC_TRIM_THRESHOLD_, MALLOC_MMAP_THRESHOLD_, or their
 GLIBC_TUNABLES) has switched the learning off, and with it this: MALLOC_TRIM_THRESHOLD_=131072 is

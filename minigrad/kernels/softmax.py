@@ -281,7 +281,7 @@ def log_softmax_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
     return gx
 
 
-def _weights(x: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, float]:
+def weights_of(x: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, float]:
     """The weights of the classes and their sum; an empty array stands for ones."""
     if weight is None:
         return np.empty(0, x.dtype), float(x.shape[1])
@@ -307,7 +307,7 @@ def cross_entropy(
     x = ready(x)
     target = ready(target)
     columns = x.shape[1]
-    weight, weight_sum = _weights(x, weight)
+    weight, weight_sum = weights_of(x, weight)
     loss = np.empty(len(x), x.dtype)
     log_z = np.empty(len(x))
     options = (weight_sum, int(ignore_index), float(label_smoothing))
@@ -334,7 +334,7 @@ def cross_entropy_grad(
     log_z = ready(log_z.astype(np.float64, copy=False))
     target = ready(target)
     columns = x.shape[1]
-    weight, weight_sum = _weights(x, weight)
+    weight, weight_sum = weights_of(x, weight)
     gx = np.empty_like(x)
     options = (weight_sum, int(ignore_index), float(label_smoothing))
     parallel(_cross_entropy_grad_range, len(x), g, x.reshape(-1), columns, log_z, target, weight,
