@@ -6,7 +6,7 @@ neighbours, each of a softmax of its own, and walks through the K: no sum across
 needed, which is half of the work for short rows. The formulas, and the plain twins, which see rows,
 are those of `softmax.py`.
 
-Limit: exp and, for arrays beyond the caches, bytes. Microseconds on two cores, forward and backward:
+Limit: exp and, for arrays beyond the caches, bytes. In us on two cores, forward and backward:
 
                               (16, 10, 64, 64)                  (16, 128, 32, 32)
                         here    as rows    torch          here    as rows    torch
@@ -19,7 +19,7 @@ Not here: sums over K in float64, which softmax.py has: 32 exponentials are adde
 """
 import numpy as np
 
-from minigrad.kernels.jit import ready
+from minigrad.kernels.jit import jit, ready
 from minigrad.kernels.math import log_from_one
 from minigrad.kernels.softmax import weights_of
 from minigrad.kernels.threads import parallel
@@ -34,6 +34,7 @@ from minigrad.kernels.vector import (
     store,
     store_all,
     vector_jit,
+    vector_part,
 )
 
 _WIDE = 4  # vectors of neighbours that are one item of work: whole lines of the cache, side by side
@@ -41,10 +42,27 @@ _BLOCK = 32  # numbers added one by one
 _MIN_ITEMS = 8_000  # numbers worth a chunk: some 3 us
 
 
-# `at` is where the first of `width` neighbours lies; `pitch` is L.
+# `at` is where the first of `width` neighbours lies, which is number `first` of its image; `pitch`
+# is L. A division in the loop could raise, and then references are counted: see vector_part.
 
 
-@vector_jit
+@jit
+def _start(item, groups, classes, pitch, wide):
+    """at, first of an item of work."""
+    first = item % groups * wide
+    return item // groups * classes * pitch + first, first
+
+
+@jit
+def _next(at, first, width, classes, pitch):
+    """at, first of the next item."""
+    first += width
+    if first < pitch:
+        return at + width, first
+    return at + width + (classes - 1) * pitch, 0
+
+
+@vector_part
 def _tops(x, at, classes, pitch, width, top):
     """top = max_k x_k. It may overlook NaN: exp(x - m) will not."""
     size = lanes(x)
@@ -56,7 +74,7 @@ def _tops(x, at, classes, pitch, width, top):
         store_all(top, c, m)
 
 
-@vector_jit
+@vector_part
 def _sums_exp(x, at, classes, pitch, width, top, sums):
     """sums = sum_k exp(x_k - top)."""
     size = lanes(x)
@@ -76,9 +94,8 @@ def _softmax_range(start, stop, groups, x, y, classes, pitch):
     size = lanes(x)
     wide = _WIDE * size
     top = np.empty(wide, x.dtype)
-    for item in range(start, stop):
-        first = item % groups * wide
-        at = item // groups * classes * pitch + first
+    at, first = _start(start, groups, classes, pitch, wide)
+    for _ in range(start, stop):
         width = min(wide, pitch - first)
         _tops(x, at, classes, pitch, width, top)
         for c in range(0, width, size):
@@ -96,6 +113,7 @@ def _softmax_range(start, stop, groups, x, y, classes, pitch):
             for k in range(classes):
                 there = at + k * pitch + c
                 store(y, there, 0, n, load(y, there, 0, n) * scale)
+        at, first = _next(at, first, width, classes, pitch)
 
 
 @vector_jit
@@ -103,9 +121,8 @@ def _log_softmax_range(start, stop, groups, x, y, classes, pitch):
     size = lanes(x)
     wide = _WIDE * size
     top, sums = np.empty(wide, x.dtype), np.ones(wide, x.dtype)
-    for item in range(start, stop):
-        first = item % groups * wide
-        at = item // groups * classes * pitch + first
+    at, first = _start(start, groups, classes, pitch, wide)
+    for _ in range(start, stop):
         width = min(wide, pitch - first)
         _tops(x, at, classes, pitch, width, top)
         _sums_exp(x, at, classes, pitch, width, top, sums)
@@ -117,15 +134,15 @@ def _log_softmax_range(start, stop, groups, x, y, classes, pitch):
                 there = at + k * pitch + c
                 v = load(x, there, 0, width - c)
                 store(y, there, 0, width - c, (v - m) - log_sum)
+        at, first = _next(at, first, width, classes, pitch)
 
 
 @vector_jit
 def _softmax_grad_range(start, stop, groups, g, y, gx, classes, pitch):
     size = lanes(g)
     wide = _WIDE * size
-    for item in range(start, stop):
-        first = item % groups * wide
-        at = item // groups * classes * pitch + first
+    at, first = _start(start, groups, classes, pitch, wide)
+    for _ in range(start, stop):
         width = min(wide, pitch - first)
         for c in range(0, width, size):
             n = width - c
@@ -140,15 +157,15 @@ def _softmax_grad_range(start, stop, groups, g, y, gx, classes, pitch):
                 there = at + k * pitch + c
                 v = load(y, there, 0, n) * (load(g, there, 0, n) - mean)
                 store(gx, there, 0, n, v)
+        at, first = _next(at, first, width, classes, pitch)
 
 
 @vector_jit
 def _log_softmax_grad_range(start, stop, groups, g, y, gx, classes, pitch):
     size = lanes(g)
     wide = _WIDE * size
-    for item in range(start, stop):
-        first = item % groups * wide
-        at = item // groups * classes * pitch + first
+    at, first = _start(start, groups, classes, pitch, wide)
+    for _ in range(start, stop):
         width = min(wide, pitch - first)
         for c in range(0, width, size):
             n = width - c
@@ -162,6 +179,7 @@ def _log_softmax_grad_range(start, stop, groups, g, y, gx, classes, pitch):
                 there = at + k * pitch + c
                 v = load(g, there, 0, n) - exp(load(y, there, 0, n)) * g_sum
                 store(gx, there, 0, n, v)
+        at, first = _next(at, first, width, classes, pitch)
 
 
 @vector_jit
@@ -172,10 +190,9 @@ def _cross_entropy_range(
     size = lanes(x)
     wide = _WIDE * size
     top, sums, gaps = np.empty(wide, x.dtype), np.ones(wide, x.dtype), np.zeros(wide, x.dtype)
-    for item in range(start, stop):
-        first = item % groups * wide
-        image = item // groups
-        at = image * classes * pitch + first
+    at, first = _start(start, groups, classes, pitch, wide)
+    labels = start // groups * pitch + first
+    for _ in range(start, stop):
         width = min(wide, pitch - first)
         _tops(x, at, classes, pitch, width, top)
         _sums_exp(x, at, classes, pitch, width, top, sums)
@@ -189,7 +206,7 @@ def _cross_entropy_range(
                     gap = fused(m - load(x, at + k * pitch + c, 0, width - c), w, gap)
                 store_all(gaps, c, gap)
         for i in range(width):
-            label = image * pitch + first + i
+            label = labels + i
             t = target[label]
             m, log_sum = np.float64(top[i]), np.float64(sums[i])
             log_z[label] = m + log_sum
@@ -201,6 +218,8 @@ def _cross_entropy_range(
             if smoothing != 0.0:  # else 0 * inf where a class that is not the target has -inf
                 value += np.divide(smoothing, classes) * (gaps[i] + weight_sum * log_sum)
             loss[label] = value
+        labels += width
+        at, first = _next(at, first, width, classes, pitch)
 
 
 @vector_jit
@@ -216,13 +235,12 @@ def _cross_entropy_grad_range(
     scale, back, counts = (np.zeros(wide, x.dtype), np.zeros(wide, x.dtype),
                            np.zeros(wide, x.dtype))  # fmt: skip
     zero = spread(0.0, x)
-    for item in range(start, stop):
-        first = item % groups * wide
-        image = item // groups
-        at = image * classes * pitch + first
+    at, first = _start(start, groups, classes, pitch, wide)
+    labels = start // groups * pitch + first
+    for _ in range(start, stop):
         width = min(wide, pitch - first)
         for i in range(width):
-            label = image * pitch + first + i
+            label = labels + i
             t = target[label]
             counts[i] = 0 if t == ignore_index else 1
             high[i] = log_z[label]
@@ -245,11 +263,13 @@ def _cross_entropy_grad_range(
                     v = v - less * w
                 store(gx, there, 0, n, choose(counted, v, zero))
         for i in range(width):
-            label = image * pitch + first + i
+            label = labels + i
             t = target[label]
             if t != ignore_index:
                 own = weight[t] if weight.size else x.dtype.type(1)
                 gx[at + t * pitch + i] -= x.dtype.type(g[label] * (1.0 - smoothing) * own)
+        labels += width
+        at, first = _next(at, first, width, classes, pitch)
 
 
 def _work(x: np.ndarray) -> tuple[int, int, int]:
