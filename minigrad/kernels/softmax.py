@@ -16,7 +16,6 @@ import numpy as np
 
 from minigrad.kernels.elementwise import share
 from minigrad.kernels.jit import ready
-from minigrad.kernels.math import log_from_one
 from minigrad.kernels.threads import parallel
 from minigrad.kernels.vector import (
     choose,
@@ -114,7 +113,7 @@ def _log_softmax_range(start, stop, x, y, columns):
         at = i * columns
         m = _row_max(x, at, columns)
         # Two subtractions: m + log(sum) would lose the small term beside a logit of 10,000.
-        log_sum = x.dtype.type(log_from_one(_row_sum_exp(x, at, columns, m)))
+        log_sum = x.dtype.type(np.log(_row_sum_exp(x, at, columns, m)))
         for k in range(0, whole, size):
             store_all(y, at + k, (load_all(x, at + k) - m) - log_sum)
         n = columns - whole
@@ -172,7 +171,7 @@ def _log_softmax_grad_range(start, stop, g, y, gx, columns):
         store(gx, at + whole, 0, n, rest_g - exp(rest_y) * scale)
 
 
-@vector_part
+@vector_jit
 def _row_weighted_gap(x, at, columns, weight, m):
     """sum_k w_k (m - x_k), in float64."""
     size = lanes(x)
@@ -196,7 +195,7 @@ def _cross_entropy_range(
         at = i * columns
         t = target[i]
         m = _row_max(x, at, columns)
-        log_sum = log_from_one(_row_sum_exp(x, at, columns, m))
+        log_sum = np.log(_row_sum_exp(x, at, columns, m))
         log_z[i] = m + log_sum
         if t == ignore_index:
             loss[i] = 0
