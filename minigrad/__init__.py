@@ -21,6 +21,7 @@ from .dtypes import (
     int16 as int16, int32 as int32, int64 as int64, int8 as int8, long as long, short as short,
     uint8 as uint8,
 )
+from .kernels.denormals import set_flush_denormal as set_flush_denormal
 from .kernels.threads import get_num_threads as get_num_threads, set_num_threads as set_num_threads
 from .memory import empty_cache as empty_cache
 from .ops.creation import (

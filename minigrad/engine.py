@@ -555,7 +555,8 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
                         part = rule(g, saved[picked])                # type: ignore[index]
                     else:
                         part = rule(g, *picked(saved))               # type: ignore[operator]
-                    if part.shape == link.shape and part.dtype is link.dtype:    # as _add, here
+                    if part.shape == link.shape and part.dtype is link.dtype and (
+                            part.nbytes < LARGE or link not in grads):           # as _add, here
                         old = grads.get(link)
                         grads[link] = part if old is None else old + part
                     else:
@@ -601,14 +602,39 @@ def _leading_to(order: list[Node], targets: list[Node]) -> set[Node]:
     return wanted
 
 
+#: Bytes from which a sum of two gradients is written over one of them, if nobody else holds that.
+#: 262,144 float32 numbers are added in 13 us instead of 21, and need no new memory.
+LARGE = 1 << 18
+
+
+def add_into(total: ndarray, part: ndarray) -> None:
+    """total += part. ops/__init__.py puts the loop over all threads in its place."""
+    np.add(total, part, total)
+
+
 def _add(grads: dict[Node, Any], node: Node, g: Any) -> None:
-    """A gradient arrives at a node. The first is kept, others are added out of place."""
+    """A gradient arrives at a node. The first is kept, others are added.
+
+    Out of place: what a rule returns may be held by others, too. Only of a large array that is
+    certainly this walk's own is the memory used again.
+    """
     if g.shape != node.shape:
         g = unbroadcast(g, node.shape)
     if g.dtype is not node.dtype and g.dtype != node.dtype:
         g = g.to(node.dtype) if isinstance(g, Tensor) else g.astype(node.dtype)
-    old = grads.get(node)
-    grads[node] = g if old is None else old + g
+    old = grads.pop(node, None)
+    if old is None:
+        grads[node] = g
+    elif old.__class__ is not ndarray or g.__class__ is not ndarray or g.nbytes < LARGE:
+        grads[node] = old + g
+    elif _whole(old) and old.flags.writeable and sys.getrefcount(old) <= _ONE_LOCAL:
+        add_into(old, g)
+        grads[node] = old
+    elif _whole(g) and g.flags.writeable and sys.getrefcount(g) <= _ONE_CALLER:
+        add_into(g, old)
+        grads[node] = g
+    else:
+        grads[node] = old + g
 
 
 def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
@@ -646,7 +672,13 @@ def _references_of_one_caller() -> int:
     return as_accumulate(None, g)
 
 
-_ONE_CALLER = _references_of_one_caller()          # asked: it depends on the version of Python
+def _references_of_one_local() -> int:
+    g = np.zeros(2)
+    return sys.getrefcount(g)
+
+
+# Asked: they depend on the version of Python.
+_ONE_CALLER, _ONE_LOCAL = _references_of_one_caller(), _references_of_one_local()
 
 
 def _cotangent(root: Tensor, given: Any) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import Tensor, enable_grad, grad, no_grad
+from minigrad import Tensor, enable_grad, engine, grad, no_grad
 from minigrad.engine import Node
 from minigrad.op import OPS, op
 from minigrad.ops.elementwise import add, exp, mul, sin
@@ -368,6 +368,104 @@ def test_an_unneeded_value_may_be_overwritten():
     y = x + buffer                                  # add saves nothing
     buffer += 1.0
     y.backward(np.ones(2))
+
+
+# --- large gradients, which are added over one another -------------------------------------------
+
+N = engine.LARGE // 8                                # numbers of float64
+
+
+@pytest.fixture
+def sums(monkeypatch):
+    """How many sums of gradients were written over one of the two."""
+    calls, original = [], engine.add_into
+
+    def counted(total, part):
+        calls.append(total)
+        original(total, part)
+        calls[-1] = None                             # hold nothing
+    monkeypatch.setattr(engine, "add_into", counted)
+    return calls
+
+
+def wide_leaf(seed=0):
+    return Tensor(np.random.default_rng(seed).uniform(0.5, 1.5, N), requires_grad=True)
+
+
+def test_large_gradients_are_added_in_place_and_right(sums):
+    x = wide_leaf()
+    g = Tensor(np.random.default_rng(1).standard_normal(N))
+    before = g.numpy().copy()
+    y = x * x * x + x * 2.0 + (x - 3.0)
+    y.backward(g)
+    a = x.detach().numpy()
+    np.testing.assert_allclose(x.grad.numpy(), before * (3 * a * a + 3), rtol=1e-12)
+    np.testing.assert_array_equal(g.numpy(), before)
+    assert len(sums) == 4                            # five ways lead back to x
+
+
+def test_a_small_gradient_is_added_out_of_place(sums):
+    x = leaf(1.0, 2.0)
+    (x * x * x).backward(mg.ones(2, dtype=mg.float64))
+    assert x.grad.tolist() == [3.0, 12.0] and not sums
+
+
+def test_what_others_hold_of_large_gradients_is_not_written_over():
+    """The cotangent reaches x twice as itself; a hook keeps what it saw; a view is a view."""
+    x = wide_leaf()
+    seen = []
+    a = x * 1.0
+    a.register_hook(seen.append)
+    g = Tensor(np.ones(N))
+    y = (a + a) + a.reshape(2, -1).reshape(-1)
+    y.backward(g)
+    assert (g.numpy() == 1).all() and (x.grad.numpy() == 3).all() and (seen[0].numpy() == 3).all()
+    x.grad = None
+    y = x + x * 2.0
+    y.backward(g)
+    (kept,) = grad(x + x, x, g)
+    assert (g.numpy() == 1).all() and (x.grad.numpy() == 3).all() and (kept.numpy() == 2).all()
+
+
+def test_large_gradients_of_inner_tensors_and_a_second_walk(sums):
+    x = wide_leaf()
+    a = x * 2.0
+    y = a * a * a
+    g = Tensor(np.ones(N))
+    first = grad(y, [a, x], g, retain_graph=True)
+    copies = [t.numpy().copy() for t in first]
+    second = grad(y, [a, x], g)
+    for t, u, c in zip(first, second, copies):
+        np.testing.assert_array_equal(t.numpy(), c)
+        np.testing.assert_array_equal(u.numpy(), c)
+    np.testing.assert_allclose(copies[0], 3 * a.detach().numpy() ** 2, rtol=1e-12)
+    assert len(sums) == 4
+
+
+def test_a_rule_may_return_what_it_saved(sums):
+    """The value that was saved must survive: another backward reads it."""
+    @op(samples=None, ref=None)
+    def first_of(input: Tensor, other: Tensor) -> Tensor:
+        return input + other
+    try:
+        first_of.vjp(input=lambda g, other: other, other=lambda g: g * 1.0)
+        x, w = wide_leaf(), wide_leaf(1)
+        want = 2 * w.detach().numpy()
+        y = first_of(x, w) + first_of(x, w)
+        for _ in range(2):
+            (got,) = grad(y, x, Tensor(np.ones(N)), retain_graph=True)
+            np.testing.assert_array_equal(got.numpy(), want)
+        np.testing.assert_array_equal(w.detach().numpy(), want / 2)
+        assert not sums
+    finally:
+        del OPS["first_of"]
+
+
+def test_large_gradients_of_higher_order():
+    x = wide_leaf()
+    (g,) = grad((x * x * x).sum(), x, create_graph=True)
+    (h,) = grad((g * g).sum(), x)                    # d/dx (3 x^2)^2 = 36 x^3
+    np.testing.assert_allclose(h.numpy(), 36 * x.detach().numpy() ** 3, rtol=1e-12)
 
 
 # --- in place, with a graph ----------------------------------------------------------------------

@@ -1,15 +1,31 @@
-"""NumPy functions over threads: the same bits as NumPy at once, in every way to broadcast."""
+"""Loops and NumPy functions over threads: the bits of NumPy at once, however they broadcast."""
 import numpy as np
 import pytest
 
 from minigrad import get_num_threads, set_num_threads
-from minigrad.kernels.elementwise import GRAIN, function, over, spread, times
+from minigrad.kernels.elementwise import (
+    PIECES, SHARED, _in_pieces, add_into, function, minus, over, spread, times,
+)
 
-N = 4 * GRAIN + 8
+N = SHARED + 24
+UFUNCS = (np.add, np.subtract, np.multiply, np.true_divide)
 
 
 def numbers(*shape, dtype=np.float32):
     return np.random.default_rng(len(shape)).uniform(0.5, 2, shape).astype(dtype)
+
+
+def same(got, want):
+    assert got.dtype == want.dtype
+    np.testing.assert_array_equal(got, want)
+
+
+@pytest.fixture(params=[1, 3])
+def threads(request):
+    before = get_num_threads()
+    set_num_threads(request.param)
+    yield
+    set_num_threads(before)
 
 
 OTHERS = {
@@ -17,33 +33,55 @@ OTHERS = {
     "one": (1,), "higher": (1, N // 8, 8)}
 
 
-@pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("how", OTHERS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_bits_of_numpy(how, dtype, threads):
     x, other = numbers(N // 8, 8, dtype=dtype), numbers(*OTHERS[how], dtype=dtype)
-    before = get_num_threads()
-    try:
-        set_num_threads(threads)
-        for ufunc in (np.multiply, np.true_divide, np.subtract):
-            got, want = spread(ufunc, x, other), ufunc(x, other)
-            assert got.dtype == want.dtype
-            np.testing.assert_array_equal(got, want)
-        np.testing.assert_array_equal(times(x, 2.0), x * 2.0)
-        np.testing.assert_array_equal(over(x, 3), x / 3)
-        np.testing.assert_array_equal(function(np.log, x), np.log(x))
-    finally:
-        set_num_threads(before)
+    for ufunc in UFUNCS:
+        same(spread(ufunc, x, other), ufunc(x, other))
+        same(spread(ufunc, other, x), ufunc(other, x))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("number", [2.5, -3, 0.1, 1e300, 16777217, float("nan"), float("inf")])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")      # NumPy's: 1e300 is inf in float32
+def test_numbers_on_either_side(number, dtype, threads):
+    x = numbers(N + 5, dtype=dtype)
+    for ufunc in UFUNCS:
+        same(spread(ufunc, x, number), ufunc(x, number))
+        same(spread(ufunc, number, x), ufunc(number, x))
+
+
+def test_signs_of_zero_infinities_and_nan(threads):
+    special = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1e-40, -1e-40, 3e38], np.float32)
+    x, y = np.repeat(special, N // 8), np.tile(special, N // 8)
+    with np.errstate(all="ignore"):
+        for ufunc in UFUNCS:
+            got, want = spread(ufunc, x, y), ufunc(x, y)
+            same(got, want)
+            finite = ~np.isnan(want)
+            np.testing.assert_array_equal(np.signbit(got[finite]), np.signbit(want[finite]))
+    finite = ~np.isnan(x)
+    np.testing.assert_array_equal(np.signbit(minus(x)[finite]), ~np.signbit(x[finite]))
+
+
+@pytest.mark.parametrize("n", [N, PIECES + 5])
+def test_what_the_rules_say(n, threads):
+    x = numbers(n)
+    same(times(x, 2.0), x * 2.0)
+    same(over(x, 3), x / 3)
+    same(minus(x), -x)
+    same(function(np.log, x), np.log(x))
 
 
 @pytest.mark.parametrize("other", [
-    numbers(N).astype(np.float64), np.arange(N), np.float64(2.0), numbers(N, 2)[:, 0]])
+    numbers(N).astype(np.float64), np.arange(N), np.float64(2.0), numbers(N, 2)[:, 0], True,
+    1 << 60])
 def test_what_is_left_to_numpy_keeps_its_dtype(other):
     x = numbers(N)
-    got, want = spread(np.add, x, other), np.add(x, other)
-    assert got.dtype == want.dtype
-    np.testing.assert_array_equal(got, want)
-    np.testing.assert_array_equal(spread(np.add, x[::2], 1.0), x[::2] + 1.0)
+    same(spread(np.add, x, other), np.add(x, other))
+    same(spread(np.add, x[::2], 1.0), x[::2] + 1.0)
+    same(spread(np.add, np.arange(N), 1.5), np.arange(N) + 1.5)
 
 
 def test_shapes_that_do_not_broadcast_are_numpys_error():
@@ -51,9 +89,28 @@ def test_shapes_that_do_not_broadcast_are_numpys_error():
         spread(np.add, numbers(N), numbers(N - 1))
 
 
+@pytest.mark.parametrize("how", OTHERS)
+def test_pieces_in_every_way_to_broadcast(how, threads):
+    k = PIECES // N
+    x = numbers(N // 8, 8 * (k + 1))
+    other = numbers(*(8 * (k + 1) if n == 8 else n for n in OTHERS[how]))
+    same(_in_pieces(np.arctan2, x, other), np.arctan2(x, other))
+
+
 def test_the_callers_errstate_holds_in_every_thread():
-    x, zeros = numbers(N), np.zeros(N, np.float32)
+    zeros = np.zeros(PIECES, np.float32)
     with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
-        spread(np.true_divide, x, zeros)
+        function(np.log, zeros)
     with np.errstate(divide="ignore"):
-        assert np.isinf(spread(np.true_divide, x, zeros)).all()
+        assert np.isinf(function(np.log, zeros)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+def test_adding_into_an_array(dtype, threads):
+    x, y = numbers(N, 3, dtype=dtype), numbers(N, 3, dtype=dtype)[::-1].copy()
+    want = x + y
+    turned = np.asfortranarray(x)
+    add_into(x, y)
+    same(x, want)
+    add_into(turned, y)
+    same(turned, want)

@@ -94,6 +94,8 @@ _SIGN_32 = np.int32(-(2**31))
 _REST_32 = np.int32(2**31 - 1)
 _BIAS_32 = np.int32(127)
 _SHIFT_32 = np.int32(23)
+_FRACTION_32 = np.int32(2**23 - 1)
+_BITS_OF_ONE_32 = np.int32(127 << 23)
 _HALF_32 = np.float32(0.5)
 _ONE_32 = np.float32(1.0)
 _TWO_32 = np.float32(2.0)
@@ -134,6 +136,8 @@ _SIGN_64 = np.int64(-(2**63))
 _REST_64 = np.int64(2**63 - 1)
 _BIAS_64 = np.int64(1023)
 _SHIFT_64 = np.int64(52)
+_FRACTION_64 = np.int64(2**52 - 1)
+_BITS_OF_ONE_64 = np.int64(1023 << 52)
 _EXPM1_LOW_64 = np.float64(-50.0)
 _EXPM1_HIGH_64 = np.float64(700.0)
 _C3_64 = 1 / 6
@@ -402,6 +406,35 @@ def log1p(x):
     if isinstance(x, np.float32):
         return _log1p_32(x)
     return _log1p_64(x)
+
+
+# log(x) for x = 2**n (1 + f), 0 <= f < 1: n is in the exponent bits of x, f in its fraction.
+
+@jit(fastmath=_CONTRACT)
+def _log_from_one_32(x):
+    bits = np.float32(x).view(np.int32)
+    n = np.float32(np.int32(bits >> _SHIFT_32) - _BIAS_32)
+    fraction = np.int32(np.int32(bits & _FRACTION_32) | _BITS_OF_ONE_32)
+    f = np.int32(fraction).view(np.float32) - _ONE_32
+    low = _log1p_32(f) + n * _LN2_LO_32
+    return np.float32(n * _LN2_HI_32 + low) + np.float32(x - x)  # 0, or NaN
+
+
+@jit(fastmath=_CONTRACT)
+def _log_from_one_64(x):
+    bits = np.float64(x).view(np.int64)
+    n = np.float64((bits >> _SHIFT_64) - _BIAS_64)
+    fraction = (bits & _FRACTION_64) | _BITS_OF_ONE_64
+    f = np.int64(fraction).view(np.float64) - 1.0
+    return n * _LN2_HI_64 + (_log1p_64(f) + n * _LN2_LO_64) + (x - x)
+
+
+@jit
+def log_from_one(x):
+    """log(x) for finite x >= 1, such as a sum of exponentials of which one is 1; NaN gives NaN."""
+    if isinstance(x, np.float32):
+        return _log_from_one_32(x)
+    return _log_from_one_64(x)
 
 
 @jit

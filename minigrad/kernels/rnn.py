@@ -45,6 +45,7 @@ from minigrad.kernels.linear import linear_grad_x
 from minigrad.kernels.math import tanh
 from minigrad.kernels.threads import parallel
 from minigrad.kernels.tile import single_tile, tile, tile_shape
+from minigrad.kernels.transpose import square_side, transpose
 
 _DEPTH = 256  # k in one go: the panel of B (32 KiB) stays in the first-level cache
 _FEW_DEPTH = 64  # the same for panels of `single_tile`, four times as wide
@@ -62,10 +63,10 @@ TANH, RELU, GIVEN = 0, 1, 2  # how the backward pass finds act': from the states
 
 
 @jit
-def _pack(source, k_first, depth, length, cols, out):
+def _pack(source, k_first, depth, length, cols, side, out):
     """Panels of B (depth, length): out[(q * depth + k) * cols + j] = B[k, q * cols + j], or 0.
 
-    source, flat: (depth, length) if k_first, else (length, depth).
+    source, flat: (depth, length) if k_first, else (length, depth). side: that of transpose.py.
     """
     for q in range((length + cols - 1) // cols):
         panel = out[q * depth * cols :]
@@ -78,14 +79,7 @@ def _pack(source, k_first, depth, length, cols, out):
                 for j in range(count):
                     to[j] = row[j]
         else:
-            # 16 k at a time: the lines that are written by turns stay in the first-level cache
-            for k0 in range(0, depth, 16):
-                k1 = min(16, depth - k0)
-                to = panel[k0 * cols :]
-                for j in range(count):
-                    row = source[(first + j) * depth + k0 :]
-                    for k in range(k1):
-                        to[k * cols + j] = row[k]
+            transpose(source[first * depth :], depth, count, depth, side, panel, cols)
         if count < cols:
             for k in range(depth):
                 to = panel[k * cols :]
@@ -498,7 +492,8 @@ def _packed(w: np.ndarray, k_first: bool, cols: int) -> np.ndarray:
     """The panels of B = w if k_first, else w.T, padded with zeros to whole panels."""
     depth, length = w.shape if k_first else w.shape[::-1]
     out = np.empty(-(-length // cols) * cols * depth, w.dtype)
-    _pack(ready(w).reshape(-1), k_first, depth, length, cols, out)
+    side = square_side(w.dtype)
+    _pack(ready(w).reshape(-1), k_first, depth, length, cols, side, out)
     return out
 
 

@@ -5,15 +5,16 @@ number of a row before exp, so that no finite input overflows: with m = max_k x_
 
     log sum_k exp(x_k) = m + log sum_k exp(x_k - m)
 
-Limit: exp, about 25 instructions for a vector, 0.3 ns a float32 number on one AVX-512 core; the
-whole of `softmax` took 0.5 and its gradient, which has no exp, 0.4 (rows of 1,000). With rows of 32
-they took 0.85 and 0.4: each row folds two vectors into one number. Each pass of its own goes over a
-row that lies in the first-level cache.
+Limit: exp, about 25 instructions for a vector, 0.3 ns a float32 number on one AVX-512 core. The
+whole of `softmax` took 0.42 and its gradient, which has no exp, 0.2 (rows of 1,000, on two cores);
+with rows of 64 0.6 and 0.2, of 10 1.3 and 0.25: each row folds its vectors into one number, twice,
+and fills the last of them in part. Each pass goes over a row that lies in the first-level cache.
 
 Not here: which axis is meant, reductions over the rows, checks of labels (the public ops do that).
 """
 import numpy as np
 
+from minigrad.kernels.elementwise import share
 from minigrad.kernels.jit import ready
 from minigrad.kernels.threads import parallel
 from minigrad.kernels.vector import (
@@ -30,10 +31,11 @@ from minigrad.kernels.vector import (
     store_all,
     total,
     vector_jit,
+    vector_part,
 )
 
 _BLOCK_VECTORS = 32  # vectors summed in the array's own precision before float64 takes over
-_MIN_ITEMS = 50_000  # elements worth a thread: about 25 us
+_MIN_ITEMS = 8_000  # elements worth a thread: 2 to 4 us
 _ROW_ITEMS = 50  # a row costs as much as this many elements besides
 
 
@@ -41,29 +43,33 @@ _ROW_ITEMS = 50  # a row costs as much as this many elements besides
 # kept in a register between the passes: a masked number just stored cannot be loaded fast.
 
 
-@vector_jit
+@vector_part
 def _row_max(x, at, columns):
     """max_k x_k, or -inf if there is none. It may overlook NaN: exp(x - m) will not."""
     size = lanes(x)
-    top = spread(-np.inf, x)
-    for k in range(0, columns, size):
-        v = load_beside(x, at + k, columns - k, -np.inf)
+    whole = columns // size * size
+    top = load_beside(x, at + whole, columns - whole, -np.inf)
+    top = choose(top == top, top, spread(-np.inf, x))  # NaN would stay: nothing is greater
+    for k in range(0, whole, size):
+        v = load_all(x, at + k)
         top = choose(v > top, v, top)
     return largest(top)
 
 
-@vector_jit
+@vector_part
 def _row_sum_exp(x, at, columns, shift):
     """sum_k exp(x_k - shift), in float64."""
     size = lanes(x)
+    whole = columns // size * size
     block = _BLOCK_VECTORS * size
     result = np.float64(0)
-    for begin in range(0, columns, block):
-        s = spread(0.0, x)
-        for k in range(begin, min(begin + block, columns), size):
-            s = s + exp(load_beside(x, at + k, columns - k, -np.inf) - shift)
-        result += total(s)
-    return result
+    s = exp(load_beside(x, at + whole, columns - whole, -np.inf) - shift)
+    for k in range(0, whole, size):
+        if k % block == 0:
+            result += total(s)
+            s = spread(0.0, x)
+        s = s + exp(load_all(x, at + k) - shift)
+    return result + total(s)
 
 
 @vector_jit
@@ -102,14 +108,16 @@ def _softmax_range(start, stop, x, y, columns):
 @vector_jit
 def _log_softmax_range(start, stop, x, y, columns):
     size = lanes(x)
+    whole = columns // size * size
     for i in range(start, stop):
         at = i * columns
         m = _row_max(x, at, columns)
         # Two subtractions: m + log(sum) would lose the small term beside a logit of 10,000.
         log_sum = x.dtype.type(np.log(_row_sum_exp(x, at, columns, m)))
-        for k in range(0, columns, size):
-            n = columns - k
-            store(y, at + k, 0, n, (load(x, at + k, 0, n) - m) - log_sum)
+        for k in range(0, whole, size):
+            store_all(y, at + k, (load_all(x, at + k) - m) - log_sum)
+        n = columns - whole
+        store(y, at + whole, 0, n, (load(x, at + whole, 0, n) - m) - log_sum)
 
 
 @vector_jit
@@ -124,38 +132,43 @@ def _logsumexp_range(start, stop, x, y, columns):
 @vector_jit
 def _softmax_grad_range(start, stop, g, y, gx, columns):
     size = lanes(g)
+    whole = columns // size * size
     block = _BLOCK_VECTORS * size
     for i in range(start, stop):
         at = i * columns
-        mean = np.float64(0)
-        for begin in range(0, columns, block):
+        n = columns - whole
+        rest_g, rest_y = load(g, at + whole, 0, n), load(y, at + whole, 0, n)
+        mean = np.float64(total(rest_g * rest_y))
+        for begin in range(0, whole, block):
             s = spread(0.0, g)
-            for k in range(begin, min(begin + block, columns), size):
-                n = columns - k
-                s = fused(load(g, at + k, 0, n), load(y, at + k, 0, n), s)
+            for k in range(begin, min(begin + block, whole), size):
+                s = fused(load_all(g, at + k), load_all(y, at + k), s)
             mean += total(s)
-        for k in range(0, columns, size):
-            n = columns - k
-            v = load(y, at + k, 0, n) * (load(g, at + k, 0, n) - g.dtype.type(mean))
-            store(gx, at + k, 0, n, v)
+        shift = g.dtype.type(mean)
+        for k in range(0, whole, size):
+            store_all(gx, at + k, load_all(y, at + k) * (load_all(g, at + k) - shift))
+        store(gx, at + whole, 0, n, rest_y * (rest_g - shift))
 
 
 @vector_jit
 def _log_softmax_grad_range(start, stop, g, y, gx, columns):
     size = lanes(g)
+    whole = columns // size * size
     block = _BLOCK_VECTORS * size
     for i in range(start, stop):
         at = i * columns
-        g_sum = np.float64(0)
-        for begin in range(0, columns, block):
+        n = columns - whole
+        rest_g, rest_y = load(g, at + whole, 0, n), load(y, at + whole, 0, n)
+        g_sum = np.float64(total(rest_g))
+        for begin in range(0, whole, block):
             s = spread(0.0, g)
-            for k in range(begin, min(begin + block, columns), size):
-                s = s + load(g, at + k, 0, columns - k)
+            for k in range(begin, min(begin + block, whole), size):
+                s = s + load_all(g, at + k)
             g_sum += total(s)
-        for k in range(0, columns, size):
-            n = columns - k
-            v = load(g, at + k, 0, n) - exp(load(y, at + k, 0, n)) * g.dtype.type(g_sum)
-            store(gx, at + k, 0, n, v)
+        scale = g.dtype.type(g_sum)
+        for k in range(0, whole, size):
+            store_all(gx, at + k, load_all(g, at + k) - exp(load_all(y, at + k)) * scale)
+        store(gx, at + whole, 0, n, rest_g - exp(rest_y) * scale)
 
 
 @vector_jit
@@ -200,6 +213,7 @@ def _cross_entropy_grad_range(
     start, stop, g, x, columns, log_z, target, weight, weight_sum, ignore_index, smoothing, gx
 ):
     size = lanes(x)
+    whole = columns // size * size
     for i in range(start, stop):
         at = i * columns
         t = target[i]
@@ -215,17 +229,22 @@ def _cross_entropy_grad_range(
         spare = g[i] * np.divide(smoothing, columns)
         scale = x.dtype.type(hit + spare * weight_sum)
         back = x.dtype.type(spare)
-        for k in range(0, columns, size):
-            n = columns - k
-            v = exp((load(x, at + k, 0, n) - high) - low) * scale
+        for k in range(0, whole, size):
+            v = exp((load_all(x, at + k) - high) - low) * scale
             if smoothing != 0.0:
-                v = v - (load(weight, k, 0, n) * back if weight.size else spread(back, x))
-            store(gx, at + k, 0, n, v)
+                v = v - (load_all(weight, k) * back if weight.size else spread(back, x))
+            store_all(gx, at + k, v)
+        n = columns - whole
+        v = exp((load(x, at + whole, 0, n) - high) - low) * scale
+        if smoothing != 0.0:
+            v = v - (load(weight, whole, 0, n) * back if weight.size else spread(back, x))
+        store(gx, at + whole, 0, n, v)
         gx[at + t] -= x.dtype.type(hit)
 
 
-def _grain(columns: int) -> int:
-    return -(-_MIN_ITEMS // (columns + _ROW_ITEMS))
+def _grain(x: np.ndarray) -> int:
+    rows, columns = x.shape
+    return share(rows, -(-_MIN_ITEMS // (columns + _ROW_ITEMS)))
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
@@ -236,7 +255,7 @@ def softmax(x: np.ndarray) -> np.ndarray:
     x = ready(x)
     y = np.empty_like(x)
     columns = x.shape[1]
-    parallel(_softmax_range, len(x), x.reshape(-1), y.reshape(-1), columns, grain=_grain(columns))
+    parallel(_softmax_range, len(x), x.reshape(-1), y.reshape(-1), columns, grain=_grain(x))
     return y
 
 
@@ -246,7 +265,7 @@ def log_softmax(x: np.ndarray) -> np.ndarray:
     y = np.empty_like(x)
     columns = x.shape[1]
     flat = (x.reshape(-1), y.reshape(-1))
-    parallel(_log_softmax_range, len(x), *flat, columns, grain=_grain(columns))
+    parallel(_log_softmax_range, len(x), *flat, columns, grain=_grain(x))
     return y
 
 
@@ -255,7 +274,7 @@ def logsumexp(x: np.ndarray) -> np.ndarray:
     x = ready(x)
     y = np.empty(len(x), x.dtype)
     columns = x.shape[1]
-    parallel(_logsumexp_range, len(x), x.reshape(-1), y, columns, grain=_grain(columns))
+    parallel(_logsumexp_range, len(x), x.reshape(-1), y, columns, grain=_grain(x))
     return y
 
 
@@ -266,7 +285,7 @@ def softmax_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
     gx = np.empty_like(y)
     columns = y.shape[1]
     flat = (g.reshape(-1), y.reshape(-1), gx.reshape(-1))
-    parallel(_softmax_grad_range, len(y), *flat, columns, grain=_grain(columns))
+    parallel(_softmax_grad_range, len(y), *flat, columns, grain=_grain(y))
     return gx
 
 
@@ -277,11 +296,11 @@ def log_softmax_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
     gx = np.empty_like(y)
     columns = y.shape[1]
     flat = (g.reshape(-1), y.reshape(-1), gx.reshape(-1))
-    parallel(_log_softmax_grad_range, len(y), *flat, columns, grain=_grain(columns))
+    parallel(_log_softmax_grad_range, len(y), *flat, columns, grain=_grain(y))
     return gx
 
 
-def _weights(x: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, float]:
+def weights_of(x: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, float]:
     """The weights of the classes and their sum; an empty array stands for ones."""
     if weight is None:
         return np.empty(0, x.dtype), float(x.shape[1])
@@ -307,12 +326,12 @@ def cross_entropy(
     x = ready(x)
     target = ready(target)
     columns = x.shape[1]
-    weight, weight_sum = _weights(x, weight)
+    weight, weight_sum = weights_of(x, weight)
     loss = np.empty(len(x), x.dtype)
     log_z = np.empty(len(x))
     options = (weight_sum, int(ignore_index), float(label_smoothing))
     parallel(_cross_entropy_range, len(x), x.reshape(-1), columns, target, weight, *options, loss,
-             log_z, grain=_grain(columns))
+             log_z, grain=_grain(x))
     return loss, log_z
 
 
@@ -334,11 +353,11 @@ def cross_entropy_grad(
     log_z = ready(log_z.astype(np.float64, copy=False))
     target = ready(target)
     columns = x.shape[1]
-    weight, weight_sum = _weights(x, weight)
+    weight, weight_sum = weights_of(x, weight)
     gx = np.empty_like(x)
     options = (weight_sum, int(ignore_index), float(label_smoothing))
     parallel(_cross_entropy_grad_range, len(x), g, x.reshape(-1), columns, log_z, target, weight,
-             *options, gx.reshape(-1), grain=_grain(columns))
+             *options, gx.reshape(-1), grain=_grain(x))
     return gx
 
 

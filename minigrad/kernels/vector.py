@@ -50,13 +50,18 @@ class Word:
 
 
 def vector_jit(plain: Callable[..., Any], inline: bool = False) -> Kernel:
-    """`jit` for a kernel that uses the words of this file; inline as there."""
+    """`jit` for a kernel that uses the words of this file. inline: see jit."""
 
     def source() -> Callable[..., Any]:
         _teach_numba()
         return plain
 
     return Kernel(plain, compiled_as=source, inline=inline)
+
+
+#: For a part of a kernel that is given arrays: a call that is not inlined counts references to
+#: them, in a word that all threads write; 130 ns for a row of 10 numbers that itself takes 13.
+vector_part = functools.partial(vector_jit, inline=True)
 
 
 @functools.cache

@@ -12,7 +12,8 @@ from math import prod
 import numpy as np
 
 from ..engine import Tensor
-from ..kernels import softmax as kernel
+from ..kernels import softmax as rows
+from ..kernels import softmax_columns as columns
 from ..op import composite, op
 from .activation import log_softmax, softmax, softmax_grad
 from .elementwise import where
@@ -158,21 +159,12 @@ def _ce_door(input, target, weight, ignore_index, reduction, label_smoothing):
             label_smoothing)
 
 
-def _to_rows(x):
-    """(N, C, d1, ...) -> (R, C), one row for each label."""
-    if x.ndim == 2:
-        return x
-    if x.ndim == 1:
-        return x.reshape((1, -1))
-    moved = np.moveaxis(x, 1, -1)
-    return moved.reshape((prod(moved.shape[:-1]), moved.shape[-1]))
-
-
-def _from_rows(rows, shape):
-    """(R, C) -> (N, C, d1, ...)."""
-    if len(shape) > 2:
-        rows = np.moveaxis(rows.reshape((shape[0], *shape[2:], shape[1])), -1, 1)
-    return rows.reshape(shape)
+def _for_kernels(x):
+    """The kernels for x and x as they see it: rows (R, C); (N, C, L) where classes lie L apart."""
+    classes = x.shape[_class_dim(x)]
+    if x.ndim > 2 and prod(x.shape[2:]) > 1:
+        return columns, x.reshape((len(x), classes, prod(x.shape[2:])))
+    return rows, x.reshape((x.size // classes, classes))
 
 
 @op(samples=_ce_samples, ref=_ce_ref, door=_ce_door)
@@ -184,7 +176,8 @@ def cross_entropy_labels(input: Tensor, target: Tensor, weight: np.ndarray | Non
     weight: an array of (C,) or None. The rest as for cross_entropy.
     """
     t = target.reshape(-1)
-    loss, log_z = kernel.cross_entropy(_to_rows(input), t, weight, ignore_index, label_smoothing)
+    kernel, x = _for_kernels(input)
+    loss, log_z = kernel.cross_entropy(x, t, weight, ignore_index, label_smoothing)
     if reduction == "none":
         return loss.reshape(target.shape), (log_z, 1.0)
     if reduction == "sum":
@@ -242,13 +235,15 @@ def cross_entropy_grad(g: Tensor, input: Tensor, target: Tensor, weight: np.ndar
     in the shape of the target, or one number for all. log_z: log sum_k e^x_k of each row in float64
     if it is known already.
     """
-    rows, t = _to_rows(input), target.reshape(-1)
+    kernel, x = _for_kernels(input)
+    t = target.reshape(-1)
     if log_z is None:
-        log_z = kernel.logsumexp(rows.astype(np.float64, copy=False))
-    g = np.full(len(t), g, rows.dtype) if np.ndim(g) == 0 else \
-        g.reshape(-1).astype(rows.dtype, copy=False)
-    gx = kernel.cross_entropy_grad(g, rows, log_z, t, weight, ignore_index, label_smoothing)
-    return _from_rows(gx, input.shape)
+        _, log_z = kernel.cross_entropy(x.astype(np.float64, copy=False), t,
+                                        ignore_index=ignore_index)
+    g = np.full(len(t), g, x.dtype) if np.ndim(g) == 0 else \
+        g.reshape(-1).astype(x.dtype, copy=False)
+    gx = kernel.cross_entropy_grad(g, x, log_z, t, weight, ignore_index, label_smoothing)
+    return gx.reshape(input.shape)
 
 
 @cross_entropy_grad.joint_vjp("g", "input")

@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from ..engine import Tensor
 from ..kernels import activation as loops
-from ..kernels.elementwise import SHARED, function, over, spread, times
+from ..kernels.elementwise import SHARED, function, minus, over, spread, times
 from ..op import Op, composite, op
 
 
@@ -48,12 +48,13 @@ add.vjp(input=lambda g: g, other=lambda g: g)
 
 
 @op(samples=_pair, ref=np.subtract, explain=_broadcast_error)
-def sub(input: Tensor, other: Tensor | float) -> Tensor:
+def sub(input: Tensor | float, other: Tensor | float) -> Tensor:
     """input - other, elementwise with broadcasting."""
-    if input.__class__ is ndarray and input.size >= SHARED:
+    large = input if input.__class__ is ndarray else other       # 1 - x, 1 / x
+    if large.__class__ is ndarray and large.size >= SHARED:
         return spread(np.subtract, input, other)
     return input - other
-sub.vjp(input=lambda g: g, other=lambda g: -g)
+sub.vjp(input=lambda g: g, other=minus)
 
 
 @op(samples=_pair, ref=np.multiply, explain=_broadcast_error)
@@ -79,18 +80,21 @@ mul.vjp(input=_times_other, other=_times_input)
 
 @op(samples=lambda r: [(a, np.sign(b) * (0.5 + np.abs(b))) for a, b in _pair(r)],
     ref=np.true_divide, explain=_broadcast_error)
-def div(input: Tensor, other: Tensor | float) -> Tensor:
+def div(input: Tensor | float, other: Tensor | float) -> Tensor:
     """input / other, elementwise with broadcasting; integers become the default float dtype."""
-    return over(input, other)
+    large = input if input.__class__ is ndarray else other       # 1 - x, 1 / x
+    if large.__class__ is ndarray and large.size >= SHARED:
+        return spread(np.true_divide, input, other)
+    return input / other
 div.vjp(input=lambda g, other: over(g, other),
-        other=lambda g, other, out: over(times(-g, out), other))
+        other=lambda g, other, out: over(times(minus(g), out), other))
 
 
 @op(samples=lambda r: [(r(3, 4),)], ref=np.negative)
 def neg(input: Tensor) -> Tensor:
     """-input."""
-    return -input
-neg.vjp(input=lambda g: -g)
+    return minus(input)
+neg.vjp(input=minus)
 
 
 def _power(x, n):
@@ -396,7 +400,7 @@ rsqrt.vjp(input=lambda g, out: g * (out * out * out * -0.5))
 @op(samples=lambda r: [(r(3, 4),)], ref=np.square)
 def square(input: Tensor) -> Tensor:
     """input ** 2."""
-    return function(np.square, input)
+    return times(input, input)
 square.vjp(input=lambda g, input: times(g, times(input, 2.0)))
 
 
