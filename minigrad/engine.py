@@ -506,7 +506,10 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
             raise ValueError("backward: this tensor was not computed from anything that requires "
                              "grad (or under no_grad), so there is nothing to differentiate")
         g = _cotangent(root, None if cotangents is None else cotangents[i])
-        _add(grads, node, g if create_graph else g.array)
+        if create_graph:
+            _add(grads, node, g if isinstance(g, Tensor) else wrap(g))
+        else:
+            _add(grads, node, g.array if isinstance(g, Tensor) else g)
     order = _youngest_first(grads)
     wanted = None if targets is None else _leading_to(order, targets)
     if wanted is not None and not wanted.issubset(order):        # what was freed leads nowhere
@@ -567,7 +570,11 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
                 if any(links):
                     for link, part in zip(links, rule(g, *picked(saved)), strict=True):
                         if link is not None and part is not None:
-                            _add(grads, link, part)
+                            if link in grads or part.shape != link.shape or \
+                                    part.dtype is not link.dtype:
+                                _add(grads, link, part)
+                            else:
+                                grads[link] = part
             part = None                            # or a leaf would take its gradient for shared
             if not retain and node.saved:          # torch: what saved nothing may be used again
                 node.saved, node.inputs = None, ()
@@ -681,14 +688,14 @@ def _references_of_one_local() -> int:
 _ONE_CALLER, _ONE_LOCAL = _references_of_one_caller(), _references_of_one_local()
 
 
-def _cotangent(root: Tensor, given: Any) -> Tensor:
+def _cotangent(root: Tensor, given: Any) -> Tensor | ndarray:
     if given is None:
-        if root.array.size != 1:
+        array = root.array
+        if array.size != 1:
             raise ValueError(f"backward: a tensor of shape {root.shape} has no single gradient to "
                              "start from; reduce it (loss.mean(), loss.sum()) or pass gradient= of "
                              "that shape")
-        array = root.array                         # np.ones_like takes 0.6 us more
-        return wrap(np.ones_like(array) if array.ndim else np.array(1, array.dtype))
+        return np.ones_like(array) if array.ndim else np.array(1, array.dtype)    # 0.6 us less
     g = given if isinstance(given, Tensor) else wrap(to_array(given))
     if g.shape != root.shape:
         raise ValueError(f"backward: gradient has shape {g.shape}, the tensor {root.shape}; they "

@@ -6,13 +6,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from .elementwise import share
 from .jit import jit, ready
 from .threads import parallel
 
-# A second thread wakes up in 25 to 40 us, 131,072 numbers take 15 to 30: below twice that many it
-# is not worth it. Chunks are smaller, so that two threads finish together.
-SHARED = 1 << 18
-GRAIN = 1 << 16
+GRAIN = 1 << 14            # numbers worth a chunk: 2 us
 
 
 @jit
@@ -56,7 +54,7 @@ def sgd(x: np.ndarray, g: np.ndarray, v: np.ndarray | None, lr: float, decay: fl
 
     sign: 1, or -1 to climb instead of descending.
     """
-    grain = GRAIN if x.size >= SHARED else SHARED
+    grain = share(x.size, GRAIN)
     if v is None:
         parallel(sgd_range, x.size, x, ready(g), lr, decay, sign, grain=grain)
     else:

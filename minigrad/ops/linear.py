@@ -32,7 +32,9 @@ def product(a, b):
     if a.ndim > 2 and b.ndim == 2:
         # One large product: NumPy would run one small product for each matrix of the batch.
         return product(_rows(a), b).reshape((*a.shape[:-1], b.shape[1]))
-    if a.size * b.shape[-1] <= _SMALL or b.ndim > 2 or a.dtype != b.dtype or \
+    if a.size * b.shape[-1] <= _SMALL and a.ndim == b.ndim == 2:
+        return np.dot(a, b)                                # 0.15 us less than np.matmul
+    if b.ndim > 2 or a.dtype != b.dtype or \
             a.dtype not in _FLOATS or a.shape[1] != b.shape[0]:
         return np.matmul(a, b)
     if a.shape[1] == 1:
@@ -214,7 +216,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             or (bias is not None and (bias.shape != weight.shape[:1] or bias.dtype != dtype))):
         raise _linear_error(input, weight, bias)
     if input.ndim <= 2 and input.size * weight.shape[0] <= _SMALL:
-        y = input @ weight.T                               # (N, I) @ (I, O) -> (N, O)
+        y = np.dot(input, weight.T)                        # (N, I) @ (I, O) -> (N, O)
         if bias is not None:
             y += bias
         return y
