@@ -42,6 +42,18 @@ def test_the_bits_of_numpy(how, dtype, threads):
         same(spread(ufunc, other, x), ufunc(other, x))
 
 
+def test_one_number_repeated(threads):
+    """The gradient of a sum or a mean."""
+    x, g = numbers(N, 3), np.broadcast_to(np.float32(0.3), (N, 3))
+    for ufunc in UFUNCS:
+        same(spread(ufunc, x, g), ufunc(x, g))
+        same(spread(ufunc, g, x), ufunc(g, x))
+        same(spread(ufunc, g, g), ufunc(g, g))
+        same(spread(ufunc, g, 2.0), ufunc(g, 2.0))
+        same(spread(ufunc, x, g[:1]), ufunc(x, g[:1]))
+        same(spread(ufunc, x, np.broadcast_to(g[0, 0], (2, N, 3))), ufunc(x, g[None].repeat(2, 0)))
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("number", [2.5, -3, 0.1, 1e300, 16777217, float("nan"), float("inf")])
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")      # NumPy's: 1e300 is inf in float32

@@ -116,9 +116,9 @@ def _operand(a: ndarray, b: Any) -> Any:
     if b.__class__ is ndarray:
         if b.dtype != a.dtype:
             return None
-        if b.shape == a.shape:
-            return b if b.flags.c_contiguous else None
-        return float(b.item()) if b.size == 1 and b.ndim <= a.ndim else None
+        if (b.size == 1 and b.ndim <= a.ndim) or (b.shape == a.shape and not any(b.strides)):
+            return float(b[(0,) * b.ndim])                       # one number, or one repeated
+        return b if b.shape == a.shape and b.flags.c_contiguous else None
     if b.__class__ is int and abs(b) <= 1 << 24:                 # exact in every dtype
         return float(b)
     return b if b.__class__ is float else None
@@ -135,7 +135,7 @@ def spread(ufunc: Any, x: Any, *others: Any) -> ndarray:
     code = _CODES.get(ufunc)
     if code is not None and not _jit_disabled():
         a, b = x, others[0]
-        if a.__class__ is not ndarray or a.ndim == 0:            # 1 - x, 1 / x
+        if a.__class__ is not ndarray or not any(a.strides):     # 1 - x, or the gradient of a mean
             code, a, b = _SWAPPED[code], b, a
         if a.__class__ is ndarray and a.dtype in _FLOATS and a.flags.c_contiguous:
             b = _operand(a, b)

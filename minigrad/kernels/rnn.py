@@ -22,11 +22,10 @@ Arrays are (T, N, D), in either order of memory: time first, or batch first, as 
 gives it. The result takes the order of x, so that nothing is ever transposed.
 
 Limit: multiply-adds, 2 T N D (I + D) operations forwards and 2 T N D (I + 2 D) backwards (I more
-for gx). With two cores of 192 GFLOP/s each (float32, AVX-512) the forward pass did 285 to 330
-GFLOP/s for 128 rows and more, the backward pass 260 to 300; what is missing is the tanh (a tenth),
-columns that fill up a tile (100 inputs are 128), and what reads and writes the sums. 32 rows and 32
-steps did 180 and 230: of the 340 us forwards 200 are the kernel's and 80 the waking of the other
-thread. One row alone reads all of W_hh, 64 KB for D = 128, for each step: 0.5 us, the speed of the
+for gx). With two cores of some 217 GFLOP/s each (float32, AVX-512) the forward pass did 300 GFLOP/s
+for 128 rows, 270 for 32 rows and 32 steps; the backward pass 275 and 255. What is missing is the
+tanh (a tenth), columns that fill up a tile (100 inputs are 128), and what reads and writes the
+sums. One row alone reads all of W_hh, 64 KB for D = 128, for each step: 0.5 us, the speed of the
 second-level cache.
 
 Not here: several layers or directions (nn/rnn.py), GRU, LSTM.

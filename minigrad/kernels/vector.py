@@ -59,8 +59,9 @@ def vector_jit(plain: Callable[..., Any], inline: bool = False) -> Kernel:
     return Kernel(plain, compiled_as=source, inline=inline)
 
 
-#: For a part of a kernel that is given arrays: a call that is not inlined counts references to
-#: them, in a word that all threads write; 130 ns for a row of 10 numbers that itself takes 13.
+#: For a part of a kernel that is given arrays: a call counts references to them, in a word that all
+#: threads write, 130 ns for a row of 10 numbers that itself takes 13. Inlined, the compiler leaves
+#: that out, if the part cannot raise and has few branches (look for NRT_incref in inspect_llvm()).
 vector_part = functools.partial(vector_jit, inline=True)
 
 

@@ -108,7 +108,8 @@ def _power(x, n):
 
 def _pow_input(g, input, other):
     if isinstance(other, (int, float)):
-        return times(g, times(_power(input, other - 1), other)) if other else g * 0.0
+        power = input if other == 2 else _power(input, other - 1)
+        return times(g, times(power, other)) if other else g * 0.0
     return where(other == 0, 0.0, g * (other * pow(input, other - 1)))    # x ** 0 is 1 for all x
 
 
