@@ -19,6 +19,7 @@ import numpy as np
 from ..engine import Tensor
 from ..kernels import conv as kernel
 from ..op import composite, op
+from .dims import remembered
 from .reduce import sum
 from .shape import flip
 
@@ -62,7 +63,15 @@ def _sides(padding: Any, khw: Pair, stride: Pair, dilation: Pair) -> Sides:
 
 
 def _door(input, weight, bias, stride, padding, dilation, groups):
-    x, w = np.shape(input), np.shape(weight)
+    b, dtype_b = (None, None) if bias is None else (bias.shape, bias.dtype)
+    options = _options(input.shape, weight.shape, b, input.dtype, weight.dtype, dtype_b, stride,
+                       padding, dilation, groups)
+    return input, weight, bias, *options
+
+
+@remembered
+def _options(x, w, b, dtype, dtype_w, dtype_b, stride, padding, dilation, groups):
+    """(stride, sides, dilation, groups) for such shapes and dtypes, or the reason against it."""
     if len(x) not in (3, 4) or len(w) != 4:
         raise ValueError(f"conv2d: want input (N, C, H, W) or (C, H, W) and weight (F, C/groups, "
                          f"KH, KW), got {x} and {w}")
@@ -86,18 +95,18 @@ def _door(input, weight, bias, stride, padding, dilation, groups):
             f"conv2d: weight {w} with groups={groups} wants {w[1]}*{groups} = {wanted} input "
             f"channels, input {x} has {channels} (dimensions are {'N, ' * (len(x) == 4)}C, H, W)"
             f"{fix}")
-    if bias is not None and np.shape(bias) != (w[0],):
+    if b is not None and b != (w[0],):
         raise ValueError(f"conv2d: bias must have shape ({w[0]},), one number for each of the "
-                         f"{w[0]} output channels, got {np.shape(bias)}")
-    dtypes = {"input": input.dtype, "weight": weight.dtype}
-    if bias is not None:
-        dtypes["bias"] = bias.dtype
-    if len(set(dtypes.values())) > 1 or input.dtype.kind != "f":
+                         f"{w[0]} output channels, got {b}")
+    dtypes = {"input": dtype, "weight": dtype_w}
+    if b is not None:
+        dtypes["bias"] = dtype_b
+    if len(set(dtypes.values())) > 1 or dtype.kind != "f":
         given = ", ".join(f"{name} {dtype}" for name, dtype in dtypes.items())
         raise TypeError(f"conv2d: want floating arrays of one dtype, got {given}; convert the "
-                        f"input: input.to({weight.dtype})")
+                        f"input: input.to({dtype_w})")
     _out_hw(x, w, stride, sides, dilation)
-    return input, weight, bias, stride, sides, dilation, int(groups)
+    return stride, sides, dilation, int(groups)
 
 
 def _out_hw(x, w, stride, sides, dilation) -> Pair:
@@ -213,7 +222,8 @@ def _grad_ref(which):
     return ref
 
 
-def _check_trio(name, x, w, g, input, other, stride, padding, dilation, groups):
+@remembered
+def _check_trio(name, x, w, g, dtype, other, stride, padding, dilation, groups):
     """Raises unless x, w and g are the shapes of an input, a weight and an output of conv2d."""
     fits = (len(x) == len(g) in (3, 4) and len(w) == 4 and x[:-3] == g[:-3] and g[-3] == w[0]
             and x[-3] == w[1] * groups and w[0] % groups == 0
@@ -221,22 +231,21 @@ def _check_trio(name, x, w, g, input, other, stride, padding, dilation, groups):
     if not fits:
         raise ValueError(f"{name}: no conv2d with stride {stride}, padding {padding}, dilation "
                          f"{dilation} and groups {groups} takes {x} with a weight {w} to {g}")
-    if input.dtype != other.dtype or input.dtype.kind != "f":
-        raise TypeError(f"{name}: want floating arrays of one dtype, got {input.dtype} and "
-                        f"{other.dtype}")
+    if dtype != other or dtype.kind != "f":
+        raise TypeError(f"{name}: want floating arrays of one dtype, got {dtype} and {other}")
 
 
 def _grad_x_door(g, weight, hw, *geometry):
     w, gs = weight.shape, g.shape
     channels = w[1] * geometry[-1] if len(w) == 4 else -1
-    _check_trio("conv2d_grad_x", (*gs[:-3], channels, *hw), w, gs, g, weight, *geometry)
+    _check_trio("conv2d_grad_x", (*gs[:-3], channels, *hw), w, gs, g.dtype, weight.dtype, *geometry)
     return g, weight, hw, *geometry
 
 
 def _grad_w_door(g, input, khw, *geometry):
     x, gs = input.shape, g.shape
     w = (gs[-3], x[-3] // geometry[-1], *khw) if min(len(x), len(gs)) > 2 else ()
-    _check_trio("conv2d_grad_w", x, w, gs, g, input, *geometry)
+    _check_trio("conv2d_grad_w", x, w, gs, g.dtype, input.dtype, *geometry)
     return g, input, khw, *geometry
 
 

@@ -13,6 +13,7 @@ from ..fusion import behind
 from ..kernels import pool as kernel
 from ..op import composite, op
 from .conv import Pair, pair
+from .dims import remembered
 
 
 def _axis_out(name: str, axis: str, n: int, k: int, s: int, p: int, d: int, ceil: bool) -> int:
@@ -29,11 +30,16 @@ def _axis_out(name: str, axis: str, n: int, k: int, s: int, p: int, d: int, ceil
 
 def _geometry(name, input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
     """The options as pairs, and (OH, OW)."""
-    shape = np.shape(input)
+    return _options(name, np.shape(input), getattr(input, "dtype", None), kernel_size, stride,
+                    padding, dilation, ceil_mode)
+
+
+@remembered
+def _options(name, shape, dtype, kernel_size, stride, padding, dilation, ceil_mode):
     if len(shape) not in (3, 4):
         raise ValueError(f"{name}: want input (N, C, H, W) or (C, H, W), got {shape}")
-    if input.dtype.kind != "f":
-        raise TypeError(f"{name}: want a floating input, got {input.dtype}; use input.float()")
+    if dtype.kind != "f":
+        raise TypeError(f"{name}: want a floating input, got {dtype}; use input.float()")
     kernel_size = pair(name, "kernel_size", kernel_size, 1)
     empty = stride is None or (isinstance(stride, (tuple, list)) and not stride)
     stride = kernel_size if empty else pair(name, "stride", stride, 1)
