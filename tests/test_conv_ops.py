@@ -29,6 +29,23 @@ def raises(kind, *parts):
     return pytest.raises(kind, match="(?s)" + ".*".join(re.escape(p) for p in parts))
 
 
+# --- the doors remember sizes ---------------------------------------------------------------------
+
+def test_what_a_door_remembers_changes_no_answer():
+    x, w = tensor(1, 2, 5, 5), tensor(4, 2, 3, 3)
+    want = F.conv2d(x, w, None, 2, 1, 1, 1)
+    for stride in ([2, 2], (2.0, 2), np.int64(2), 2):        # a list cannot be remembered
+        np.testing.assert_array_equal(F.conv2d(x, w, None, stride, 1, 1, 1).array, want.array)
+    for _ in range(2):
+        with raises(ValueError, "groups must be a positive integer", "got 1.0"):
+            F.conv2d(x, w, None, 2, 1, 1, 1.0)               # equal to 1, and yet refused
+        with raises(TypeError, "want floating arrays of one dtype", "float32"):
+            F.conv2d(x.float(), w, None, 2, 1, 1, 1)
+        with raises(ValueError, "want input (N, C, H, W) or (C, H, W)"):
+            F.max_pool2d(x[0, 0], 2)
+        assert F.max_pool2d(x, [2, 2]).shape == F.max_pool2d(x, 2).shape == (1, 2, 2, 2)
+
+
 # --- the convolution of mathematics --------------------------------------------------------------
 
 def article_formula(x, w, b):

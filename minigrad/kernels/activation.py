@@ -24,10 +24,9 @@ from typing import Any
 import numpy as np
 
 from ..memory import empty
-from .elementwise import share
 from .jit import Kernel, jit, ready
 from .math import erf, exp, expm1, full_vectors, log1p, tanh, wide_jit
-from .threads import parallel
+from .threads import one_each, parallel
 
 GRAIN = 1 << 13  # numbers worth a chunk: 2 to 5 us, where a hand-over takes 1
 
@@ -38,7 +37,7 @@ def _run(kernel: Kernel, arrays: tuple[np.ndarray, ...], *options: Any) -> np.nd
     y = empty(first.shape, first.dtype)
     flat = [ready(a).reshape(-1) for a in arrays]
     parallel(kernel, first.size, *flat, y.reshape(-1), *options,
-             grain=share(first.size, GRAIN))
+             grain=one_each(first.size, GRAIN))
     return y
 
 

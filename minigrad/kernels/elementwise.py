@@ -26,7 +26,7 @@ from numpy import ndarray
 
 from ..memory import empty
 from .jit import _jit_disabled
-from .threads import get_num_threads, parallel
+from .threads import one_each, parallel
 from .vector import lanes, load, load_all, spread as in_all_lanes, store, store_all, vector_jit
 
 SHARED = 1 << 16                                   # numbers from which our loops pay
@@ -38,16 +38,6 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 ADD, SUB, MUL, DIV, FROM, INTO = range(6)
 _CODES = {np.add: ADD, np.subtract: SUB, np.multiply: MUL, np.true_divide: DIV}
 _SWAPPED = {ADD: ADD, SUB: FROM, MUL: MUL, DIV: INTO}
-
-
-def share(n: int, grain: int) -> int:
-    """The grain of `parallel` over n items whose results do not depend on the cut: n over threads.
-
-    One chunk a thread, as long as that is no less than `grain`: in the next loop over these numbers
-    each thread then finds its part in its own cache. 262,144 products took 21 us, in eight chunks,
-    which any thread may take, 26 to 38.
-    """
-    return max(grain, n // get_num_threads())
 
 
 # --- our loops -----------------------------------------------------------------------------------
@@ -95,7 +85,7 @@ def number_range(start, stop, code, x, c, out):
 
 def _loop(code: int, x: ndarray, other: Any, out: ndarray) -> None:
     """out = x (code) other: C-contiguous arrays of one shape, or x and a number."""
-    flat, to, grain = x.reshape(-1), out.reshape(-1), share(x.size, GRAIN)
+    flat, to, grain = x.reshape(-1), out.reshape(-1), one_each(x.size, GRAIN)
     if other.__class__ is ndarray:
         parallel(arrays_range, x.size, code, flat, other.reshape(-1), to, grain=grain)
     else:

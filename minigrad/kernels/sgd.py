@@ -6,9 +6,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .elementwise import share
 from .jit import jit, ready
-from .threads import parallel
+from .threads import one_each, parallel
 
 GRAIN = 1 << 14            # numbers worth a chunk: 2 us
 
@@ -54,7 +53,7 @@ def sgd(x: np.ndarray, g: np.ndarray, v: np.ndarray | None, lr: float, decay: fl
 
     sign: 1, or -1 to climb instead of descending.
     """
-    grain = share(x.size, GRAIN)
+    grain = one_each(x.size, GRAIN)
     if v is None:
         parallel(sgd_range, x.size, x, ready(g), lr, decay, sign, grain=grain)
     else:

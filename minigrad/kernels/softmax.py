@@ -14,9 +14,8 @@ Not here: which axis is meant, reductions over the rows, checks of labels (the p
 """
 import numpy as np
 
-from minigrad.kernels.elementwise import share
 from minigrad.kernels.jit import ready
-from minigrad.kernels.threads import parallel
+from minigrad.kernels.threads import one_each, parallel
 from minigrad.kernels.vector import (
     choose,
     exp,
@@ -244,7 +243,7 @@ def _cross_entropy_grad_range(
 
 def _grain(x: np.ndarray) -> int:
     rows, columns = x.shape
-    return share(rows, -(-_MIN_ITEMS // (columns + _ROW_ITEMS)))
+    return one_each(rows, -(-_MIN_ITEMS // (columns + _ROW_ITEMS)))
 
 
 def softmax(x: np.ndarray) -> np.ndarray:

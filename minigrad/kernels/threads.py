@@ -235,11 +235,21 @@ def set_num_threads(n: int) -> None:
     old.close()  # a job that runs there now is finished first: its tokens come before
 
 
+def one_each(n: int, least: int) -> int:
+    """The grain of `parallel` over n items whose results do not depend on the cut: n over threads.
+
+    One chunk a thread, as long as that is no less than `least`: in the next loop over these numbers
+    each thread then finds its part in its own cache. 262,144 products took 21 us, in eight chunks,
+    which any thread may take, 26 to 38.
+    """
+    return max(least, n // get_num_threads())
+
+
 def parallel(kernel: Kernel | Callable[..., Any], n: int, *args: Any, grain: int = 1) -> None:
     """Run `kernel(start, stop, *args)` over chunks of range(n), on all threads.
 
     kernel: writes only what belongs to the items start..stop-1.
-    grain: the least number of items worth a chunk. Choose it so that a chunk takes 30 us or more;
+    grain: the least number of items worth a chunk. Choose it so that a chunk takes 3 us or more;
     a problem below two grains runs serially in the caller.
 
     Chunks depend on n and grain only: at most 32, as even as can be. With n = 0 nothing runs. A

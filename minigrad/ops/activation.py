@@ -120,9 +120,9 @@ def sigmoid(input: Tensor) -> Tensor:
     """1 / (1 + e^-x), elementwise, between 0 and 1. The derivative is s (1 - s)."""
     if _by_loop(input):
         return loops.sigmoid(input)
-    # exp of -|x| never overflows, and 1 / (1 + e) and e / (1 + e) lose no digit on either side.
-    e = np.exp(-np.abs(input))
-    return np.where(input >= 0, 1.0, e) / (1.0 + e)
+    # e = exp(-|x|) never overflows; this is 1 / (1 + e) or e / (1 + e): no digit is lost on either
+    # side.
+    return np.exp(np.minimum(input, 0)) / (1.0 + np.exp(-np.abs(input)))
 sigmoid.vjp(input=lambda g, out: sigmoid_grad(g, out))
 
 

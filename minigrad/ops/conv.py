@@ -12,8 +12,6 @@ with u of the shape of a gradient, <conv2d(x, w), g> = <x, conv2d_grad_x(g, w)> 
 """
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,6 +19,7 @@ import numpy as np
 from ..engine import Tensor
 from ..kernels import conv as kernel
 from ..op import composite, op
+from .dims import remembered
 from .reduce import sum
 from .shape import flip
 
@@ -63,31 +62,16 @@ def _sides(padding: Any, khw: Pair, stride: Pair, dilation: Pair) -> Sides:
     return h, w, h, w
 
 
-def remembered(function: Callable) -> Callable:
-    """The function with a memory of its results: what follows from shapes, dtypes and options is
-    worked out once (15 us), not in every step. Refusals are not remembered; lists are allowed.
-    """
-    known = functools.lru_cache(maxsize=1024, typed=True)(function)
-
-    @functools.wraps(function)
-    def recall(*args: Any) -> Any:
-        try:
-            return known(*args)
-        except TypeError:                          # a list, or a refusal: told by the function
-            return function(*args)
-    return recall
-
-
 def _door(input, weight, bias, stride, padding, dilation, groups):
-    b, b_dtype = (None, None) if bias is None else (bias.shape, bias.dtype)
-    return input, weight, bias, *_options(input.shape, weight.shape, b, input.dtype, weight.dtype,
-                                          b_dtype, stride, padding, dilation, groups)
+    b, dtype_b = (None, None) if bias is None else (bias.shape, bias.dtype)
+    options = _options(input.shape, weight.shape, b, input.dtype, weight.dtype, dtype_b, stride,
+                       padding, dilation, groups)
+    return input, weight, bias, *options
 
 
 @remembered
-def _options(x, w, b, x_dtype, w_dtype, b_dtype, stride, padding, dilation, groups):
-    """(stride, sides, dilation, groups), normalised, for an input, a weight and a bias of these
-    shapes and dtypes; refuses what does not fit."""
+def _options(x, w, b, dtype, dtype_w, dtype_b, stride, padding, dilation, groups):
+    """(stride, sides, dilation, groups) for such shapes and dtypes, or the reason against it."""
     if len(x) not in (3, 4) or len(w) != 4:
         raise ValueError(f"conv2d: want input (N, C, H, W) or (C, H, W) and weight (F, C/groups, "
                          f"KH, KW), got {x} and {w}")
@@ -114,13 +98,13 @@ def _options(x, w, b, x_dtype, w_dtype, b_dtype, stride, padding, dilation, grou
     if b is not None and b != (w[0],):
         raise ValueError(f"conv2d: bias must have shape ({w[0]},), one number for each of the "
                          f"{w[0]} output channels, got {b}")
-    dtypes = {"input": x_dtype, "weight": w_dtype}
+    dtypes = {"input": dtype, "weight": dtype_w}
     if b is not None:
-        dtypes["bias"] = b_dtype
-    if len(set(dtypes.values())) > 1 or x_dtype.kind != "f":
+        dtypes["bias"] = dtype_b
+    if len(set(dtypes.values())) > 1 or dtype.kind != "f":
         given = ", ".join(f"{name} {dtype}" for name, dtype in dtypes.items())
         raise TypeError(f"conv2d: want floating arrays of one dtype, got {given}; convert the "
-                        f"input: input.to({w_dtype})")
+                        f"input: input.to({dtype_w})")
     _out_hw(x, w, stride, sides, dilation)
     return stride, sides, dilation, int(groups)
 
@@ -240,7 +224,7 @@ def _grad_ref(which):
 
 
 @remembered
-def _check_trio(name, x, w, g, first_dtype, second_dtype, stride, padding, dilation, groups):
+def _check_trio(name, x, w, g, dtype, other, stride, padding, dilation, groups):
     """Raises unless x, w and g are the shapes of an input, a weight and an output of conv2d."""
     fits = (len(x) == len(g) in (3, 4) and len(w) == 4 and x[:-3] == g[:-3] and g[-3] == w[0]
             and x[-3] == w[1] * groups and w[0] % groups == 0
@@ -248,9 +232,8 @@ def _check_trio(name, x, w, g, first_dtype, second_dtype, stride, padding, dilat
     if not fits:
         raise ValueError(f"{name}: no conv2d with stride {stride}, padding {padding}, dilation "
                          f"{dilation} and groups {groups} takes {x} with a weight {w} to {g}")
-    if first_dtype != second_dtype or first_dtype.kind != "f":
-        raise TypeError(f"{name}: want floating arrays of one dtype, got {first_dtype} and "
-                        f"{second_dtype}")
+    if dtype != other or dtype.kind != "f":
+        raise TypeError(f"{name}: want floating arrays of one dtype, got {dtype} and {other}")
 
 
 def _grad_x_door(g, weight, hw, *geometry):

@@ -12,7 +12,8 @@ from ..engine import Tensor
 from ..fusion import behind
 from ..kernels import pool_avg, pool_indices, pool_max
 from ..op import composite, op
-from .conv import Pair, pair, remembered
+from .conv import Pair, pair
+from .dims import remembered
 
 
 def _axis_out(name: str, axis: str, n: int, k: int, s: int, p: int, d: int, ceil: bool) -> int:
@@ -29,8 +30,8 @@ def _axis_out(name: str, axis: str, n: int, k: int, s: int, p: int, d: int, ceil
 
 def _geometry(name, input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
     """The options as pairs, and (OH, OW)."""
-    return _options(name, np.shape(input), input.dtype, kernel_size, stride, padding, dilation,
-                    ceil_mode)
+    return _options(name, np.shape(input), getattr(input, "dtype", None), kernel_size, stride,
+                    padding, dilation, ceil_mode)
 
 
 @remembered
