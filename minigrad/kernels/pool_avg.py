@@ -19,10 +19,13 @@ from .pool_rows import (
     Pair,
     flat,
     frame_plane,
+    frame_size,
     grain,
+    hangs_over,
     heard_from,
     load_cells,
     pair,
+    silent_rows,
     store_phase,
 )
 from .threads import parallel
@@ -41,9 +44,7 @@ from .vector import (
 
 
 @functools.partial(vector_jit, inline=True)
-def _average_of_plane(
-    image, base, pitch, y, out, by, times, height, out_hw, kernel, stride, padding
-):
+def _average_of_plane(image, base, pitch, y, out, by, times, out_hw, kernel, stride):
     """One plane, whose cell (h, w) is image[base + h * pitch + w]; y begins at `out`.
 
     by: what the sum of each window is divided by; with `times`, multiplied.
@@ -56,20 +57,18 @@ def _average_of_plane(
         for v in range(0, columns, size):
             n = min(size, columns - v)
             for u in range(strip, min(strip + STRIP_ROWS, rows)):
-                top = u * stride[0] - padding[0]
-                begin = base + max(top, 0) * pitch + v * step
-                inside = min(top + kernel[0], height) - max(top, 0)
+                begin = base + u * stride[0] * pitch + v * step
                 total = spread(0.0, image)
                 for j in range(paired):
                     low = spread(0.0, image)
                     high = spread(0.0, image)
-                    for i in range(inside):
+                    for i in range(kernel[0]):
                         at = begin + i * pitch + 2 * j
                         low = low + load(image, at, 0, 2 * n)
                         high = high + load(image, at + size, 0, 2 * n - size)
                     total = total + evens(low, high) + odds(low, high)
                 for j in range(2 * paired, kernel[1]):
-                    for i in range(inside):
+                    for i in range(kernel[0]):
                         total = total + load_cells(image, begin + i * pitch + j, step, n)
                 share = load_beside(by, u * columns + v, n, 1.0)
                 total = total * share if times else total / share
@@ -77,8 +76,8 @@ def _average_of_plane(
 
 
 @vector_jit
-def avg_pool_range(start, stop, x, y, by, times, hw, out_hw, kernel, stride, padding):
-    """Planes start .. stop - 1 of an average, where no window hangs over at the left or the right.
+def avg_pool_range(start, stop, x, y, by, times, hw, out_hw, kernel, stride):
+    """Planes start .. stop - 1 of an average, where no window hangs over.
 
     x, y: flat (P * H * W), (P * OH * OW); by: (OH * OW).
 
@@ -86,27 +85,25 @@ def avg_pool_range(start, stop, x, y, by, times, hw, out_hw, kernel, stride, pad
     vector of windows.
     """
     for p in range(start, stop):
-        _average_of_plane(x, p * hw[0] * hw[1], hw[1], y, p * out_hw[0] * out_hw[1], by, times,
-                          hw[0], out_hw, kernel, stride, padding)
+        _average_of_plane(x, p * hw[0] * hw[1], hw[1], y, p * by.size, by, times, out_hw, kernel,
+                          stride)
 
 
 @vector_jit
 def avg_pool_framed_range(start, stop, x, y, by, times, hw, out_hw, kernel, stride, padding):
-    """`avg_pool_range` for windows that may hang over: planes get 0 at the left and the right."""
-    reach = (out_hw[1] - 1) * stride[1] + kernel[1]
-    pitch = max(padding[1] + hw[1], reach)
-    framed = np.zeros(hw[0] * pitch, x.dtype)
+    """`avg_pool_range` for windows that may hang over: planes get 0 all around."""
+    height, pitch = frame_size(hw, out_hw, kernel, stride, padding, (1, 1))
+    framed = np.zeros(height * pitch, x.dtype)
     for p in range(start, stop):
-        frame_plane(framed, pitch, padding[1], x, p * hw[0] * hw[1], hw)
-        _average_of_plane(framed, 0, pitch, y, p * out_hw[0] * out_hw[1], by, times, hw[0], out_hw,
-                          kernel, stride, padding)
+        frame_plane(framed, pitch, padding, x, p * hw[0] * hw[1], hw)
+        _average_of_plane(framed, 0, pitch, y, p * by.size, by, times, out_hw, kernel, stride)
 
 
 @vector_jit
-def avg_pool_grad_apart_range(start, stop, g, gx, by, times, hw, out_hw, kernel, stride, padding):
+def avg_pool_grad_apart_range(start, stop, g, gx, by, times, hw, out_hw, kernel, stride):
     """Planes start .. stop - 1 of the gradient of an average, where no two windows share a cell.
 
-    g, gx: flat; by: as above. A block of stride[0] x stride[1] cells hears from one window.
+    And none hangs over. g, gx: flat; by: as above. Each cell hears from one window or from none.
 
     Limit: bytes.
     """
@@ -114,31 +111,25 @@ def avg_pool_grad_apart_range(start, stop, g, gx, by, times, hw, out_hw, kernel,
     rows, columns = out_hw
     size = lanes(g)
     step = stride[1]
-    blocks = (height + padding[0] + stride[0] - 1) // stride[0]
+    silent = silent_rows(height, rows, kernel[0], stride[0])
     for p in range(start, stop):
-        for strip in range(0, blocks, STRIP_ROWS):
-            for m in range(0, (width + padding[1] + step - 1) // step, size):
-                low = padding[1] - step * m
-                high = width + low
+        for strip in range(0, rows, STRIP_ROWS):
+            for m in range(0, (width + step - 1) // step, size):
                 n = columns - m
-                for u in range(strip, min(strip + STRIP_ROWS, blocks)):
-                    value = spread(0.0, g)
-                    if u < rows:
-                        value = load(g, (p * rows + u) * columns + m, 0, n)
-                        share = load_beside(by, u * columns + m, n, 1.0)
-                        value = value * share if times else value / share
-                    for i in range(stride[0]):
-                        h = u * stride[0] + i - padding[0]
-                        if h < 0 or h >= height:
-                            continue
-                        at = (p * height + h) * width - low
+                high = width - step * m
+                for u in range(strip, min(strip + STRIP_ROWS, rows)):
+                    value = load(g, (p * rows + u) * columns + m, 0, n)
+                    share = load_beside(by, u * columns + m, n, 1.0)
+                    value = value * share if times else value / share
+                    for i in range(kernel[0]):
+                        at = (p * height + u * stride[0] + i) * width + step * m
                         before = value
                         for r in range(step):
-                            total = spread(0.0, g)
-                            if i < kernel[0] and r < kernel[1]:
-                                total = value
-                            store_phase(gx, at, step, r, low, high, before, total)
+                            total = value if r < kernel[1] else spread(0.0, g)
+                            store_phase(gx, at, step, r, 0, high, before, total)
                             before = total
+        for h in silent:
+            gx[(p * height + h) * width : (p * height + h + 1) * width] = 0
 
 
 @vector_jit
@@ -247,10 +238,11 @@ def avg_pool2d(
         by = _divisors(x.dtype, hw, *shape, out_hw, count_include_pad, divisor_override)
         cells = height * width * -(-kernel[0] // stride[0]) + y[0, 0].size * kernel[1]
         cells += ROW_CELLS * out_hw[0]
-        reach = (out_hw[1] - 1) * stride[1] + kernel[1]
-        framed = padding[1] > 0 or reach > width
-        parallel(avg_pool_framed_range if framed else avg_pool_range, batch * channels, flat(x),
-                 y.reshape(-1), *by, hw, out_hw, *shape, grain=grain(cells))
+        arrays = (flat(x), y.reshape(-1), *by, hw, out_hw)
+        if hangs_over(hw, out_hw, *shape, (1, 1)):
+            parallel(avg_pool_framed_range, batch * channels, *arrays, *shape, grain=grain(cells))
+        else:
+            parallel(avg_pool_range, batch * channels, *arrays, *shape[:2], grain=grain(cells))
     return y
 
 
@@ -275,9 +267,13 @@ def avg_pool2d_grad(
         by = _divisors(g.dtype, hw, *shape, out_hw, count_include_pad, divisor_override)
         cells = hw[0] * hw[1] * -(-kernel[1] // stride[1]) + 2 * rows * columns
         cells += ROW_CELLS * hw[0]
+        arrays = (flat(g), gx.reshape(-1), *by, hw, out_hw)
         apart = kernel[0] <= stride[0] and kernel[1] <= stride[1]
-        parallel(avg_pool_grad_apart_range if apart else avg_pool_grad_range, batch * channels,
-                 flat(g), gx.reshape(-1), *by, hw, out_hw, *shape, grain=grain(cells))
+        if apart and not hangs_over(hw, out_hw, *shape, (1, 1)):
+            parallel(avg_pool_grad_apart_range, batch * channels, *arrays, *shape[:2],
+                     grain=grain(cells))
+        else:
+            parallel(avg_pool_grad_range, batch * channels, *arrays, *shape, grain=grain(cells))
     return gx
 
 

@@ -68,18 +68,45 @@ def load_cells(x, at, step, n):
     return value
 
 
-@functools.partial(vector_jit, inline=True)
-def frame_plane(framed, pitch, left, x, base, hw):
-    """Copies the plane that begins at x[base] to the middle of wider rows: `left` numbers from it.
+@jit
+def frame_size(hw, out_hw, kernel, stride, padding, dilation):
+    """Rows and columns of an image with so much around it that no window hangs over."""
+    down = (out_hw[0] - 1) * stride[0] + (kernel[0] - 1) * dilation[0] + 1
+    along = (out_hw[1] - 1) * stride[1] + (kernel[1] - 1) * dilation[1] + 1
+    return max(padding[0] + hw[0], down), max(padding[1] + hw[1], along)
 
-    What lies beside the image in `framed` stays as it is.
+
+def hangs_over(
+    hw: Pair, out_hw: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
+) -> bool:
+    """Whether some window has cells outside of the image."""
+    return frame_size.plain(hw, out_hw, kernel, stride, padding, dilation) != hw
+
+
+@functools.partial(vector_jit, inline=True)
+def frame_plane(framed, pitch, padding, x, base, hw):
+    """Copies the plane that begins at x[base] into a larger one with rows of `pitch` numbers.
+
+    What lies around the image in `framed` stays as it is.
     """
     height, width = hw
     for w in range(0, width, lanes(x)):
         n = width - w
         for h in range(height):
             row = load(x, base + h * width + w, 0, n)
-            store(framed, h * pitch + left + w, 0, n, row)
+            store(framed, (padding[0] + h) * pitch + padding[1] + w, 0, n, row)
+
+
+@jit
+def silent_rows(height, rows, kernel, stride):
+    """The rows of the image that no window holds, where windows share none and do not hang over."""
+    silent = np.empty(height, np.int64)
+    count = 0
+    for h in range(height):
+        if h % stride >= kernel or h // stride >= rows:
+            silent[count] = h
+            count += 1
+    return silent[:count]
 
 
 @functools.partial(vector_jit, inline=True)
