@@ -17,6 +17,7 @@ from .pool_rows import (
     ROW_CELLS,
     STRIP_ROWS,
     Pair,
+    blocks_of,
     flat,
     frame_plane,
     frame_size,
@@ -144,12 +145,10 @@ def avg_pool_grad_range(start, stop, g, gx, by, times, hw, out_hw, kernel, strid
     size = lanes(g)
     step = stride[1]
     # The shares of g with zeros around them, so that no load needs a mask.
-    back = (kernel[1] - 1) // step
-    m_begin = padding[1] // step
-    m_end = (width + padding[1] + step - 1) // step
-    pitch = back + max(columns, m_end) + size
-    framed = np.zeros(rows * pitch + size, g.dtype)
-    begins, sources, _ = heard_from(hw, out_hw, kernel, stride, padding, (1, 1), pitch, back)
+    (above, left), (down, along) = blocks_of(hw, out_hw, kernel, stride, padding, (1, 1))
+    pitch = left + along + size
+    framed = np.zeros((above + down) * pitch + size, g.dtype)
+    begins, backs, _ = heard_from(kernel, stride, (1, 1), pitch)
     for p in range(start, stop):
         for v in range(0, columns, size):
             n = columns - v
@@ -157,20 +156,27 @@ def avg_pool_grad_range(start, stop, g, gx, by, times, hw, out_hw, kernel, strid
                 value = load(g, (p * rows + u) * columns + v, 0, n)
                 share = load_beside(by, u * columns + v, n, 1.0)
                 value = value * share if times else value / share
-                store_all(framed, u * pitch + back + v, value)
-        for strip in range(0, height, STRIP_ROWS):
-            for m in range(m_begin, m_end, size):
+                store_all(framed, (above + u) * pitch + left + v, value)
+        for strip in range(0, down, STRIP_ROWS):
+            for m in range(padding[1] // step, along, size):
                 low = padding[1] - step * m
                 high = width + low
-                for h in range(strip, min(strip + STRIP_ROWS, height)):
-                    at = (p * height + h) * width - low
-                    before = spread(0.0, g)
-                    for r in range(step):
-                        total = spread(0.0, g)
-                        for e in range(begins[h * step + r], begins[h * step + r + 1]):
-                            total = total + load_all(framed, sources[e] + m)
-                        store_phase(gx, at, step, r, low, high, before, total)
-                        before = total
+                for k in range(strip, min(strip + STRIP_ROWS, down)):
+                    window = (above + k) * pitch + left + m
+                    for i in range(stride[0]):
+                        h = k * stride[0] + i - padding[0]
+                        if h < 0 or h >= height:
+                            continue
+                        before = spread(0.0, g)
+                        for r in range(step):
+                            total = spread(0.0, g)
+                            cell = np.uint64(i * step + r)  # unsigned: no test for negative ones
+                            for e in range(begins[cell], begins[cell + np.uint64(1)]):
+                                at = window - backs[np.uint64(e)]
+                                total = total + load_all(framed, at)
+                            at = (p * height + h) * width - low
+                            store_phase(gx, at, step, r, low, high, before, total)
+                            before = total
 
 
 def _counts(size: int, kernel: int, stride: int, padding: int, out: int) -> list[np.ndarray]:
@@ -184,6 +190,7 @@ def _counts(size: int, kernel: int, stride: int, padding: int, out: int) -> list
     return [end - begin, np.minimum(end, size) - np.maximum(begin, 0)]
 
 
+@functools.lru_cache(maxsize=64)
 def _divisors(
     dtype: np.dtype,
     hw: Pair,
@@ -196,7 +203,8 @@ def _divisors(
 ) -> tuple[np.ndarray, bool]:
     """What the sum of each window is divided by, (OH * OW,); or what it is multiplied with.
 
-    A factor where that is exact (powers of two): a division is several times slower.
+    A factor where that is exact (powers of two): a division is several times slower. Kept from call
+    to call: it took longer than the average of a small image.
     """
     if override:
         by = np.full(out_hw, override, dtype)

@@ -24,6 +24,7 @@ from .pool_rows import (
     ROW_CELLS,
     STRIP_ROWS,
     Pair,
+    blocks_of,
     flat,
     frame_plane,
     frame_size,
@@ -53,18 +54,18 @@ from .vector import (
 )
 
 
-def _place_dtype(kernel: Pair) -> np.dtype:
+def _place_dtype(kernel: Pair) -> type[np.integer]:
     """The narrowest integer for a place in the window; its largest value means: nowhere."""
     cells = kernel[0] * kernel[1]
-    for dtype in (np.uint8, np.uint16):
-        if cells <= np.iinfo(dtype).max:
-            return np.dtype(dtype)
-    return np.dtype(np.int32)
+    return np.uint8 if cells <= 255 else np.uint16 if cells <= 65535 else np.int32
 
 
 def nowhere_of(places: np.ndarray) -> int:
     """The number that stands for no place."""
-    return int(np.iinfo(places.dtype).max)
+    return _NOWHERE[places.dtype.char]
+
+
+_NOWHERE = {np.dtype(t).char: int(np.iinfo(t).max) for t in (np.uint8, np.uint16, np.int32)}
 
 
 # --------------------------------------------------------------------------- forward
@@ -280,37 +281,40 @@ def max_pool_grad_range(
     size = lanes(g)
     step = stride[1]
     # g and the places in a frame that hits nothing, so that no load needs a mask.
-    back = (kernel[1] - 1) * dilation[1] // step
-    pitch = back + max(columns, (width + padding[1] + step - 1) // step) + size
-    framed = np.zeros(rows * pitch + size, g.dtype)
+    (above, left), (down, along) = blocks_of(hw, out_hw, kernel, stride, padding, dilation)
+    pitch = left + along + size
+    framed = np.zeros((above + down) * pitch + size, g.dtype)
     marks = np.full(framed.size, nowhere, mark_dtype(g))
-    begins, sources, wanted = heard_from(
-        hw, out_hw, kernel, stride, padding, dilation, pitch, back
-    )
-    m_begin = padding[1] // step
-    m_end = (width + padding[1] + step - 1) // step
+    begins, backs, wanted = heard_from(kernel, stride, dilation, pitch)
     for p in range(start, stop):
         for v in range(0, columns, size):
             n = columns - v
             for u in range(rows):
                 source = (p * rows + u) * columns + v
-                store_all(framed, u * pitch + back + v, load(g, source, 0, n))
-                store(marks, u * pitch + back + v, 0, n, load_counts(places, source, 0, n, g))
-        for strip in range(0, height, STRIP_ROWS):
-            for m in range(m_begin, m_end, size):
+                at = (above + u) * pitch + left + v
+                store_all(framed, at, load(g, source, 0, n))
+                store(marks, at, 0, n, load_counts(places, source, 0, n, g))
+        for strip in range(0, down, STRIP_ROWS):
+            for m in range(padding[1] // step, along, size):
                 low = padding[1] - step * m
                 high = width + low
-                for h in range(strip, min(strip + STRIP_ROWS, height)):
-                    before = spread(0.0, g)
-                    for r in range(step):
-                        total = spread(0.0, g)
-                        for e in range(begins[h * step + r], begins[h * step + r + 1]):
-                            at = sources[e] + m
-                            hit = load_marks(marks, at, g) == wanted[e]
-                            total = choose(hit, total + load_all(framed, at), total)
-                        at = (p * height + h) * width - low
-                        store_phase(gx, at, step, r, low, high, before, total)
-                        before = total
+                for k in range(strip, min(strip + STRIP_ROWS, down)):
+                    window = (above + k) * pitch + left + m
+                    for i in range(stride[0]):
+                        h = k * stride[0] + i - padding[0]
+                        if h < 0 or h >= height:
+                            continue
+                        before = spread(0.0, g)
+                        for r in range(step):
+                            total = spread(0.0, g)
+                            cell = np.uint64(i * step + r)  # unsigned: no test for negative ones
+                            for e in range(begins[cell], begins[cell + np.uint64(1)]):
+                                at = window - backs[np.uint64(e)]
+                                hit = load_marks(marks, at, g) == wanted[np.uint64(e)]
+                                total = choose(hit, total + load_all(framed, at), total)
+                            at = (p * height + h) * width - low
+                            store_phase(gx, at, step, r, low, high, before, total)
+                            before = total
 
 
 def max_pool2d_grad(

@@ -127,34 +127,39 @@ def store_phase(x, at, step, r, low, high, before, value):
 
 
 @jit
-def heard_from(hw, out_hw, kernel, stride, padding, dilation, pitch, back):
-    """What each phase of each row of the image hears, as lists one behind the other.
+def heard_from(kernel, stride, dilation, pitch):
+    """What the cells of a block of stride[0] x stride[1] cells of the image hear from, as lists.
 
-    List h * sw + r begins at begins[h * sw + r]. An entry says: column sw * m + r - pw adds what
-    lies m numbers behind `source` in a framed plane of g, where the place is `place`. The windows
-    come in the order of the outputs.
+    Cell (i, r) of block (k, m) is row sh * k + i - ph, column sw * m + r - pw; its list is the
+    entries begins[i * sw + r] .. begins[i * sw + r + 1] - 1. Each is a window that holds it: the
+    window lies `back` numbers before window (k, m) in a plane of g with rows of `pitch` numbers,
+    and `place` is the cell's place in it. The windows come in the order of the outputs.
     """
-    height = hw[0]
-    step = stride[1]
-    begins = np.zeros(height * step + 1, np.int64)
-    sources = np.empty(out_hw[0] * kernel[0] * kernel[1], np.int64)
-    wanted = np.empty(sources.size, np.int64)
+    begins = np.zeros(stride[0] * stride[1] + 1, np.int64)
+    back = np.empty(kernel[0] * kernel[1], np.int64)
+    place = np.empty(kernel[0] * kernel[1], np.int64)
     count = 0
-    u_begin = 0
-    for h in range(height):
-        top = padding[0] + h
-        while u_begin < out_hw[0] and u_begin * stride[0] + (kernel[0] - 1) * dilation[0] < top:
-            u_begin += 1
-        for r in range(step):
-            for u in range(u_begin, out_hw[0]):
-                i = top - u * stride[0]
-                if i < 0:
-                    break
-                if i % dilation[0] == 0:
-                    for j in range(kernel[1] - 1, -1, -1):
-                        if j * dilation[1] % step == r:
-                            sources[count] = u * pitch + back - j * dilation[1] // step
-                            wanted[count] = i // dilation[0] * kernel[1] + j
-                            count += 1
-            begins[h * step + r + 1] = count
-    return begins, sources, wanted
+    for i in range(stride[0]):
+        for r in range(stride[1]):
+            for a in range(kernel[0] - 1, -1, -1):
+                for b in range(kernel[1] - 1, -1, -1):
+                    if a * dilation[0] % stride[0] == i and b * dilation[1] % stride[1] == r:
+                        back[count] = a * dilation[0] // stride[0] * pitch
+                        back[count] += b * dilation[1] // stride[1]
+                        place[count] = a * kernel[1] + b
+                        count += 1
+            begins[i * stride[1] + r + 1] = count
+    return begins, back, place
+
+
+@jit
+def blocks_of(hw, out_hw, kernel, stride, padding, dilation):
+    """(above, left), how many windows back a cell may hear; (down, along), the blocks of an image.
+
+    Or its windows, if there are more.
+    """
+    above = (kernel[0] - 1) * dilation[0] // stride[0]
+    left = (kernel[1] - 1) * dilation[1] // stride[1]
+    down = (hw[0] + padding[0] + stride[0] - 1) // stride[0]
+    along = (hw[1] + padding[1] + stride[1] - 1) // stride[1]
+    return (above, left), (max(down, out_hw[0]), max(along, out_hw[1]))
