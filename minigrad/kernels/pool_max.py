@@ -155,10 +155,9 @@ def max_pool_range(start, stop, x, y, places, hw, out_hw, kernel, stride, dilati
 
     x, y, places: flat (P * H * W), (P * OH * OW) twice.
 
-    Limit: bytes where windows do not overlap: 2x2 on 64x64x28x28 (float32) moved 29 GB/s on two
-    cores, of 42 that a copy reached; 21 on one, 12 ns a row. Else KH * KW times a load and four
-    instructions (two comparisons, since NaN wins, and two choices) for a vector of outputs: 26 ns
-    for a row of 14 outputs of 3x3 windows, which is 9 instructions a cell.
+    Limit: bytes where windows do not overlap: 2x2 on 64x64x28x28 (float32) took 0.32 ms on two
+    cores, where a loop that only reads x and writes y took 0.29. Else five instructions a cell for
+    a vector of windows, all on the two ports for vectors: 0.47 ms for 3x3 with stride 2.
     """
     initial = np.zeros(out_hw[0] * out_hw[1], places.dtype)
     for p in range(start, stop):
@@ -239,7 +238,8 @@ def max_pool_grad_apart_range(start, stop, g, places, gx, hw, out_hw, kernel, st
 
     And none hangs over. g, places, gx: flat. Each cell hears from one window or from none.
 
-    Limit: bytes.
+    Limit: bytes. 2x2 on 64x64x28x28: 0.34 ms on two cores, a loop that only reads g and writes gx:
+    0.29.
     """
     height, width = hw
     rows, columns = out_hw
@@ -274,7 +274,8 @@ def max_pool_grad_range(
     """Planes start .. stop - 1 of the gradient of a maximum. g, places, gx: flat.
 
     Limit: for each cell of the window a comparison and an addition, both with an operand in memory,
-    for a vector of columns.
+    for a vector of columns. 3x3 with stride 2 on 64x64x28x28: 0.46 ms on two cores, bytes alone
+    0.29. (Sums kept in memory, rows in the inner loop: 0.74. A list for each row: 0.49.)
     """
     height, width = hw
     rows, columns = out_hw
