@@ -38,8 +38,8 @@ Pair = tuple[int, int]
 
 STRIP_ROWS = 16
 
-# Numbers read or compared that are worth a chunk: some 15 us. With a quarter of it, two threads took
-# as long as one for 1x32x28x28, and gradients of larger images 1.3 times as long.
+# Numbers read or compared that are worth a chunk, some 15 us. With a quarter of it two threads took
+# as long as one for 1x32x28x28, and the gradients of larger images 1.3 times as long.
 GRAIN_CELLS = 120_000
 ROW_CELLS = 40  # what a row costs besides, about 10 ns, in such numbers
 
