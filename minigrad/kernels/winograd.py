@@ -12,7 +12,8 @@ product of matrices (outputs x channels) @ (channels x tiles), on the register t
 An item is a run of tiles, wherever in the images it begins: v of the item stays in the second-level
 cache, m of one register tile for all spots in the first. Vectors run along the tiles, so that
 images are read and written as they lie. The gradient of the image is the same with the taps
-reversed. That of the weights is the adjoint, with the sum over tiles as a product of matrices:
+reversed, which exchanges some spots of u. That of the weights is the adjoint, with the sum over
+tiles as a product of matrices:
 
     gw = G^T [ sum over tiles of (A g A^T) * (B^T d B) ] G
 
@@ -30,17 +31,19 @@ one that is small because large numbers meet zeros, or cancel, is better in the 
 Infinities, NaNs and an overflow on the way show in some output; then the caller computes everything
 the direct way, which puts them where mathematics does.
 
-Speed. 2 cores, float32, all three passes, time of this / of the direct kernels at (N, C, H = W, F):
+Speed. 2 cores, float32, GFLOP/s counted as if done directly, of y, gx and gw at (N, C, H = W, F);
+nothing direct can pass the peak of 445:
 
-    16,64,56,64  0.66    16,128,28,128  0.61    16,128,14,128  0.65    16,256,14,256  0.62
-    64,32,14,64  0.77    8,64,28,64     0.74    1,64,56,64     0.73
+    16,64,56,64  600 595 600    16,128,28,128  656 645 605    16,128,14,128  581 556 541
+    64,32,14,64  464 464 486    16,64,28,64    543 546 546    1,64,56,64     468 459 488
 
-The products run at 185 to 200 GFLOP/s a core and take three quarters of a core's time; the rest is
-reading x and writing four numbers of v for each pixel (1.9 cycles), m to y (1.2 cycles an output).
+The products run at 185 to 200 GFLOP/s a core and take 60 to 75 % of its time. The rest: four
+numbers of v for each pixel, which are written to the second-level cache (1.9 cycles a pixel), and m
+to y (1 cycle an output). Both cores together do 1.9 times what one does.
 
-Tiles of 6 x 6 pixels (SIDE = 4, 36 multiplications for 16 outputs) are 1.3 times as fast again at
-28 and 56 pixels and no faster at 14 or 7, with errors (rms) of 7.0, 9.3 for y and 8.5, 6.5 for gw
-at 64 and 128 channels. Not worth it as a rule; to try it, change SIDE.
+Tiles of 4 x 4 outputs (36 multiplications for 16 of them) were tried: 1.3 times as fast again at 28
+and 56 pixels and no faster at 14 or 7, with errors (rms) of 7.0, 9.3 for y and 8.5, 6.5 for gw at
+64 and 128 channels. That is two to three times the error of the direct sum: not done.
 
 Not here: groups, strides, dilation, float64: conv.py and conv_grad_w.py.
 """
@@ -79,7 +82,7 @@ gradient_of_weights = sandwich(tuple(zip(*G)))
 FLIPPED = [3, 1, 2, 0]  # which row of G w is which if the taps of w run backwards
 TRANSFORMED = 1 << 17  # numbers of v of an item: 512 KiB of a second-level cache of 2 MiB
 ITEMS = 16  # least number of items that we like to cut a correlation into
-PIECE = 384  # tiles that are worth sums of the gradient of the weights of their own
+PIECE = 96  # tiles that are worth sums of the gradient of the weights of their own
 TASKS = 4  # least number of tasks that we like to have for the gradient of the weights
 
 
@@ -294,20 +297,24 @@ def cheaper(
 ) -> bool:
     """Whether it takes less time than the direct way; gradient: that of the weights.
 
-    Cycles as measured: products at 85 % of the peak on either way; the transforms by whole vectors,
-    half of which are empty in rows of 7 pixels.
+    In cycles, fitted to 144 convolutions of 2 to 1,200 MFLOP: the faster way is chosen but for a
+    loss of 2 % on average. Transforms go by whole vectors, half empty in rows of 7 pixels, and the
+    columns of the last register tiles are computed whether there is something in them or not.
     """
     _, cols, lanes = tile_shape(np.float32)
     if lanes < 8:  # NEON has no masked loads: not measured there
         return False
     tall, wide = -(-ah.outputs // SIDE), -(-aw.outputs // SIDE)
     tiles, slots = batch * tall * wide, batch * tall * (-(-wide // grid_lanes()) * grid_lanes())
-    direct = 0.33 * channels * features * batch * ah.outputs * aw.outputs
-    if direct < 3e5 or (gradient and tiles < 96):
-        return False
-    columns = -(-features // cols) * cols if gradient else features
-    products = (0.59 * tiles + 10) * channels * columns
-    return products + (8 * channels + 6 * features) * slots < 0.97 * direct
+    pairs = channels * features * batch * ah.outputs * aw.outputs
+    if gradient:
+        direct = 0.36 * pairs * (-(-features // lanes) * lanes / features)
+        products = tiles * channels * (-(-features // cols) * cols)
+    else:
+        direct = 0.3 * pairs
+        products = (-(-tiles // cols) * cols) * channels * features
+    transforms = 10 * channels * features + 6 * (channels + features) * slots
+    return direct > 1e5 and 0.5 * products + transforms < 0.97 * direct
 
 
 def correlate(
