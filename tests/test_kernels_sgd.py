@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from minigrad import get_num_threads, set_num_threads
-from minigrad.kernels.sgd import SHARED, sgd, sgd_reference
+from minigrad.kernels.sgd import GRAIN, sgd, sgd_reference
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -16,7 +16,7 @@ def test_sgd_equals_its_twin_to_the_last_bit(dtype, decay, sign, momentum, share
     options = 0.1, decay, sign, momentum or 0.0, share, nesterov
     before = get_num_threads()
     try:
-        for n, threads in [(0, 1), (1, 1), (37, 2), (SHARED + 7, 1), (SHARED + 7, 3)]:
+        for n, threads in [(0, 1), (1, 1), (37, 2), (4 * GRAIN + 7, 1), (4 * GRAIN + 7, 3)]:
             set_num_threads(threads)
             x, g, v = rng.standard_normal((3, n)).astype(dtype)
             if n > 3:
