@@ -55,10 +55,13 @@ from .vector import (
 )
 
 
-def _place_dtype(kernel: Pair) -> type[np.integer]:
+_PLACES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.int32))
+
+
+def _place_dtype(kernel: Pair) -> np.dtype:
     """The narrowest integer for a place in the window; its largest value means: nowhere."""
     cells = kernel[0] * kernel[1]
-    return np.uint8 if cells <= 255 else np.uint16 if cells <= 65535 else np.int32
+    return _PLACES[0 if cells <= 255 else 1 if cells <= 65535 else 2]
 
 
 def nowhere_of(places: np.ndarray) -> int:
