@@ -243,9 +243,10 @@ def _compiled(matrix: Matrix, kind: str, step: int) -> Callable[..., Any]:
     def into_image(source, row, col, plus, out, out_row, counts, odd):  # type: ignore[no-untyped-def]
         to_image(source, row, col, plus, out, out_row, counts, odd)
 
-    calls: dict[str, Callable[..., Any]] = {
-        "grid": grid, "of_image": from_image, "to_image": into_image}
-    return calls[kind]
+    ways: dict[str, Callable[..., Any]] = {
+        "grid": grid, "of_image": from_image, "to_image": into_image
+    }
+    return ways[kind]
 
 
 def _kernel(

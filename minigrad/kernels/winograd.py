@@ -42,8 +42,9 @@ numbers of v for each pixel, which are written to the second-level cache (1.9 cy
 to y (1 cycle an output). Both cores together do 1.9 times what one does.
 
 Tiles of 4 x 4 outputs (36 multiplications for 16 of them) were tried: 1.3 times as fast again at 28
-and 56 pixels and no faster at 14 or 7, with errors (rms) of 7.0, 9.3 for y and 8.5, 6.5 for gw at
-64 and 128 channels. That is two to three times the error of the direct sum: not done.
+and 56 pixels, slower at 14. Errors, (rms, largest) as above: y 7.0, 77 and gw 6.5, 34 with 64
+channels, y 9.4, 107 and gw 6.5, 37 with 128: two times those of the direct sum, dozens of units at
+worst. Not done.
 
 Not here: groups, strides, dilation, float64: conv.py and conv_grad_w.py.
 """
