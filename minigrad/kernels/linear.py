@@ -8,7 +8,7 @@ the thread that uses them, while they are in its cache.
     B[k, n] = b[k, n] if k_first else b[n, k], in panels of (K, cols)
 
 Where the factor that is transposed is the larger one, y.T = w @ x.T is computed instead, and
-turned: then the smaller factor is copied.
+turned: then the smaller factor is copied (if it fills more than half of a panel).
 
 Small products go to NumPy (`_numpy_is_better`), those with few rows to loops that copy nothing.
 
@@ -28,8 +28,10 @@ from .threads import parallel
 from .tile import tile, tile_shape
 from .transpose import square_side, transpose
 
-_DEPTH = 256  # k in one go: a panel of B (32 KiB with AVX-512) then stays near the core
-_TASK_ROWS = 128  # rows of C that a task fills in from one panel: enough to pay for packing it
+# k in one go: a panel of B (64 KiB with AVX-512) streams from the second cache, and a tile lasts
+# long enough for its beginning and end to cost little: 256 took 7 % more for 256 x 512 x 512.
+_DEPTH = 512
+_TASK_ROWS = 256  # rows of C that a task fills in from one panel: enough to pay for packing it
 _TASK_PANELS = 4  # panels that it fills in from one block of A, for the same reason
 _TASKS = 4  # at least so many, if there is enough to do: a constant, not the number of threads
 
@@ -73,7 +75,7 @@ def product_range(start, stop, a, a_k_first, b, b_k_first, bias, tables, sizes, 
     task, its panels, k in one go, pitch of a block of A or 0 if it is read where it is,
     square_side).
 
-    One writer for each output; sums of at most 256 products, which are then added in their order:
+    One writer for each output; sums of at most 512 products, which are then added in their order:
     a chain of a million products in float32 would be wrong by 1 %. Limit: multiply-adds.
     """
     rows_at, k_at, kb = tables
@@ -169,14 +171,31 @@ def add_rows(start, stop, g, w, width, gx):
             to = gx[i, j0:]
             for j in range(count):
                 to[j] = 0
-            for k in range(w.shape[0]):
+            few = w.shape[0] % 4
+            for k in range(few):
                 s = g[i, k]
                 row = w[k, j0:]
                 for j in range(count):
                     to[j] += s * row[j]
+            for k in range(few, w.shape[0], 4):  # four at once: `to` is read and written less often
+                s0, s1, s2, s3 = g[i, k], g[i, k + 1], g[i, k + 2], g[i, k + 3]
+                row0, row1, row2, row3 = w[k, j0:], w[k + 1, j0:], w[k + 2, j0:], w[k + 3, j0:]
+                for j in range(count):
+                    to[j] = to[j] + s0 * row0[j] + s1 * row1[j] + s2 * row2[j] + s3 * row3[j]
 
 
-_WORK_GRAIN = 1 << 20  # multiplications that take some 10 us: worth a chunk
+@jit
+def outer_rows(start, stop, g, x, gw):
+    """Rows start..stop-1 of gw (F, K) = g (F,) times x (K,). Limit: bytes written."""
+    for f in range(start, stop):
+        s = g[f]
+        row = gw[f]
+        for k in range(x.size):
+            row[k] = s * x[k]
+
+
+_WORK_GRAIN = 1 << 20  # multiplications of the tile that take some 5 us: worth a chunk
+_SCALAR_GRAIN = 1 << 16  # and those of the loops that copy nothing
 
 
 def product(
@@ -192,7 +211,7 @@ def product(
     if m * n * depth == 0:
         c = np.zeros((m, n), a.dtype)
         return c if bias.size == 0 else c + bias
-    if not b_k_first and 2 * m <= n:  # copy the smaller factor
+    if not b_k_first and tile_shape(a.dtype).cols < 2 * m <= n:  # copy the smaller factor
         turned = empty((n, m), a.dtype)
         _fill(b, False, a, a_k_first, np.empty(0, a.dtype), depth, turned)
         c = empty((m, n), a.dtype)
@@ -268,7 +287,7 @@ def dots(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
     y = empty((x.shape[0], w.shape[0]), x.dtype)
     has_bias = bias is not None
     b = bias if has_bias else np.empty(0, x.dtype)
-    grain = -(-(1 << 17) // max(1, x.size))
+    grain = -(-_SCALAR_GRAIN // max(1, x.size))
     parallel(dot_rows, w.shape[0], x, w, b, has_bias, y, grain=grain)
     return y
 
@@ -276,7 +295,7 @@ def dots(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
 def sums(g: np.ndarray, w: np.ndarray) -> np.ndarray:
     """g (M, N) @ w (N, K) -> (M, K), for small M."""
     gx = empty((g.shape[0], w.shape[1]), g.dtype)
-    grain = -(-(1 << 17) // max(1, g.size * _COLUMNS))
+    grain = -(-_SCALAR_GRAIN // max(1, g.size * _COLUMNS))
     parallel(add_rows, -(-w.shape[1] // _COLUMNS), g, w, _COLUMNS, gx, grain=grain)
     return gx
 
@@ -332,10 +351,13 @@ def linear_grad_x(g: np.ndarray, w: np.ndarray) -> np.ndarray:
 def linear_grad_w(g: np.ndarray, x: np.ndarray) -> np.ndarray:
     """gw = g.T @ x. g (M, F), x (M, K) -> gw (F, K)."""
     m, f = g.shape
-    if m == 1:  # no sum: 208 us as a matrix product of 128 x 1568, 71 as this
-        return np.multiply(g.T, x, order="C")
     if _numpy_is_better(f, m, x.shape[1]):
-        return np.matmul(g.T, x)
+        return np.matmul(g.T, x) if m != 1 else np.multiply(g.T, x, order="C")
+    if m == 1:  # no sum
+        gw = empty((f, x.shape[1]), g.dtype)
+        grain = -(-_SCALAR_GRAIN // x.size)
+        parallel(outer_rows, f, ready(g).reshape(-1), ready(x).reshape(-1), gw, grain=grain)
+        return gw
     if f <= _FEW_ADD_ROWS:
         return sums(ready(g.T), ready(x))
     return product(ready(g), True, ready(x), True)
