@@ -307,18 +307,23 @@ def test_same_bits_at_any_number_of_threads(name, dtype, monkeypatch):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("step", [1, 2, 3])
-def test_every_second_number(step, dtype):
+def test_rows_with_a_step(step, dtype):
     for count in range(70):
-        source = np.arange(1, 1 + step * count, dtype=dtype)
-        out = np.full(count + 5, -1, dtype)
-        take.run(source, step, out, count)
-        np.testing.assert_array_equal(out[:count], source[::step][:count])
-        assert (out[count:] == -1).all()
-        spread = np.full(step * count + 5, -1, dtype)
-        put.run(source[:count].copy(), spread, step, count)
-        want = np.full_like(spread, -1)
-        want[: step * count : step] = source[:count]
-        np.testing.assert_array_equal(spread, want)
+        rows = count % 4
+        pitch, other = step * count + 3, count + 2
+        source = np.arange(1, 1 + 4 * pitch, dtype=dtype)
+        some = np.s_[:rows, : step * count : step] if count else np.s_[:0, :0]
+        out = np.full(4 * other, -1, dtype)
+        want = out.copy().reshape(4, other)
+        want[:rows, :count] = source.reshape(4, pitch)[some] if count else -1
+        take.run(source, pitch, step, out, other, rows, count)
+        np.testing.assert_array_equal(out, want.ravel())
+        packed = np.arange(1, 1 + 4 * other, dtype=dtype)
+        spread = np.full(4 * pitch, -1, dtype)
+        want = spread.copy().reshape(4, pitch)
+        want[some] = packed.reshape(4, other)[:rows, :count] if count else -1
+        put.run(packed, other, spread, pitch, step, rows, count)
+        np.testing.assert_array_equal(spread, want.ravel())
 
 
 def _stencil_arguments(r, dtype, step_h, step_w, tap_rows):

@@ -125,10 +125,8 @@ def store_turned(sums, pitch, side, channels, turned, out, plane, rows, columns)
     kept_w = landing(start_w, step_w, wide, width)
     transpose(sums, pitch, length, channels, side, turned, length)
     for f in range(channels):
-        for u in range(kept_h):
-            source = tail(turned, f * length + u * wide)
-            at = (start_h + u * step_h) * width + start_w
-            put(source, tail(out, f * plane + at), step_w, kept_w)
+        at = f * plane + start_h * width + start_w
+        put(tail(turned, f * length), wide, tail(out, at), step_h * width, step_w, kept_h, kept_w)
 
 
 @jit

@@ -58,16 +58,17 @@ def pack_phase(x, n, c, first, steps, cells, out):
     cells_h, cells_w = cells
     begin = min(-(first_w // step_w), cells_w) if first_w < 0 else 0
     end = begin + landing(first_w + begin * step_w, step_w, cells_w - begin, width)
-    plane = (n * x.shape[1] + c) * height
-    for q in range(cells_h):
-        row = tail(out, q * cells_w + begin)
-        h = first_h + q * step_h
-        if h < 0 or h >= height:
-            for i in range(end - begin):
-                row[i] = 0
-        elif end > begin:
-            at = (plane + h) * width + first_w + begin * step_w
-            take(tail(x, at), step_w, row, end - begin)
+    top = min(-(first_h // step_h), cells_h) if first_h < 0 else 0
+    bottom = top + landing(first_h + top * step_h, step_h, cells_h - top, height)
+    zero_rows(out, 0, 1, 0, 0, top * cells_w)
+    zero_rows(out, 0, 1, 0, bottom * cells_w, (cells_h - bottom) * cells_w)
+    if end <= begin or bottom <= top:
+        return
+    h = (n * x.shape[1] + c) * height + first_h + top * step_h
+    take(
+        tail(x, h * width + first_w + begin * step_w), step_h * width, step_w,
+        tail(out, top * cells_w + begin), cells_w, bottom - top, end - begin,
+    )
 
 
 class FlatLayout(NamedTuple):
@@ -205,12 +206,11 @@ def flat_range(
                 kept_h = landing(start_h, out_step_h, tall, height)
                 kept_w = landing(start_w, out_step_w, count_w, width)
                 for f in range(features):
-                    for u in range(kept_h):
-                        at = (first_f + f) * height + start_h + u * out_step_h
-                        put(
-                            tail(sums, sums_at + f * pitch + u * cells_w),
-                            tail(out, at * width + start_w), out_step_w, kept_w,
-                        )
+                    at = ((first_f + f) * height + start_h) * width + start_w
+                    put(
+                        tail(sums, sums_at + f * pitch), cells_w,
+                        tail(out, at), out_step_h * width, out_step_w, kept_h, kept_w,
+                    )
         tail(x, 0)  # mentioned once more: views count no reference (rows.tail)
 
 

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .jit import jit
-from .rows import copy, tail
+from .rows import copy_rows, tail
 from .tile import broad_tile, narrow_tile, tile
 
 Pair = tuple[int, int]
@@ -199,21 +199,24 @@ def pack_padded(x, n, first_c, channels, first_h, first_w, cells_h, cells_w, out
     height, width = x.shape[2], x.shape[3]
     begin = min(max(-first_w, 0), cells_w)
     count = max(min(width - first_w, cells_w) - begin, 0)
-    if count == width == cells_w and first_h >= 0 and first_h + cells_h <= height:
-        for c in range(channels):  # whole rows: one run a channel
-            at = ((n * x.shape[1] + first_c + c) * height + first_h) * width
-            copy(tail(x, at), tail(out, c * cells_h * cells_w), cells_h * cells_w)
+    top = min(max(-first_h, 0), cells_h)  # rows above x
+    tall = max(min(height - first_h, cells_h) - top, 0)
+    plane, first = cells_h * cells_w, (n * x.shape[1] + first_c) * height * width
+    if count == width == cells_w and tall == cells_h:  # whole rows: one run a channel
+        at = first + first_h * width
+        copy_rows(tail(x, at), height * width, out, plane, channels, plane)
         return
+    if tall < cells_h:
+        zero_rows(out, 0, channels, plane, 0, top * cells_w)
+        zero_rows(out, 0, channels, plane, (top + tall) * cells_w, (cells_h - top - tall) * cells_w)
+    if tall * count == 0:
+        return
+    first += (first_h + top) * width + first_w + begin
     for c in range(channels):
-        plane = ((n * x.shape[1]) + first_c + c) * height
-        for q in range(cells_h):
-            cells = tail(out, (c * cells_h + q) * cells_w + begin)
-            h = first_h + q
-            if h < 0 or h >= height:
-                for i in range(count):
-                    cells[i] = 0
-            elif count > 0:
-                copy(tail(x, (plane + h) * width + first_w + begin), cells, count)
+        copy_rows(
+            tail(x, first + c * height * width), width,
+            tail(out, c * plane + top * cells_w + begin), cells_w, tall, count,
+        )
 
 
 @jit

@@ -1,16 +1,17 @@
-"""Pieces of flat arrays: looked at without cost (`tail`), copied in whole vectors (`copy`),
+"""Pieces of flat arrays: looked at without cost (`tail`), copied in whole vectors (`copy_rows`),
 begun where a cache line begins (`aligned`).
 
 Numba's own `a[i:]` counts a reference, two locked instructions of 20 cycles each, and tests whether
 i is negative. Around a tile of 1,200 cycles, five of them took 15 % of the time. And a
 loop that LLVM vectorises does its last numbers one by one, all 14 of a row of 14: here the
-last vector is masked instead.
+last vector of each row is masked instead, and the mask is made once for all rows.
 
-Not here: transposing (transpose.py).
+Not here: rows with a step (spaced.py), transposing (transpose.py).
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from .jit import jit
-from .tile import tile_shape
+from .masked import Masked, masked_lanes
 
 
 def _compiled_tail() -> Callable[..., Any]:
@@ -80,84 +81,102 @@ def to_line(array):
     return (-np.int64(array.ctypes.data) % 64) // array.itemsize
 
 
-def _compiled_copy() -> Callable[..., Any]:
-    from llvmlite import ir
+def compiled_move(step_in: int, step_out: int) -> Callable[..., Any]:
+    """out[r * out_pitch + i * step_out] = source[r * pitch + i * step_in], in whole vectors.
+
+    Steps: 1 and 1, 2 and 1, 1 and 2. Two vectors hold 2 * lanes numbers, and one shuffle picks the
+    even ones; the other way round a vector is spread over the even lanes of two.
+    """
     from numba import types
     from numba.extending import intrinsic
 
     @intrinsic
-    def masked(typingctx, source, out, count):  # type: ignore[no-untyped-def]
-        lanes = tile_shape(str(out.dtype)).lanes
-        size = out.dtype.bitwidth // 8
-        number = ir.FloatType() if size == 4 else ir.DoubleType()
-        vector, mask = ir.VectorType(number, lanes), ir.VectorType(ir.IntType(1), lanes)
-        index, i32 = ir.IntType(64), ir.IntType(32)
-        indices = ir.VectorType(index, lanes)
-        signature = types.void(source, out, types.intp)
+    def moved(typingctx, source, pitch, out, out_pitch, rows, count):  # type: ignore[no-untyped-def]
+        n = types.intp
+        signature = types.void(source, n, out, n, n, n)
 
         def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            begins = [
-                context.make_array(signature.args[i])(context, builder, args[i]).data
-                for i in (0, 1)
-            ]
-            count = args[2]
-            pointer = vector.as_pointer()
-            name = f"v{lanes}f{8 * size}.p0"
-            module = builder.module
+            v = Masked(context, builder, signature, args, out.dtype)
+            lanes = list(range(v.lanes))
+            even = [lane if lane % 2 == 0 else -1 for lane in lanes]  # -1: never below a limit
+            halves = even, [e + v.lanes if e >= 0 else -1 for e in even]
 
-            def function(what: str, kind: Any) -> Any:
-                return module.globals.get(what) or ir.Function(module, kind, what)
+            def move(source: Any, out: Any, i: Any, left: Any) -> None:
+                """The vector from i on, of which `left` numbers (constant or not) exist."""
+                inside = v.below(v.numbers(lanes), left)
+                twice, left_twice = builder.add(i, i), builder.add(left, left)
+                at = [v.const(0), v.const(v.lanes)]
+                if step_in == 2:
+                    parts = [
+                        v.load(v.at(source, builder.add(twice, begin)),
+                               v.below(v.numbers(half), left_twice))
+                        for begin, half in zip(at, halves)
+                    ]
+                    value = v.shuffle(*parts, [2 * lane for lane in lanes])
+                else:
+                    value = v.load(v.at(source, i), inside)
+                if step_out == 1:
+                    v.store(value, v.at(out, i), inside)
+                    return
+                for begin, half in zip(at, halves):
+                    middle = v.lanes // 2 if half is halves[1] else 0
+                    spread = v.shuffle(value, value, [middle + lane // 2 for lane in lanes])
+                    v.store(spread, v.at(out, builder.add(twice, begin)),
+                            v.below(v.numbers(half), left_twice))
 
-            load = function(
-                f"llvm.masked.load.{name}", ir.FunctionType(vector, [pointer, i32, mask, vector])
-            )
-            store = function(
-                f"llvm.masked.store.{name}",
-                ir.FunctionType(ir.VoidType(), [vector, pointer, i32, mask]),
-            )
-            before = builder.block
-            loop = builder.append_basic_block("copy.loop")
-            after = builder.append_basic_block("copy.after")
-            none = builder.icmp_signed("<=", count, ir.Constant(index, 0))
-            builder.cbranch(none, after, loop)
-            builder.position_at_end(loop)
-            i = builder.phi(index)
-            i.add_incoming(ir.Constant(index, 0), before)
-            left = builder.sub(count, i)
-            undefined = ir.Constant(indices, ir.Undefined)
-            spread = builder.shuffle_vector(
-                builder.insert_element(undefined, left, ir.Constant(i32, 0)),
-                undefined,
-                ir.Constant(ir.VectorType(i32, lanes), [0] * lanes),
-            )
-            inside = builder.icmp_signed("<", ir.Constant(indices, list(range(lanes))), spread)
-            source, out = (
-                builder.bitcast(builder.gep(begin, [i]), pointer) for begin in begins
-            )
-            align = ir.Constant(i32, size)
-            zeros = ir.Constant(vector, [0.0] * lanes)
-            builder.call(store, [builder.call(load, [source, align, inside, zeros]),
-                                 out, align, inside])
-            following = builder.add(i, ir.Constant(index, lanes))
-            i.add_incoming(following, loop)
-            builder.cbranch(builder.icmp_signed("<", following, count), loop, after)
-            builder.position_at_end(after)
+            def loop(step: int, last: Any, body: Callable[[Any], None]) -> None:
+                """body(i) for i = 0, step, ... < last."""
+                before = builder.block
+                inner, after = (builder.append_basic_block(f"move.{x}") for x in ("loop", "after"))
+                builder.cbranch(builder.icmp_signed("<", v.const(0), last), inner, after)
+                builder.position_at_end(inner)
+                i = builder.phi(v.index)
+                i.add_incoming(v.const(0), before)
+                body(i)
+                following = builder.add(i, v.const(step))
+                i.add_incoming(following, builder.block)
+                builder.cbranch(builder.icmp_signed("<", following, last), inner, after)
+                builder.position_at_end(after)
+
+            first, to = v.data(0), v.data(2)
+            rows, count = args[4], args[5]
+            # The last vector holds 1 to `lanes` numbers; without numbers there is no row, either.
+            rows = builder.select(builder.icmp_signed(">", count, v.const(0)), rows, v.const(0))
+            whole = builder.and_(builder.sub(count, v.const(1)), v.const(-v.lanes))
+            left = builder.sub(count, whole)
+
+            def row(r: Any) -> None:
+                begin = v.at(first, builder.mul(r, args[1]))
+                end = v.at(to, builder.mul(r, args[3]))
+                loop(v.lanes, whole, lambda i: move(begin, end, i, v.const(v.lanes)))
+                move(begin, end, whole, left)
+
+            loop(1, rows, row)
             return context.get_dummy_value()
 
         return signature, codegen
 
-    def in_vectors(source, out, count):  # type: ignore[no-untyped-def]
-        masked(source, out, count)
+    def in_vectors(source, pitch, out, out_pitch, rows, count):  # type: ignore[no-untyped-def]
+        moved(source, pitch, out, out_pitch, rows, count)
 
-    def in_loops(source, out, count):  # type: ignore[no-untyped-def]
-        for i in range(count):
-            out[i] = source[i]
+    def in_loops(source, pitch, out, out_pitch, rows, count):  # type: ignore[no-untyped-def]
+        for r in range(rows):
+            begin, end = tail(source, r * pitch), tail(out, r * out_pitch)
+            for i in range(count):
+                end[i * step_out] = begin[i * step_in]
 
-    # NEON has no masked loads: LLVM would test each number.
-    return in_vectors if tile_shape(np.float64).lanes >= 4 else in_loops
+    return in_vectors if masked_lanes(np.float32) else in_loops
 
 
-@jit(compiled_as=_compiled_copy, inline=True)
+@jit(compiled_as=functools.partial(compiled_move, 1, 1), inline=True)
+def copy_rows(source, pitch, out, out_pitch, rows, count):
+    """out[r * out_pitch + i] = source[r * pitch + i] for r < rows, i < count. Flat arrays of one
+    dtype; what is written may not overlap what is read."""
+    for r in range(rows):
+        out[r * out_pitch : r * out_pitch + count] = source[r * pitch : r * pitch + count]
+
+
+@jit(inline=True)
 def copy(source, out, count):
     """out[:count] = source[:count]; flat arrays of one dtype that do not overlap."""
-    out[:count] = source[:count]
+    copy_rows(source, 0, out, 0, 1, count)
