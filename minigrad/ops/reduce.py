@@ -38,7 +38,7 @@ def dim_samples(r):
 
 # --- sums and means ------------------------------------------------------------------------------
 
-_LARGE = 1 << 13                                   # elements from which our own loop adds them
+_LARGE = 1 << 17                                   # elements from which threads add them
 _MANY = 4096                                       # elements from which the order of adding matters
 
 
