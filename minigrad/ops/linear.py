@@ -36,7 +36,7 @@ def product(a, b):
             a.dtype not in _FLOATS or a.shape[1] != b.shape[0]:
         return np.matmul(a, b)
     if a.shape[1] == 1:
-        return kernel.outer(a, b)                          # (N, 1) * (1, M): there is no sum
+        return np.multiply(a, b)                           # (N, 1) * (1, M): there is no sum
     if b.flags.f_contiguous:
         return kernel.linear(a, b.T)
     if a.flags.f_contiguous:
