@@ -114,8 +114,11 @@ class Tensor(TensorMethods, ArrayFace):
         Raises: ValueError if self has several elements and no gradient is given, or needs no
         gradient; RuntimeError if the graph was freed or a saved value was overwritten.
         """
-        backward([self], None if gradient is None else [gradient], retain_graph, create_graph,
-                 inputs)
+        cotangents = None if gradient is None else [gradient]
+        if inputs is None:
+            _walk([self], cotangents, retain_graph, create_graph, None, accumulate=True)
+        else:
+            backward([self], cotangents, retain_graph, create_graph, inputs)
 
     def detach(self) -> Tensor:
         """A tensor with the same memory and no history."""

@@ -31,8 +31,9 @@ from .engine import Node, Tensor, shares_memory
 from .modes import settings
 from .writes import user_line
 
-#: Elements from which a result may wait: half of a second-level cache is worth the trouble.
-FEWEST = 1 << 15
+#: Elements from which a result may wait. In a training step with one image relu and pooling of
+#: 25,088 and 12,544 numbers took 40 us less when they waited for one another.
+FEWEST = 1 << 13
 
 _array, _node = Tensor.__dict__["array"], Tensor.__dict__["node"]     # the slots themselves
 _lock = threading.RLock()

@@ -53,13 +53,14 @@ class _Writes:
     def record(self, arrays: Iterable[ndarray], where: Where | None) -> None:
         """Notes that these arrays were (or are about to be) written."""
         self.last = time = now()
+        log = self.log
         for array in arrays:
-            owner = memory_owner(array)
+            owner = array if array.base is None else memory_owner(array)
             key = id(owner)
-            entry = self.log.get(key)
+            entry = log.get(key)
             # The weak reference's callback removes the entry before another array can get its id.
             ref = weakref.ref(owner, self._forget(key)) if entry is None else entry[0]
-            self.log[key] = ref, time, where
+            log[key] = ref, time, where
 
     def _forget(self, key: int) -> Callable:
         return lambda _: self.log.pop(key, None)

@@ -15,7 +15,7 @@ from minigrad.engine import Tensor
 from minigrad.fusion import FEWEST, Waiting, Watched
 from minigrad.modes import settings
 
-SHAPE = (4, 8, 32, 32)
+SHAPE = (4, 8, 16, 16)
 assert np.prod(SHAPE) == FEWEST
 
 

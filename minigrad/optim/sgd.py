@@ -55,9 +55,10 @@ class SGD(Optimizer):
         lr, momentum, decay = float(group["lr"]), group["momentum"], group["weight_decay"]
         plain = not momentum and not decay and not group["maximize"]
         for p in group["params"]:
-            if p.grad is None:
+            grad = p.grad
+            if grad is None:
                 continue
-            x, g = p.array, p.grad.array
+            x, g = p.array, grad.array
             if x.shape != g.shape:
                 raise ValueError(f"SGD: the gradient of a parameter of shape {x.shape} has shape "
                                  f"{g.shape}; was p.grad set by hand?")
