@@ -158,7 +158,7 @@ def _compiled_tile(kind: str) -> Callable[..., Any]:
                     builder.load(as_vector(at(b_row, const(j))), align=size) for j in columns
                 ]
                 a_k = builder.load(at(ka_at, k))
-                updated = []
+                updated: list[Any] = []
                 for r in range(shape.rows):
                     one = builder.load(at(a_rows[r], a_k), align=size)
                     one = builder.insert_element(undefined, one, ir.Constant(ir.IntType(32), 0))
