@@ -126,6 +126,7 @@ EDGES = {
     "padding beyond the kernel": full(2, 3, 4, 3, 2, padding=3),
     "stride beyond the kernel": full(2, 3, 4, 9, 2, stride=4),
     "stride leaves a rest": full(1, 2, 3, 8, 3, stride=3),
+    "patches": full(2, 3, 4, 24, 2, stride=2),
     "depthwise": full(2, 6, 6, 7, 3, padding=1, groups=6),
     "depthwise, two of each": full(2, 3, 6, 7, 3, padding=1, groups=3),
     "one row": (2, 3, 4, (1, 9), (1, 3), (1, 7), (1, 1), (0, 0), (1, 1), 1),
@@ -283,17 +284,17 @@ def test_same_bits_at_any_number_of_threads(name, dtype, monkeypatch):
             conv2d_grad_w(g, x, w.shape[2:], *options),
         ]
 
-    whole = run()  # so little work that each pass is one chunk
     chunks = []
+    cut = False
+
+    def in_one_or_all_pieces(kernel, n, *args, grain=1, parallel=conv_module.parallel):
+        chunks.append(n if cut else 1)
+        parallel(kernel, n, *args, grain=1 if cut else n + 1)
+
     for module in (conv_module, conv_flat, conv_depthwise, grad_w_module):
-        parallel = module.parallel
-
-        def each_item_alone(kernel, n, *args, grain=1, parallel=parallel):
-            assert n < 2 * grain  # it was one chunk, indeed
-            chunks.append(n)
-            parallel(kernel, n, *args, grain=1)
-
-        monkeypatch.setattr(module, "parallel", each_item_alone)
+        monkeypatch.setattr(module, "parallel", in_one_or_all_pieces)
+    whole = run()
+    cut = True
     threads = get_num_threads()
     try:
         for n in (1, 2, 3):

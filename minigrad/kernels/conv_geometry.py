@@ -28,8 +28,7 @@ Pair = tuple[int, int]
 
 POSITIONS = 512  # outputs of an item: with 64 channels, 128 KiB of sums in a second-level cache
 PIECES = 8  # least number of items that we like to cut a pass into: a constant, not the threads
-# Work worth a chunk: 40 us on one core, which is what a sleeping thread took to wake up.
-GRAIN_FLOPS = 8_000_000
+GRAIN_FLOPS = 1_000_000  # worth a chunk: 5 us on one core
 
 
 class Phase(NamedTuple):
@@ -70,7 +69,7 @@ class Axis(NamedTuple):
 
     @property
     def reads_all(self) -> bool:
-        """Whether output u reads element u alone, for all elements: a kernel of one tap."""
+        """Whether output u reads element u alone, for all elements: phases of one tap at most."""
         return self.reach == self.low == 0 and self.step == 1 and self.outputs == self.size
 
 

@@ -97,7 +97,10 @@ class Kernel:
         with _lock:
             if self._dispatcher is None:
                 numba = numba_module()
-                source = self.plain if self._build is None else self._build()
+                source = self.plain
+                if self._build is not None:
+                    source = self._build()
+                    _name_apart(source, self)
                 flags = set(self.fastmath) or False
                 made = numba.njit(nogil=True, fastmath=flags, forceinline=self.inline)(source)
                 _attach_cache(made, self)
@@ -490,9 +493,23 @@ def _remove(path: Path) -> None:
 
 def compile_beside(kernel: Kernel, function: Callable[..., Any], suffix: str) -> Any:
     """Numba's dispatcher of a function that was made for a kernel, in the cache beside it."""
+    _name_apart(function, kernel, suffix)
     made = numba_module().njit(nogil=True)(function)
     _attach_cache(made, kernel, suffix)
     return made
+
+
+def _name_apart(function: Callable[..., Any], kernel: Kernel, suffix: str = "") -> None:
+    """Give what is compiled in a kernel's place a name of its own, down in the machine code.
+
+    Numba's symbols are the qualified name, the types, and a number that counts within a process.
+    Functions that one factory makes share the name; if two processes compiled them, as two that
+    fill one cache do, they may share the number, too: then the linker took one tile for another.
+    """
+    name = f"{kernel.plain.__module__.rpartition('.')[2]}.{kernel.plain.__qualname__}{suffix}"
+    if kernel.plain.__closure__ is not None:  # one of many that a function made
+        name += "." + os.urandom(4).hex()
+    function.__qualname__ = name
 
 
 def _attach_cache(dispatcher: Any, kernel: Kernel, suffix: str = "") -> bool:
