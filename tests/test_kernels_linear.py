@@ -283,6 +283,7 @@ def test_same_bits_at_any_number_of_threads(dtype, monkeypatch):
             product(g, True, x, True),
             dots(x[:2], w, None),
             sums(g[:2], w),
+            family.linear_grad_w(g[:1], x[:1]),
         ]
 
     before = get_num_threads()

@@ -29,7 +29,7 @@ from .tile import tile, tile_shape
 from .transpose import square_side, transpose
 
 # k in one go: a panel of B (64 KiB with AVX-512) streams from the second cache, and a tile lasts
-# long enough for its beginning and end to cost little: 256 took 7 % more for 256 x 512 x 512.
+# long enough for its beginning and end to cost little: 256 took 6 % more for 256 x 512 x 512.
 _DEPTH = 512
 _TASK_ROWS = 256  # rows of C that a task fills in from one panel: enough to pay for packing it
 _TASK_PANELS = 4  # panels that it fills in from one block of A, for the same reason
