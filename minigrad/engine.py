@@ -589,13 +589,12 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
 def _youngest_first(roots: Iterable[Node]) -> list[Node]:
     """All nodes that the roots were made from, each once, younger before older; no recursion."""
     seen = set(roots)
-    stack = list(seen)
-    while stack:
-        for link in stack.pop().inputs:
+    order = list(seen)
+    for node in order:                             # which grows meanwhile
+        for link in node.inputs:
             if link is not None and link not in seen:
                 seen.add(link)
-                stack.append(link)
-    order = list(seen)
+                order.append(link)
     order.sort(key=_BIRTH, reverse=True)
     return order
 
@@ -671,7 +670,8 @@ def _accumulate(node: Leaf, g: Any) -> None:
         tensor.grad = g
     else:
         # Rules may return g itself or a view of it, and others may hold that.
-        shared = g.__class__ is not ndarray or sys.getrefcount(g) > _ONE_CALLER or shares_memory(g)
+        shared = g.__class__ is not ndarray or sys.getrefcount(g) > _ONE_CALLER or \
+            (g.base is not None and shares_memory(g))
         tensor.grad = wrap(np.array(g) if shared else g)
 
 

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from operator import itemgetter
-from types import FrameType, FunctionType
+from types import FunctionType
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 import numpy as np
@@ -21,7 +21,7 @@ from .engine import Node, Tensor, leaf, pick, wrap
 from .face import UFUNCS
 from .fusion import FEWEST, may_wait, wait
 from .modes import settings
-from .writes import PACKAGE, Where, now, user_line
+from .writes import OUTSIDE, PACKAGE, Where, now, user_line, user_place
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -401,25 +401,6 @@ def refuse_other(name: str, **arguments: Any) -> None:
         if not isinstance(x, (Tensor, ndarray, np.generic)):
             raise TypeError(f"{name}: argument '{argument}' must be a Tensor, got "
                             f"{type(x).__name__}; make it one with minigrad.tensor(...)")
-
-
-# Files that are known not to be ours, and to be ours: a look into a set costs half of startswith.
-OUTSIDE: set[str] = set()
-INSIDE: set[str] = set()
-
-
-def user_place(frame: FrameType | None) -> Where | None:
-    """writes.user_line() from this frame on, which remembers the user's files."""
-    while frame is not None:
-        code = frame.f_code
-        name = code.co_filename
-        if name not in INSIDE:
-            if not name.startswith(PACKAGE):
-                OUTSIDE.add(name)
-                return code, frame.f_lasti
-            INSIDE.add(name)
-        frame = frame.f_back
-    return None
 
 
 def unwrap_sequence(xs: Any, op: Op, name: str, wrapped: bool) -> tuple[tuple, tuple, bool]:
