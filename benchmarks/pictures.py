@@ -70,8 +70,9 @@ def _times(axis: Any) -> None:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """1, 2, 5, 10, ... between two limits."""
-    ticks = [digit * 10.0 ** power for power in range(-9, 7) for digit in (1, 2, 5)]
+    """1, 2, 5, 10, ... between two limits; 1, 10, ... where they are far apart."""
+    digits = (1, 2, 5) if high < 1e4 * low else (1,)
+    ticks = [digit * 10.0 ** power for power in range(-9, 7) for digit in digits]
     return [t for t in ticks if low <= t <= high]
 
 

@@ -99,10 +99,10 @@ def _take(size: int) -> ndarray:
             _free.append((_results, _returned.popleft()))
         if _results % PATIENCE == 0:
             _free[:] = [entry for entry in _free if _results - entry[0] < PATIENCE]
-        best = -1
+        best = -1                                  # of equal ones the last: it may be in a cache
         for i, (_, memory) in enumerate(_free):
             if size <= memory.size <= _SLACK * size and (
-                    best < 0 or memory.size < _free[best][1].size):
+                    best < 0 or memory.size <= _free[best][1].size):
                 best = i
         if best >= 0:
             return _free.pop(best)[1]

@@ -89,6 +89,13 @@ def test_the_block_that_fits_best_is_taken():
     assert address(memory.empty((LARGE + 500,), FLOAT)) == wanted
 
 
+def test_of_equal_blocks_the_one_freed_last_is_taken():
+    first, second = memory.empty((LARGE,), FLOAT), memory.empty((LARGE,), FLOAT)
+    wanted = address(first)
+    del second, first
+    assert address(memory.empty((LARGE,), FLOAT)) == wanted
+
+
 def test_what_nobody_takes_is_given_back():
     a = memory.empty((9 * LARGE,), FLOAT)
     del a
