@@ -28,7 +28,7 @@ from .jit import Kernel, jit, ready
 from .math import erf, exp, expm1, full_vectors, log1p, tanh, wide_jit
 from .threads import one_each, parallel
 
-GRAIN = 1 << 13  # numbers worth a chunk: 2 to 5 us, where a hand-over takes 1
+GRAIN = 1 << 14  # numbers worth a chunk: 2 to 10 us; with less, other caches cost more
 
 
 def _run(kernel: Kernel, arrays: tuple[np.ndarray, ...], *options: Any) -> np.ndarray:

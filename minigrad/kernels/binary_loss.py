@@ -57,7 +57,7 @@ def logits_loss(x: np.ndarray, y: np.ndarray) -> tuple[float, bool]:
     sums = np.empty((blocks, 2))
     parallel(logits_loss_range, blocks, ready(x).reshape(-1), ready(y).reshape(-1), sums,
              grain=GRAIN // BLOCK)
-    total, outside = np.add.reduce(sums).tolist()
+    total, outside = (sums[0] if blocks == 1 else np.add.reduce(sums)).tolist()
     return total, outside == 0
 
 

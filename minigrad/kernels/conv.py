@@ -287,13 +287,13 @@ class _Route(NamedTuple):
 
 
 def _route(
-    x: tuple[int, ...], features: int, khw: Pair, groups: int, dtype: np.dtype, ah: Axis, aw: Axis,
+    x: tuple[int, ...], features: int, taps: int, groups: int, dtype: np.dtype, ah: Axis, aw: Axis,
     hw: Pair,
 ) -> _Route:
     """The fastest way from a source of shape x to a result of `features` channels, hw pixels."""
     batch, channels = x[0], x[1] // groups
     each = features // groups
-    way = "flat" if is_flat(channels, each, khw[0] * khw[1], ah, aw, dtype) else "tiles"
+    way = "flat" if is_flat(channels, each, taps, ah, aw, dtype) else "tiles"
     otherwise = way
     if 0 in x:
         way = "nothing to add"
@@ -314,7 +314,7 @@ def _route_forward(
     oh, ow, sh, sw, top, left, dh, dw = geometry
     ah = forward_axis(x[2], w[2], sh, top, dh, oh)
     aw = forward_axis(x[3], w[3], sw, left, dw, ow)
-    return _route(x, w[0], w[2:], groups, dtype, ah, aw, (oh, ow))
+    return _route(x, w[0], w[2] * w[3], groups, dtype, ah, aw, (oh, ow))
 
 
 @functools.lru_cache(maxsize=256)
@@ -325,7 +325,7 @@ def _route_backward(
     h, width, sh, sw, top, left, dh, dw = geometry
     ah = backward_axis(h, w[2], sh, top, dh, g[2])
     aw = backward_axis(width, w[3], sw, left, dw, g[3])
-    return _route(g, w[1] * groups, w[2:], groups, dtype, ah, aw, (h, width))
+    return _route(g, w[1] * groups, w[2] * w[3], groups, dtype, ah, aw, (h, width))
 
 
 def _correlate(

@@ -25,6 +25,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
+from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -257,9 +258,9 @@ def parallel(kernel: Kernel | Callable[..., Any], n: int, *args: Any, grain: int
     the caller. An exception from a chunk is raised here (the one of the first chunk, if several).
     """
     if type(kernel) is Kernel:
-        if kernel.run == kernel._first_call:  # Numba may be told elsewhere, too, not to compile
-            kernel.resolve()
         run = kernel.run
+        if run.__class__ is MethodType:  # the first call; Numba may be told not to compile
+            run = kernel.resolve()
         alone = run is kernel.plain  # without the JIT threads would only wait for each other
     else:
         run, alone = kernel, False

@@ -30,8 +30,12 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 def _by_loop(x, *others):
     """Whether a loop of kernels/ takes these arrays: large, of one floating dtype and shape."""
-    return x.size >= _LARGE and x.dtype in _FLOATS and all(
-        a.shape == x.shape and a.dtype == x.dtype for a in others)
+    if x.size < _LARGE or x.dtype not in _FLOATS:
+        return False
+    for a in others:                               # noqa: SIM110: all() takes 0.5 us more
+        if a.shape != x.shape or a.dtype != x.dtype:
+            return False
+    return True
 
 
 def _kinked(r):

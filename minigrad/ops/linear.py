@@ -33,7 +33,7 @@ def product(a, b):
         # One large product: NumPy would run one small product for each matrix of the batch.
         return product(_rows(a), b).reshape((*a.shape[:-1], b.shape[1]))
     if a.size * b.shape[-1] <= _SMALL and a.ndim == b.ndim == 2:
-        return np.dot(a, b)                                # 0.15 us less than np.matmul
+        return a.dot(b)                                    # 0.25 us less than np.matmul
     if b.ndim > 2 or a.dtype != b.dtype or \
             a.dtype not in _FLOATS or a.shape[1] != b.shape[0]:
         return np.matmul(a, b)
@@ -216,7 +216,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             or (bias is not None and (bias.shape != weight.shape[:1] or bias.dtype != dtype))):
         raise _linear_error(input, weight, bias)
     if input.ndim <= 2 and input.size * weight.shape[0] <= _SMALL:
-        y = np.dot(input, weight.T)                        # (N, I) @ (I, O) -> (N, O)
+        y = input.dot(weight.T)                            # (N, I) @ (I, O) -> (N, O)
         if bias is not None:
             y += bias
         return y

@@ -86,9 +86,13 @@ def _update(x: ndarray, g: ndarray, v: ndarray | None, first: bool, lr: float,
         v.fill(0)
         share = 1.0
     options = lr, decay, sign, momentum, share, bool(group["nesterov"])
-    every = (x, g) if v is None else (x, g, v)
-    if x.size >= LARGE and x.dtype.char in "fd" and all(
-            a.flags.c_contiguous and a.dtype == x.dtype for a in every):
+    by_loop = x.size >= LARGE and x.dtype.char in "fd" and _alike(x, g) and (
+        v is None or _alike(x, v))
+    if by_loop:
         kernel.sgd(x.reshape(-1), g.reshape(-1), None if v is None else v.reshape(-1), *options)
     else:
         kernel.sgd_reference(x, g, v, *options)
+
+
+def _alike(x: ndarray, other: ndarray) -> bool:
+    return x.flags.c_contiguous and other.flags.c_contiguous and x.dtype == other.dtype
