@@ -32,7 +32,7 @@ def _by_loop(x, *others):
     """Whether a loop of kernels/ takes these arrays: large, of one floating dtype and shape."""
     if x.size < _LARGE or x.dtype not in _FLOATS:
         return False
-    for a in others:                               # noqa: SIM110: all() takes 0.5 us more
+    for a in others:  # all() takes 0.5 us more      # noqa: SIM110
         if a.shape != x.shape or a.dtype != x.dtype:
             return False
     return True
