@@ -243,10 +243,12 @@ def _plan(
 ) -> _Plan:
     """The plan for `channels` in and `features` out a group."""
     where = layout(batch, channels, ah, aw)
+    items = where.items(batch, ah.outputs) * groups
     kind = 0 if features <= tile_shape(dtype, "narrow").cols else 1
+    if items == 1 and features <= tile_shape(dtype).cols:
+        kind = 0  # two items: each thread packs the weights of its own
     rows, cols, _ = tile_shape(dtype, KINDS[kind])
     panels = -(-features // cols)
-    items = where.items(batch, ah.outputs) * groups
     block_f = blocks_of(panels, SUMS // (where.positions.size * cols))
     if items < PIECES:
         block_f = min(block_f, blocks_of(panels, panels * items // PIECES))
@@ -274,7 +276,93 @@ def _places(inputs: int, ah: Axis, aw: Axis, kw: int) -> np.ndarray:
     return places
 
 
+class _Route(NamedTuple):
+    """What the sizes of a correlation decide. Remembered: to find it takes 3 us, or 6 in a step."""
+
+    shape: tuple[int, int, int, int]  # of the result
+    ah: Axis
+    aw: Axis
+    way: str  # "nothing to add", "depthwise", "winograd", "flat" or "tiles"
+    otherwise: str  # the way if Winograd's arithmetic overflows
+
+
+def _route(
+    x: tuple[int, ...], features: int, khw: Pair, groups: int, dtype: np.dtype, ah: Axis, aw: Axis,
+    hw: Pair,
+) -> _Route:
+    """The fastest way from a source of shape x to a result of `features` channels, hw pixels."""
+    batch, channels = x[0], x[1] // groups
+    each = features // groups
+    way = "flat" if is_flat(channels, each, khw[0] * khw[1], ah, aw, dtype) else "tiles"
+    otherwise = way
+    if 0 in x:
+        way = "nothing to add"
+    elif is_depthwise(each, aw, dtype):
+        way = "depthwise"
+    elif winograd.possible(groups, dtype, ah, aw) and (
+        winograd.cheaper(batch, channels, each, ah, aw)
+    ):
+        way = "winograd"
+    return _Route((batch, features, *hw), ah, aw, way, otherwise)
+
+
+@functools.lru_cache(maxsize=256)
+def _route_forward(
+    x: tuple[int, ...], w: tuple[int, ...], groups: int, dtype: np.dtype, *geometry: int
+) -> _Route:
+    """The route of `conv2d` for x and w of these shapes; geometry: its pairs, one after another."""
+    oh, ow, sh, sw, top, left, dh, dw = geometry
+    ah = forward_axis(x[2], w[2], sh, top, dh, oh)
+    aw = forward_axis(x[3], w[3], sw, left, dw, ow)
+    return _route(x, w[0], w[2:], groups, dtype, ah, aw, (oh, ow))
+
+
+@functools.lru_cache(maxsize=256)
+def _route_backward(
+    g: tuple[int, ...], w: tuple[int, ...], groups: int, dtype: np.dtype, *geometry: int
+) -> _Route:
+    """The route of `conv2d_grad_x` for g and w of these shapes."""
+    h, width, sh, sw, top, left, dh, dw = geometry
+    ah = backward_axis(h, w[2], sh, top, dh, g[2])
+    aw = backward_axis(width, w[3], sw, left, dw, g[3])
+    return _route(g, w[1] * groups, w[2:], groups, dtype, ah, aw, (h, width))
+
+
 def _correlate(
+    route: _Route,
+    x: np.ndarray,
+    w: np.ndarray,
+    from_inputs: bool,
+    bias: np.ndarray | None,
+    groups: int,
+) -> np.ndarray:
+    """The correlation of x with w (F, C // groups, KH, KW) on its route."""
+    shape, ah, aw, way, otherwise = route
+    out = empty(shape, x.dtype)
+    if out.size == 0:
+        return out
+    if way == "winograd":
+        w9 = w.reshape(*w.shape[:2], 9)
+        if winograd.correlate(x, w9, from_inputs, bias, ah, aw, out):
+            return out
+        way = otherwise
+    if way == "tiles":
+        _correlate_tiles(x, w, from_inputs, bias, ah, aw, out, groups)
+    elif way == "flat":
+        correlate_flat(x, w, from_inputs, bias, ah, aw, w.shape[2:], out, groups)
+    elif way == "depthwise":
+        correlate_depthwise(x, w, from_inputs, bias, ah, aw, out, groups)
+    else:
+        out[:] = 0 if bias is None else bias[:, None, None]
+    return out
+
+
+# Numbers of packed weights worth a chunk, 0.6 us. So little, since panels are best packed by the
+# thread that will read them: 36 KiB that the other core had packed took 7 us to come across.
+PACKED = 1 << 12
+
+
+def _correlate_tiles(
     x: np.ndarray,
     w: np.ndarray,
     from_inputs: bool,
@@ -285,31 +373,14 @@ def _correlate(
     groups: int,
 ) -> None:
     """Cut a correlation into items and run them. w (F, C // groups, KH, KW)."""
-    if out.size == 0:
-        return
-    if x.shape[1] == 0 or x.size == 0:
-        out[:] = 0 if bias is None else bias[:, None, None]
-        return
     channels, features = x.shape[1] // groups, out.shape[1] // groups
     kh, kw = w.shape[2:]
-    if is_depthwise(features, aw, x.dtype):
-        correlate_depthwise(x, w, from_inputs, bias, ah, aw, out, groups)
-        return
-    if (
-        winograd.possible(groups, x.dtype, ah, aw)
-        and winograd.cheaper(x.shape[0], channels, features, ah, aw)
-        and winograd.correlate(x, w.reshape(*w.shape[:2], 9), from_inputs, bias, ah, aw, out)
-    ):
-        return
-    if is_flat(channels, features, kh * kw, ah, aw, x.dtype):
-        correlate_flat(x, w, from_inputs, bias, ah, aw, (kh, kw), out, groups)
-        return
     w = w.reshape(groups, w.shape[0] // groups, w.shape[1], kh * kw)
     plan = _plan(x.shape[0], channels, features, groups, x.dtype, ah, aw)
     panels = aligned((plan.panels, channels * kh * kw, plan.cols), x.dtype)
     parallel(
         pack_weights, plan.panels, w, from_inputs, _places(channels, ah, aw, kw), not from_inputs,
-        square_side(x.dtype), panels, grain=max(1, 120_000 // panels[0].size),
+        square_side(x.dtype), panels, grain=max(1, PACKED // panels[0].size),
     )
     start = np.zeros((plan.panels, plan.cols), x.dtype)
     if bias is not None:
@@ -334,12 +405,10 @@ def conv2d(
     (N, F, OH, OW). The padding is a real zero: a weight of inf or NaN makes NaN there, as in torch.
     """
     x, w = ready(x), ready(w)
-    features, _, kh, kw = w.shape
-    y = empty((x.shape[0], features, *out_hw), x.dtype)
-    ah = forward_axis(x.shape[2], kh, stride[0], padding[0], dilation[0], out_hw[0])
-    aw = forward_axis(x.shape[3], kw, stride[1], padding[1], dilation[1], out_hw[1])
-    _correlate(x, w, False, bias, ah, aw, y, groups)
-    return y
+    route = _route_forward(
+        x.shape, w.shape, groups, x.dtype, *out_hw, *stride, *padding, *dilation
+    )
+    return _correlate(route, x, w, False, bias, groups)
 
 
 def conv2d_grad_x(
@@ -357,12 +426,10 @@ def conv2d_grad_x(
     are real zeros: a weight of inf makes NaN at the border of gx.
     """
     g, w = ready(g), ready(w)
-    _, per_group, kh, kw = w.shape
-    gx = empty((g.shape[0], per_group * groups, *hw), g.dtype)
-    ah = backward_axis(hw[0], kh, stride[0], padding[0], dilation[0], g.shape[2])
-    aw = backward_axis(hw[1], kw, stride[1], padding[1], dilation[1], g.shape[3])
-    _correlate(g, w, True, None, ah, aw, gx, groups)
-    return gx
+    route = _route_backward(
+        g.shape, w.shape, groups, g.dtype, *hw, *stride, *padding, *dilation
+    )
+    return _correlate(route, g, w, True, None, groups)
 
 
 # --------------------------------------------------------------------------- plain twins
