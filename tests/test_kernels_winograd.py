@@ -82,7 +82,9 @@ def passes(x, w, bias, g, options):
     flat = w.reshape(*w.shape[:2], 9)
     assert winograd.correlate(x, flat, False, bias, *axes, y)
     assert winograd.correlate(g, flat, True, None, *back, gx)
-    gw = winograd.grad_w(g, x, *axes, 1 << 25)
+    gw, gb = winograd.grad_w(g, x, *axes, 1 << 25, True)
+    exact = g.sum((0, 2, 3), np.float64)
+    np.testing.assert_allclose(gb.sum(0), exact, rtol=0, atol=1e-6 * abs(g).sum())
     assert gw is not None
     return y, gx, gw.reshape(w.shape)
 
@@ -225,7 +227,7 @@ def test_a_result_that_is_not_finite_is_reported():
     bias[3] = 0
     x[1, 4, 8, 6] = np.inf  # the last corner, which two tiles of each axis do not fill
     assert not winograd.correlate(x, flat, False, bias, *axes, out)
-    assert winograd.grad_w(g, x, *axes, 1 << 25) is None
+    assert winograd.grad_w(g, x, *axes, 1 << 25, False) is None
 
 
 def test_nothing_is_left_over_from_numbers_that_were_not_finite():

@@ -59,6 +59,7 @@ import numpy as np
 
 from .conv_geometry import PIECES, Axis, blocks_of
 from .jit import jit, ready
+from .reduce import add_row_sums
 from .room import enter, leave, room_for
 from .rows import aligned, copy, tail, to_line
 from .sandwich import Matrix, grid_lanes, sandwich, sandwich_of_image, sandwich_to_image
@@ -391,7 +392,7 @@ def transform_gradients(first, last, g, f, some, tiles, lanes, side, cols, turne
 
 @jit
 def winograd_grad_w_range(
-    start, stop, g, x, parts, low, tiles, blocks, sizes, rows_of, edge_of, ka, kb, room,
+    start, stop, g, x, parts, gb, low, tiles, blocks, sizes, rows_of, edge_of, ka, kb, room,
     taken,
 ):
     """Tasks start .. stop - 1, a task being (piece, block of panels of g's channels).
@@ -400,13 +401,14 @@ def winograd_grad_w_range(
     register tiles, cols). blocks = (tiles of an item, panels of a task); low, tiles: as above;
     sizes = (grid_lanes(), square_side, pitch and plane of v, plane of the transformed g). rows_of,
     ka, kb: the tables of the register tile; edge_of: rows_of, where the last channels repeat.
+    gb (pieces, F), float64 zeros: gets the sums of g, unless it is empty.
     """
     tall, wide = tiles
     block, block_f = blocks
     lanes, side, pitch, plane, gt_plane = sizes
     pieces, panels, channels, cols = parts.shape[0], parts.shape[1], parts.shape[3], parts.shape[4]
     rows = rows_of.size
-    features = g.shape[1]
+    features, pixels = g.shape[1], g.shape[2] * g.shape[3]
     total = x.shape[0] * tall * wide
     items = (total + block - 1) // block
     pieces_f = (panels + block_f - 1) // block_f
@@ -431,6 +433,13 @@ def winograd_grad_w_range(
                     first, last, g, f, min(cols, features - f), tiles, lanes, side, cols, turned,
                     tail(scratch, gt_begin), gt_plane,
                 )
+                if gb.size > 0:  # the images that begin in this item
+                    each = tall * wide
+                    for n in range((first + each - 1) // each, (last + each - 1) // each):
+                        add_row_sums(
+                            tail(g, (n * features + f) * pixels), pixels,
+                            min(cols, features - f), pixels, tail(gb, piece * features + f),
+                        )
                 for spot in range(SPOTS):
                     b = tail(scratch, gt_begin + spot * gt_plane)
                     for c in range(0, channels, rows):
@@ -528,19 +537,23 @@ def _grad_w_plan(
 
 
 def grad_w(
-    g: np.ndarray, x: np.ndarray, ah: Axis, aw: Axis, part_bytes: int
-) -> np.ndarray | None:
+    g: np.ndarray, x: np.ndarray, ah: Axis, aw: Axis, part_bytes: int, bias: bool
+) -> tuple[np.ndarray, np.ndarray] | None:
     """gw (F, C, 9) = sum of g[n, f, u, v] * x[n, c, u + i, v + j]; None if some is not finite.
+
+    And the sums of g in float64, to be added over the first dimension: (pieces, F), or (pieces, 0)
+    without bias.
 
     g (N, F, OH, OW), x (N, C, H, W), ah and aw: the axes of y. part_bytes: of all pieces' sums.
     """
     channels, features = x.shape[1], g.shape[1]
     plan = _grad_w_plan(x.shape[0], channels, features, ah, aw, part_bytes)
     parts = aligned(plan.parts, x.dtype)
+    gb = np.zeros((plan.parts[0], features if bias else 0))
     room, taken = room_for(plan.scratch)
-    parallel(winograd_grad_w_range, plan.tasks, g, x, parts, *plan.geometry, room, taken)
+    parallel(winograd_grad_w_range, plan.tasks, g, x, parts, gb, *plan.geometry, room, taken)
     gw = np.empty((features, channels, 9), x.dtype)
     tasks = plan.parts[1] * -(-channels // 16)
     fine = np.zeros(tasks, np.bool_)
     parallel(finish_grad_w_range, tasks, parts, grid_lanes(), square_side(x.dtype), gw, fine)
-    return gw if fine.all() else None
+    return (gw, gb) if fine.all() else None
