@@ -298,7 +298,7 @@ def _correlate(
     if (
         winograd.possible(groups, x.dtype, ah, aw)
         and winograd.cheaper(x.shape[0], channels, features, ah, aw)
-        and winograd.correlate(x, w.reshape(*w.shape[:2], 9), from_inputs, bias, ah, aw, out)
+        and winograd.correlate(x, w, from_inputs, bias, ah, aw, out)
     ):
         return
     if is_flat(channels, features, kh * kw, ah, aw, x.dtype):

@@ -206,9 +206,9 @@ def conv2d_grad_w(
     if winograd.possible(groups, g.dtype, ah, aw) and (
         winograd.cheaper(batch, channels, features, ah, aw, gradient=True)
     ):
-        gw = winograd.grad_w(g, x, ah, aw, PART_BYTES)
+        gw = winograd.grad_w(g, x, khw, ah, aw, PART_BYTES)
         if gw is not None:
-            return gw.reshape(shape)
+            return gw
     plan = _plan(batch, channels, features, groups, g.dtype, ah, aw)
     parts = np.empty(plan.parts, g.dtype)
     parallel(grad_w_range, plan.tasks, g, x, parts, *plan.geometry, grain=plan.grain)
