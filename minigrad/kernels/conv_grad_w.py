@@ -229,9 +229,9 @@ def _grad_w_and_sums(
     if winograd.possible(groups, g.dtype, ah, aw) and (
         winograd.cheaper(batch, channels, features, ah, aw, gradient=True)
     ):
-        found = winograd.grad_w(g, x, ah, aw, PART_BYTES, bias)
+        found = winograd.grad_w(g, x, khw, ah, aw, PART_BYTES, bias)
         if found is not None:
-            return found[0].reshape(shape), found[1]
+            return found
     plan = _plan(batch, channels, features, groups, g.dtype, ah, aw)
     parts = np.empty(plan.parts, g.dtype)
     gb = np.zeros((plan.parts[0], g.shape[1] if bias else 0))
