@@ -287,8 +287,8 @@ class _Route(NamedTuple):
 
 
 def _route(
-    x: tuple[int, ...], features: int, khw: Pair, groups: int, dtype: np.dtype, ah: Axis, aw: Axis,
-    hw: Pair,
+    x: tuple[int, ...], features: int, khw: tuple[int, ...], groups: int, dtype: np.dtype, ah: Axis,
+    aw: Axis, hw: Pair,
 ) -> _Route:
     """The fastest way from a source of shape x to a result of `features` channels, hw pixels."""
     batch, channels = x[0], x[1] // groups
