@@ -29,6 +29,7 @@ from .peers import CONTROL, PEAK, Peer, environment
 from .records import Measurement, Record
 
 Tell = Callable[[str], None]
+_FAR_BEHIND = 10        # times as slow: a few rounds say all there is to say
 _PEAK_TURN = 0.15       # seconds; five of them see the peak also where other turns are short
 
 
@@ -173,7 +174,7 @@ class Runner:
                 rows.append(row)
                 self.record.measurements.append(row)
         start, done = time.monotonic(), 0
-        while active and not self._enough(done, time.monotonic() - start):
+        while active:
             self.tell(f"round {done + 1}")
             shift = done % len(active)
             for peer, row in [*active[shift:], *active[:shift]]:
@@ -183,14 +184,29 @@ class Runner:
                     row.samples.append(seconds["seconds"])
                 except WorkerError as error:
                     self._fail(peer, row, error)
-            active = [(peer, row) for peer, row in active if not row.error]
             done += 1
-        for peer, row in active:
-            try:
-                self.worker(peer, threads).ask("drop")
-            except WorkerError as error:
-                self._fail(peer, row, error)
+            going_on = [] if self._enough(done, time.monotonic() - start) else [
+                (peer, row) for peer, row in active
+                if not row.error and not self._has_shown_it(row, rows[0])]
+            for peer, row in active:
+                if not row.error and (peer, row) not in going_on:
+                    self._drop(peer, row)
+            active = going_on
         return rows
+
+    def _has_shown_it(self, row: Measurement, first: Measurement) -> bool:
+        """Whether it takes over ten times as long as the first peer, and has spent its share of
+        the time: a round of the largest programs would take minutes, and nobody needs its spread.
+        """
+        return (not self.settings.rounds and len(row.samples) > 1 and bool(first.samples)
+                and sum(row.samples) > self.settings.seconds
+                and min(row.samples) > _FAR_BEHIND * min(first.samples))
+
+    def _drop(self, peer: Peer, row: Measurement) -> None:
+        try:
+            self.worker(peer, row.threads).ask("drop")
+        except WorkerError as error:
+            self._fail(peer, row, error)
 
     def _enough(self, done: int, passed: float) -> bool:
         if self.settings.rounds:

@@ -14,9 +14,10 @@ So a program that has once freed an array of 32 MiB runs at full speed, and one 
 `empty(shape, dtype)`, np.empty for the results of our kernels. Blocks above 32 MiB would go back to
 the system all the same, so that a step of a CNN on 1,024 images took twice the time of four steps
 on 256; and no block of malloc's begins on a cache line, which costs kernels 10 %. So large results
-lie in blocks of ours: a freed one waits for the next result that fits it. What is kept is bounded
-by what was in use at once; a block that nobody took for `PATIENCE` further results is given back,
-and `empty_cache()` gives back all.
+lie in blocks of ours: a freed one waits on the shelf of its size for the next result, and the one
+freed last goes first, since it may still be in a cache. What is kept is bounded by what was in use
+at once; what nobody needed for `PATIENCE` results is given back, and `empty_cache()` gives back
+all. A result costs 0.7 us here, where np.empty takes 0.15.
 
     a training step of           faults, ms before       after
     the CNN at batch 1,024           4,316      147          0     113
@@ -33,41 +34,50 @@ Not here: scratch of the kernels, which they keep themselves or allocate as they
 from __future__ import annotations
 
 import math
-import os
-import threading
-from collections import deque
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
 LEAST = 1 << 18            # bytes from which a result is taken from here: below, malloc reuses
-PATIENCE = 256             # results made until a block that nobody wants is given back
+PATIENCE = 256             # results made until blocks that nobody wants are given back
 LINE = 64
 # The largest block that glibc learns from on 64-bit systems (DEFAULT_MMAP_THRESHOLD_MAX), less room
 # for what it adds itself.
 _LEARNT = (32 << 20) - (1 << 13)
-_SLACK = 1.5               # a block may be larger than the result, by this factor
+_BYTE = np.dtype(np.uint8)
 
 
-class Block:
-    """The owner of one result's memory: `base` of the array, gone when its last view is."""
-    __slots__ = ("memory", "__array_interface__")
+class Memory(ndarray):
+    """Bytes from the start of a cache line on, which results have in turn.
 
-    def __init__(self, memory: ndarray, shape: tuple[int, ...], dtype: np.dtype) -> None:
-        self.memory = memory
-        first = -(-memory.__array_interface__["data"][0] // LINE) * LINE
-        self.__array_interface__ = {"version": 3, "shape": shape, "typestr": dtype.str,
-                                    "data": (first, False)}
-
-    def __del__(self, give_back: Any = deque.append) -> None:
-        give_back(_returned, self.memory)          # one atomic step: it may run at any time
+    A class of its own, so that NumPy does not skip the Block between it and a result.
+    """
+    __slots__ = ()
 
 
-_lock = threading.RLock()
-_returned: deque[ndarray] = deque()                # freed, and not yet looked at
-_free: list[tuple[int, ndarray]] = []              # (when it came back, memory)
+class Shelf:
+    """The free blocks of one size. idle: the fewest that lay here since somebody looked."""
+    __slots__ = ("free", "idle")
+
+    def __init__(self) -> None:
+        self.free: list[Memory] = []
+        self.idle = 0
+
+
+_shelves: dict[int, Shelf] = {}
 _results = 0                                       # how many were made: the clock of PATIENCE
+
+# No lock: what several threads do to a list (append, pop, del) is one atomic step each, and so is
+# what a Block does when it goes, which may be at any time. `idle` and the clock need not be exact.
+
+
+class Block(ndarray):
+    """Memory lent to one result: `base` of the array, gone when its last view is."""
+    __slots__ = ()
+
+    def __del__(self, shelves: Any = _shelves) -> None:
+        shelves[self.size].free.append(self.base)
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype) -> ndarray:
@@ -80,43 +90,46 @@ def empty(shape: tuple[int, ...], dtype: np.dtype) -> ndarray:
     size = math.prod(shape) * dtype.itemsize
     if size < LEAST:
         return np.empty(shape, dtype)
-    return np.asarray(Block(_take(size + LINE), shape, dtype))
+    step = size.bit_length() - 4                   # eight sizes between two powers of two
+    return ndarray(shape, dtype, Block(*_take(-(-size >> step) << step)))
 
 
 def empty_cache() -> None:
     """Gives the memory that is kept for coming results back to the system, as in torch.cuda."""
-    with _lock:
-        _free.clear()
-        _returned.clear()
+    for shelf in list(_shelves.values()):
+        shelf.free.clear()
 
 
-def _take(size: int) -> ndarray:
-    """At least `size` bytes."""
+def _take(size: int) -> tuple[int, np.dtype, Memory]:
+    """What a Block of so many bytes is made of."""
     global _results
-    with _lock:
-        _results += 1
-        while _returned:
-            _free.append((_results, _returned.popleft()))
-        if _results % PATIENCE == 0:
-            _free[:] = [entry for entry in _free if _results - entry[0] < PATIENCE]
-        best = -1                                  # of equal ones the last: it may be in a cache
-        for i, (_, memory) in enumerate(_free):
-            if size <= memory.size <= _SLACK * size and (
-                    best < 0 or memory.size <= _free[best][1].size):
-                best = i
-        if best >= 0:
-            return _free.pop(best)[1]
+    _results += 1
+    if _results % PATIENCE == 0:
+        _give_back_idle()
+    shelf = _shelves.get(size) or _shelves.setdefault(size, Shelf())
     try:
-        return np.empty(size, np.uint8)
+        memory = shelf.free.pop()
+    except IndexError:
+        return size, _BYTE, _fresh(size)
+    if len(shelf.free) < shelf.idle:
+        shelf.idle = len(shelf.free)
+    return size, _BYTE, memory
+
+
+def _give_back_idle() -> None:
+    """Gives back what nobody has needed since the last time."""
+    for shelf in list(_shelves.values()):
+        del shelf.free[:shelf.idle]
+        shelf.idle = len(shelf.free)
+
+
+def _fresh(size: int) -> Memory:
+    try:
+        whole = np.empty(size + LINE, np.uint8)
     except MemoryError:
         empty_cache()
-        return np.empty(size, np.uint8)
-
-
-def _after_fork_in_child() -> None:
-    """Who held the lock is not in the child."""
-    global _lock
-    _lock = threading.RLock()
+        whole = np.empty(size + LINE, np.uint8)
+    return Memory(size, _BYTE, whole, -whole.__array_interface__["data"][0] % LINE)
 
 
 def let_malloc_keep() -> None:
@@ -125,5 +138,3 @@ def let_malloc_keep() -> None:
 
 
 let_malloc_keep()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

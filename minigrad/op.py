@@ -292,10 +292,13 @@ class Op:
                 each = owner == self.sequence
                 return f"tuple(map(shape_of, {owner}))" if each else f"shape_of({owner})"
             askers = {i for i, rule, _ in self.rules if name in self._requests_of(rule)}
-            if name in self.tensors and len(askers) == 1 < len(self.linked) \
-                    and self.joint_rule is None and not self.sequence and not self.many:
+            if self.joint_rule is not None and name in self._requests_of(self.joint_rule):
+                askers |= {self.linked.index(n) for n in self.joint_names}
+            if name in self.tensors and len(askers) < len(self.linked) \
+                    and not self.sequence and not self.many:
                 # x * 2: the gradient of x needs 2, and nobody x. It need not be kept alive.
-                return f"{name} if n{askers.pop()} is not None else None"
+                asked = " or ".join(f"n{i} is not None" for i in sorted(askers))
+                return f"{name} if {asked} else None"
             return name
         return "(" + "".join(f"{value(n)}, " for n in self.requests) + ")"
 

@@ -292,6 +292,28 @@ def test_an_interruption_keeps_what_was_measured(hand_made, monkeypatch, capsys,
     assert not record.complete and len(record.measurements) == 1
 
 
+def test_who_is_far_behind_ends_after_two_rounds(monkeypatch):
+    """Once it has spent `seconds`, which are none here; the others have all six rounds."""
+    takes = {"minigrad": 0.01, "torch": 0.09, "jax": 2.0, "numpy": 0.001}
+    dropped = []
+
+    def worker(self, peer, threads):
+        def ask(do, **arguments):
+            if do == "drop":
+                dropped.append(peer.name)
+            return {"build": 0.0, "first": 0.0, "check": [], "work": None,
+                    "seconds": takes[peer.name]}
+        return SimpleNamespace(ask=ask)
+    monkeypatch.setattr(turns.Runner, "worker", worker)
+    known = [peers.PEERS[name] for name in ("minigrad", "torch", "jax")]
+    runner = turns.Runner(record_of({}), known, turns.Settings(seconds=0, pause=0),
+                          tell=lambda text: None)
+    rows = {row.peer: len(row.samples) for row in
+            runner.run(catalogue.PROGRAMS["mlp_64"], threads=1)}
+    assert rows == {"minigrad": 6, "torch": 6, "jax": 2, "control": 6}
+    assert dropped[0] == "jax" and sorted(dropped) == sorted(takes)
+
+
 def test_a_worker_pins_itself_and_answers_in_json(hand_made):
     process = subprocess.run(
         [sys.executable, "-m", "benchmarks.worker", hand_made, "1", ""], cwd=ROOT, text=True,

@@ -101,6 +101,9 @@ def check(case, dtype):
     assert_sum(gx, conv2d_grad_x_reference, dtype, (g, w), hw, *options)
     gw = conv2d_grad_w(g, x, khw, *options)
     assert_sum(gw, conv2d_grad_w_reference, dtype, (g, x), khw, *options)
+    again, gb = conv2d_grad_w(g, x, khw, *options, bias=True)
+    np.testing.assert_array_equal(again, gw)
+    assert_sum(gb, lambda g: g.sum((0, 2, 3)), dtype, (g,))
     for a, b in zip((x, w, bias, g), before):
         np.testing.assert_array_equal(a, b)
 
@@ -250,8 +253,9 @@ def check_places(case, where, dtype, bad):
     same_places(gx, conv2d_grad_x_reference(g, w, hw, *options))
     x, w, _, g, _ = make(case, dtype)
     g.reshape(-1)[where % g.size] = bad
-    gw = conv2d_grad_w(g, x, khw, *options)
+    gw, gb = conv2d_grad_w(g, x, khw, *options, bias=True)
     same_places(gw, conv2d_grad_w_reference(g, x, khw, *options))
+    same_places(gb, g.sum((0, 2, 3)))
     w.reshape(-1)[where % w.size] = bad
     y = conv2d(x, w, bias, out_hw, *options)
     same_places(y, conv2d_reference(x, w, bias, out_hw, *options))
@@ -281,7 +285,7 @@ def test_same_bits_at_any_number_of_threads(name, dtype, monkeypatch):
         return [
             conv2d(x, w, bias, g.shape[2:], *options),
             conv2d_grad_x(g, w, x.shape[2:], *options),
-            conv2d_grad_w(g, x, w.shape[2:], *options),
+            *conv2d_grad_w(g, x, w.shape[2:], *options, bias=True),
         ]
 
     chunks = []

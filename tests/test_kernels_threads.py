@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from minigrad.kernels import threads
-from minigrad.kernels.jit import jit
+from minigrad.kernels.jit import _jit_disabled, jit
 from minigrad.kernels.threads import get_num_threads, parallel, set_num_threads
 
 
@@ -84,6 +84,32 @@ def test_same_bits_at_any_number_of_threads(count):
         got = np.zeros(1000, "f4")
         parallel(partial_sums, 1000, x, got)
         np.testing.assert_array_equal(got, want)
+
+
+@jit
+def doubled(start, stop, x, out):
+    for i in range(start, stop):
+        out[i] = x[i] + x[i]
+
+
+def test_a_region_runs_the_machine_code_for_the_types_that_it_is_given():
+    """It knows the address of one kernel's code: of each kind of arguments, its own."""
+    for kind in ("f4", "i4", "f8", "f4", "i8", "i4"):
+        x = np.arange(1000).astype(kind)
+        out = np.zeros_like(x)
+        parallel(doubled, x.size, x, out)
+        np.testing.assert_array_equal(out, 2 * x)
+
+
+@jit
+def first_index(start, stop, x):
+    return start
+
+
+@pytest.mark.skipif(_jit_disabled(), reason="without the JIT nothing depends on it")
+def test_a_kernel_that_returns_something_is_refused():
+    with pytest.raises(TypeError, match="returns int64, want None"):
+        parallel(first_index, 1000, np.zeros(1))
 
 
 def test_two_chunks_run_at_the_same_time():

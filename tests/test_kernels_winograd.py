@@ -50,41 +50,39 @@ def always():
         yield
 
 
-def options_of(begin):
-    return (1, 1), begin, (1, 1), 1
+THREE, ONE = (3, 3), (1, 1)
 
 
-def make(batch, channels, features, hw, begin, end, seed=0):
-    """x, w, bias, g and the options of a 3x3 convolution with this padding."""
-    rng = np.random.default_rng([seed, batch, channels, features, *hw, *begin, *end])
-    out_hw = [size + b + e - 2 for size, b, e in zip(hw, begin, end)]
+def make(batch, channels, features, hw, begin, end, khw=THREE, dilation=ONE):
+    """x, w, bias, g and the options of a convolution with this padding and stride 1."""
+    rng = np.random.default_rng([batch, channels, features, *hw, *begin, *end, *khw, *dilation])
+    out_hw = [
+        size + b + e - (k - 1) * d for size, b, e, k, d in zip(hw, begin, end, khw, dilation)
+    ]
     shapes = (
-        (batch, channels, *hw), (features, channels, 3, 3), features, (batch, features, *out_hw)
+        (batch, channels, *hw), (features, channels, *khw), features, (batch, features, *out_hw)
     )
     x, w, bias, g = (rng.standard_normal(shape).astype(np.float32) for shape in shapes)
-    return x, w, bias, g, options_of(begin)
+    return x, w, bias, g, ((1, 1), begin, dilation, 1)
 
 
 def passes(x, w, bias, g, options):
     """y, gx, gw through Winograd's tiles, by the functions that the dispatch calls."""
-    _, begin, _, _ = options
-    axes = [
-        forward_axis(size, 3, 1, pad, 1, count)
-        for size, pad, count in zip(x.shape[2:], begin, g.shape[2:])
-    ]
-    back = [
-        backward_axis(size, 3, 1, pad, 1, count)
-        for size, pad, count in zip(x.shape[2:], begin, g.shape[2:])
-    ]
+    _, begin, dilation, _ = options
+    sizes = list(zip(x.shape[2:], w.shape[2:], begin, dilation, g.shape[2:]))
+    axes = [forward_axis(size, k, 1, pad, d, count) for size, k, pad, d, count in sizes]
+    back = [backward_axis(size, k, 1, pad, d, count) for size, k, pad, d, count in sizes]
     assert winograd.possible(1, x.dtype, *axes)
     assert winograd.possible(1, x.dtype, *back)
     y, gx = np.empty_like(g), np.empty_like(x)
-    flat = w.reshape(*w.shape[:2], 9)
-    assert winograd.correlate(x, flat, False, bias, *axes, y)
-    assert winograd.correlate(g, flat, True, None, *back, gx)
-    gw = winograd.grad_w(g, x, *axes, 1 << 25)
-    assert gw is not None
-    return y, gx, gw.reshape(w.shape)
+    assert winograd.correlate(x, w, False, bias, *axes, y)
+    assert winograd.correlate(g, w, True, None, *back, gx)
+    found = winograd.grad_w(g, x, w.shape[2:], *axes, 1 << 25, True)
+    assert found is not None
+    gw, gb = found
+    exact = g.sum((0, 2, 3), np.float64)
+    np.testing.assert_allclose(gb.sum(0), exact, rtol=0, atol=1e-6 * abs(g).sum())
+    return y, gx, gw
 
 
 def assert_sum(got, twin, arrays, *rest):
@@ -104,7 +102,7 @@ def check(*sizes):
     y, gx, gw = passes(x, w, bias, g, options)
     assert_sum(y, conv2d_reference, (x, w, bias), g.shape[2:], *options)
     assert_sum(gx, conv2d_grad_x_reference, (g, w), x.shape[2:], *options)
-    assert_sum(gw, conv2d_grad_w_reference, (g, x), (3, 3), *options)
+    assert_sum(gw, conv2d_grad_w_reference, (g, x), w.shape[2:], *options)
     for a, b in zip((x, w, bias, g), before):
         np.testing.assert_array_equal(a, b)
 
@@ -112,11 +110,15 @@ def check(*sizes):
 @st.composite
 def sizes(draw):
     small = 3 if PLAIN else 37
-    begin = draw(st.integers(0, 3)), draw(st.integers(0, 3))
-    end = draw(st.integers(0, 3)), draw(st.integers(0, 3))
-    hw = [draw(st.integers(max(1, 3 - b - e), 6 if PLAIN else 19)) for b, e in zip(begin, end)]
+    khw = draw(st.integers(2, 7)), draw(st.integers(2, 7))
+    dilation = draw(st.integers(1, 5)), draw(st.sampled_from(winograd.SPREADS))
+    begin = draw(st.integers(0, 5)), draw(st.integers(0, 5))
+    end = draw(st.integers(0, 5)), draw(st.integers(0, 5))
+    least = [max(1, (k - 1) * d + 1 - b - e) for k, d, b, e in zip(khw, dilation, begin, end)]
+    hw = [n + draw(st.integers(0, 5 if PLAIN else 19)) for n in least]
     channels, features = draw(st.integers(1, small)), draw(st.integers(1, small))
-    return draw(st.integers(1, 1 if PLAIN else 3)), channels, features, tuple(hw), begin, end
+    batch = draw(st.integers(1, 1 if PLAIN else 3))
+    return batch, channels, features, tuple(hw), begin, end, khw, dilation
 
 
 @deterministic
@@ -125,7 +127,6 @@ def test_all_passes_equal_the_plain_twins(case):
     check(*case)
 
 
-ONE = (1, 1)
 LARGE = {
     "many items, odd": (3, 40, 33, (41, 39), ONE, ONE),
     "several panels of channels": (2, 70, 90, (14, 14), ONE, ONE),
@@ -133,6 +134,11 @@ LARGE = {
     "rows of many tiles": (1, 16, 16, (3, 1500), ONE, ONE),
     "deep": (1, 600, 40, (6, 6), ONE, ONE),
     "tiles half outside": (40, 20, 20, (3, 3), ONE, ONE),
+    "large kernel": (2, 40, 24, (30, 33), (3, 2), (4, 3), (7, 6)),
+    "long kernel": (1, 16, 33, (9, 70), (1, 7), (1, 7), (2, 15)),
+    "many items, spread": (3, 40, 33, (41, 39), (2, 2), (2, 2), (3, 3), (2, 2)),
+    "large kernel, spread": (5, 30, 20, (31, 35), (6, 4), (5, 4), (5, 5), (3, 2)),
+    "items without outputs": (4, 128, 8, (2, 30), (40, 9), (30, 9), (5, 7), (17, 2)),
 }
 
 
@@ -153,20 +159,21 @@ def test_matrices_make_a_correlation():
 
 
 @pytest.mark.skipif(PLAIN, reason="sums short enough for plain Python have no error to compare")
-def test_as_accurate_as_the_direct_sum(monkeypatch):
+@pytest.mark.parametrize("khw", [THREE, (5, 5), (4, 7)])
+def test_as_accurate_as_the_direct_sum(khw, monkeypatch):
     """gw has sums as long as the direct ones (over positions), and pays for its transforms."""
-    x, w, _, g, options = make(4, 64, 16, (8, 8), ONE, ONE)
+    x, w, _, g, options = make(4, 64, 16, (8, 8), ONE, ONE, khw)
     wide = [a.astype(np.float64) for a in (x, w, g)]
     exact = (
         conv2d_reference(wide[0], wide[1], None, g.shape[2:], *options),
         conv2d_grad_x_reference(wide[2], wide[1], x.shape[2:], *options),
-        conv2d_grad_w_reference(wide[2], wide[0], (3, 3), *options),
+        conv2d_grad_w_reference(wide[2], wide[0], w.shape[2:], *options),
     )
     monkeypatch.setattr(winograd, "cheaper", lambda *sizes, gradient=False: False)
     direct = (
         conv2d(x, w, None, g.shape[2:], *options),
         conv2d_grad_x(g, w, x.shape[2:], *options),
-        conv2d_grad_w(g, x, (3, 3), *options),
+        conv2d_grad_w(g, x, w.shape[2:], *options),
     )
     ours = passes(x, w, None, g, options)
     limits = {"y": 1.2, "gx": 1.5, "gw": 2.5}
@@ -200,7 +207,7 @@ def test_what_is_not_finite_goes_where_the_direct_way_sends_it(case, where, bad)
         return (
             conv2d(x, w, bias, g.shape[2:], *options),
             conv2d_grad_x(g, w, x.shape[2:], *options),
-            conv2d_grad_w(g, x, (3, 3), *options),
+            conv2d_grad_w(g, x, w.shape[2:], *options),
         )
 
     for target in (x, w, g):
@@ -218,14 +225,14 @@ def test_what_is_not_finite_goes_where_the_direct_way_sends_it(case, where, bad)
 def test_a_result_that_is_not_finite_is_reported():
     x, w, bias, g, _ = make(2, 5, 6, (9, 7), ONE, ONE)
     axes = [forward_axis(s, 3, 1, 1, 1, s) for s in (9, 7)]
-    out, flat = np.empty_like(g), w.reshape(6, 5, 9)
-    assert winograd.correlate(x, flat, False, bias, *axes, out)
+    out = np.empty_like(g)
+    assert winograd.correlate(x, w, False, bias, *axes, out)
     bias[3] = np.nan
-    assert not winograd.correlate(x, flat, False, bias, *axes, out)
+    assert not winograd.correlate(x, w, False, bias, *axes, out)
     bias[3] = 0
     x[1, 4, 8, 6] = np.inf  # the last corner, which two tiles of each axis do not fill
-    assert not winograd.correlate(x, flat, False, bias, *axes, out)
-    assert winograd.grad_w(g, x, *axes, 1 << 25) is None
+    assert not winograd.correlate(x, w, False, bias, *axes, out)
+    assert winograd.grad_w(g, x, THREE, *axes, 1 << 25, False) is None
 
 
 def test_nothing_is_left_over_from_numbers_that_were_not_finite():
@@ -244,8 +251,9 @@ def test_nothing_is_left_over_from_numbers_that_were_not_finite():
 
 
 @pytest.mark.skipif(PLAIN, reason="seconds of plain Python")
-def test_same_bits_at_any_number_of_threads():
-    arrays = make(6, 48, 40, (23, 23), ONE, ONE)
+@pytest.mark.parametrize(("khw", "dilation"), [(THREE, ONE), ((5, 4), (3, 2))])
+def test_same_bits_at_any_number_of_threads(khw, dilation):
+    arrays = make(6, 48, 40, (23, 23), ONE, ONE, khw, dilation)
     count = get_num_threads()
     try:
         runs = []
@@ -297,9 +305,8 @@ OPTIONS = "stride", "dilation", "taps"
         {"groups": 2},
         {"dtype": np.dtype(np.float64)},
         {"stride": 2},
-        {"dilation": 2},
-        {"taps": 4},
-        {"taps": 2},
+        {"dilation": 3},
+        {"taps": 1},
     ],
 )
 def test_impossible(what):
@@ -309,7 +316,8 @@ def test_impossible(what):
     dtype = what.get("dtype", np.dtype(np.float32))
     assert winograd.possible(1, np.dtype(np.float32), good, good)
     assert not winograd.possible(what.get("groups", 1), dtype, good, other)
-    assert not winograd.possible(what.get("groups", 1), dtype, other, good)
+    if "dilation" not in what:  # rows may be any distance apart
+        assert not winograd.possible(what.get("groups", 1), dtype, other, good)
 
 
 def test_small_ones_stay_direct():
@@ -353,14 +361,17 @@ def test_sandwich(matrix):
     assert not out.reshape(rows, rows, pitch)[:, :, lanes:].any()
 
 
+@pytest.mark.parametrize("spread", [1, 2, 4])
 @pytest.mark.parametrize("matrix", [winograd.A_T, WIDE[:2]])
-def test_sandwich_to_an_image(matrix):
+def test_sandwich_to_an_image(matrix, spread):
     m, lanes = np.array(matrix), grid_lanes()
     rows, size = m.shape
     width, plus = rows * lanes, np.float32(0.5)
     source, pitch = grids(size, 2), 50
-    want = np.einsum("ia,jb,abl->ilj", m, m, source[:, :, :lanes]).reshape(rows, width) + plus
-    kernel = sandwich_to_image(matrix)
+    want = np.einsum("ia,jb,abl->ilj", m, m, source[:, :, :lanes]) + plus  # (rows, lanes, 2)
+    turns = want.reshape(rows, lanes // spread, spread, rows)  # `spread` grids take turns
+    want = turns.transpose(0, 1, 3, 2).reshape(rows, width)
+    kernel = sandwich_to_image(matrix, spread)
     for counts in ((2, width), (1, width), (2, width - 1), (5, 3), (2, 1), (2, width + 7)):
         out, odd = np.full((rows, pitch), 7, np.float32), np.zeros(width, np.float32)
         flat, row = source.reshape(-1), size * 20
@@ -385,22 +396,26 @@ def test_a_sandwich_notices_results_that_are_not_finite(bad):
         assert np.isnan(odd).any() == (columns == 2 * lanes)
 
 
+@pytest.mark.parametrize("down", [1, 3])
+@pytest.mark.parametrize("spread", [1, 2, 4])
 @pytest.mark.parametrize(("matrix", "side"), [(winograd.B_T, 2), (WIDE, 2), (WIDE, 3)])
-def test_sandwich_of_an_image(matrix, side):
+def test_sandwich_of_an_image(matrix, side, spread, down):
     m, lanes = np.array(matrix), grid_lanes()
     rows, n = m.shape
     rng = np.random.default_rng(side)
     image = rng.standard_normal((7, 11)).astype(np.float32)
-    padded = np.zeros((7 + 2 * n, 11 + 2 * n + side * lanes), np.float32)
-    padded[n : n + 7, n : n + 11] = image
-    kernel = sandwich_of_image(matrix, side)
-    blank = np.zeros(side * lanes + n, np.float32)
+    around = n * max(spread, down)
+    padded = np.zeros((7 + 3 * around, 11 + 3 * around + side * lanes), np.float32)
+    padded[around : around + 7, around : around + 11] = image
+    kernel = sandwich_of_image(matrix, side, spread)
+    blank = np.zeros((side * lanes + n) * spread, np.float32)
     for top, left in ((0, 0), (-1, -1), (5, 3), (-n, 2), (7, 0), (1, -n)):
         out = np.zeros(rows * rows * 20, np.float32)
-        run(kernel, image.reshape(-1), blank, (7, 11), (top, left), out, rows * 20, 20)
+        run(kernel, image.reshape(-1), blank, (7, 11), (top, left), down, out, rows * 20, 20)
         for lane in range(lanes):
-            at = n + left + side * lane
-            window = padded[n + top : n + top + n, at : at + n]
+            turn, place = divmod(lane, spread)
+            at = around + left + turn * side * spread + place
+            window = padded[around + top :: down, at::spread][:n, :n]
             window = np.pad(window, ((0, n - window.shape[0]), (0, n - window.shape[1])))
             want = m @ window @ m.T
             np.testing.assert_allclose(out.reshape(rows, rows, 20)[:, :, lane], want, atol=1e-4)

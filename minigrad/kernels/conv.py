@@ -342,8 +342,7 @@ def _correlate(
     if out.size == 0:
         return out
     if way == "winograd":
-        w9 = w.reshape(*w.shape[:2], 9)
-        if winograd.correlate(x, w9, from_inputs, bias, ah, aw, out):
+        if winograd.correlate(x, w, from_inputs, bias, ah, aw, out):
             return out
         way = otherwise
     if way == "tiles":

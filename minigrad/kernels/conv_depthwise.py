@@ -28,6 +28,7 @@ from .conv_geometry import (
     zero_rows,
 )
 from .jit import jit
+from .reduce import add_row_sums
 from .rows import tail
 from .stencil import (
     ROWS,
@@ -247,9 +248,11 @@ def grad_w_plane(g, x, gw, f, c, first_c, taps, ah, aw):
 
 @jit
 def grad_w_depthwise_range(
-    start, stop, g, x, gw, phases, table, order, places, groups, lanes, ah, aw
+    start, stop, g, x, gw, gb, phases, table, order, places, groups, lanes, ah, aw
 ):
     """Items start .. stop - 1 of gw (F, C, taps); an item is (output, channel of its group).
+
+    gb (1, F), float64 zeros: gets the sums of g, unless it is empty.
 
     phases, table, order: the Taps of one channel; places: (down, right) of each. Sums run along
     images, then rows, lane by lane; the lanes are added last. Limit: bytes, as depthwise_range.
@@ -289,6 +292,9 @@ def grad_w_depthwise_range(
                                 image, size, origin, step_h, phases[0, 5], singles, some, grads,
                                 count_w, to, counts,
                             )
+            if gb.size > 0 and c == 0:  # now that these numbers are in a cache
+                plane = count_h * count_w
+                add_row_sums(tail(g, (n * g.shape[1] + f) * plane), 0, 1, plane, tail(gb, f))
             tail(x, 0), tail(g, 0), tail(table, 0)  # see depthwise_range
         finite = True
         for t in range(order.size):
@@ -302,17 +308,18 @@ def grad_w_depthwise_range(
 
 
 def grad_w_depthwise(
-    g: np.ndarray, x: np.ndarray, kh: int, kw: int, ah: Axis, aw: Axis, groups: int
-) -> np.ndarray:
-    """gw (F, C // groups, KH * KW) for few outputs a group."""
+    g: np.ndarray, x: np.ndarray, kh: int, kw: int, ah: Axis, aw: Axis, groups: int, bias: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """gw (F, C // groups, KH * KW) for few outputs a group; gb (1, F), or (1, 0) without bias."""
     channels = x.shape[1] // groups
     gw = np.empty((g.shape[1], channels, kh * kw), g.dtype)
+    gb = np.zeros((1, g.shape[1] if bias else 0))
     taps = _taps(1, ah, aw, kh, kw)
     down, right = (np.array(a.phases[0].shifts) - a.low for a in (ah, aw))
     places = np.stack([np.repeat(down, kw), np.tile(right, kh)], axis=1).astype(np.int64)
     flops = SLOWER * 2 * g.size // g.shape[1] * kh * kw
     parallel(
-        grad_w_depthwise_range, g.shape[1] * channels, g, x, gw, *taps, places, groups,
+        grad_w_depthwise_range, g.shape[1] * channels, g, x, gw, gb, *taps, places, groups,
         stencil_lanes(x.dtype), ah.numbers, aw.numbers, grain=per_chunk(flops),
     )
-    return gw
+    return gw, gb

@@ -34,6 +34,7 @@ from .conv_geometry import (
     per_chunk,
 )
 from .jit import jit, ready
+from .reduce import add_row_sums
 from .rows import tail, to_line
 from .threads import parallel
 from .tile import tile_shape
@@ -45,14 +46,15 @@ ADDED = 96  # taps whose pieces are added up in a first-level cache
 
 @jit
 def grad_w_range(
-    start, stop, g, x, parts, positions, taps, kb, blocks, tile_of, pitches, ah, aw
+    start, stop, g, x, parts, gb, positions, taps, kb, blocks, tile_of, pitches, ah, aw
 ):
     """Tasks start .. stop - 1, a task being (piece, group, block of panels of g's channels).
 
     g (N, F, OH, OW), x (N, C, H, W), parts (pieces, G * panels, taps, cols). positions, taps (their
     number rounded up to whole tiles by repeating the last), pitches: see Layout. kb:
     where the row of position p begins in the turned g. blocks = (images, rows, panels of a task,
-    groups, number of taps), tile_of as in correlate_range, ah and aw without the last.
+    groups, number of taps), tile_of as in correlate_range, ah and aw without the last. gb (pieces,
+    F), float64 zeros: gets the sums of g, unless it is empty.
 
     Limit: the tile. Measured on two cores, float32: 3x3, 64 or 128 channels: 390 GFLOP/s of 456;
     5x5: 395; 1x1: 285, where g is turned and x copied for only 128 multiply-adds a number.
@@ -97,10 +99,14 @@ def grad_w_range(
                     tail(packed, i * image),
                 )
                 source = ((first_n + i) * g.shape[1] + group * features + first_f) * g_plane
+                grads = tail(g, source + first_h * count_w)
                 transpose(
-                    tail(g, source + first_h * count_w), g_plane, wide, length, side,
+                    grads, g_plane, wide, length, side,
                     tail(turned, origin + i * length * width), width,
                 )
+                if gb.size > 0:  # now that these numbers are in a cache
+                    sums = tail(gb, piece * g.shape[1] + group * features + first_f)
+                    add_row_sums(grads, g_plane, wide, length, sums)
             for q in range(some):
                 panel = (piece * groups + group) * panels + first_panel + q
                 b = tail(turned, origin + q * cols)
@@ -113,6 +119,7 @@ def grad_w_range(
                     total = tail(parts, (panel * count + t) * cols)
                     for e in range(min(rows, count - t) * cols):
                         total[e] += part[e]
+    tail(g, 0), tail(gb, 0)  # mentioned once more: views count no reference (rows.tail)
 
 
 @jit
@@ -187,36 +194,53 @@ def conv2d_grad_w(
     padding: Pair,
     dilation: Pair,
     groups: int,
-) -> np.ndarray:
+    bias: bool = False,
+) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
     """gw[f,c,i,j] = sum_nuv g[n,f,u,v] * x[n, c, u*sh + i*dh - top, v*sw + j*dw - left].
 
     g (N, F, OH, OW), x (N, C, H, W), khw (KH, KW), padding (top, left) -> gw (F, C // groups, KH,
     KW). The zeros of the padding are multiplied: a g of inf makes NaN in the taps outside.
+
+    bias: (gw, gb) is returned, with the bias's gradient gb[f] = sum_nuv g[n,f,u,v], (F,): each item
+    of g is added up while it is in a cache anyway, where a pass of its own read g from memory.
     """
-    g, x = ready(g), ready(x)
+    gw, gb = _grad_w_and_sums(ready(g), ready(x), khw, stride, padding, dilation, groups, bias)
+    if bias:
+        return gw, np.add.reduce(gb, axis=0).astype(g.dtype)  # (pieces, F) -> (F,)
+    return gw
+
+
+def _grad_w_and_sums(
+    g: np.ndarray, x: np.ndarray, khw: Pair, stride: Pair, padding: Pair, dilation: Pair,
+    groups: int, bias: bool,
+) -> tuple[np.ndarray, np.ndarray]:
+    """gw, and the pieces of gb in float64: (pieces, F), or (pieces, 0) without bias."""
     (batch, _, oh, ow), (kh, kw) = g.shape, khw
     features, channels = g.shape[1] // groups, x.shape[1] // groups
     shape = g.shape[1], channels, kh, kw
     if g.size == 0 or channels * kh * kw == 0:
-        return np.zeros(shape, g.dtype)
+        pixels = g.reshape(batch, g.shape[1], oh * ow) if bias else g[:, :0, 0]
+        return np.zeros(shape, g.dtype), pixels.sum(axis=2, dtype=np.float64)
     ah = forward_axis(x.shape[2], kh, stride[0], padding[0], dilation[0], oh)
     aw = forward_axis(x.shape[3], kw, stride[1], padding[1], dilation[1], ow)
     if few_outputs(features, aw, g.dtype):
-        return grad_w_depthwise(g, x, kh, kw, ah, aw, groups).reshape(shape)
+        gw, gb = grad_w_depthwise(g, x, kh, kw, ah, aw, groups, bias)
+        return gw.reshape(shape), gb
     if winograd.possible(groups, g.dtype, ah, aw) and (
         winograd.cheaper(batch, channels, features, ah, aw, gradient=True)
     ):
-        gw = winograd.grad_w(g, x, ah, aw, PART_BYTES)
-        if gw is not None:
-            return gw.reshape(shape)
+        found = winograd.grad_w(g, x, khw, ah, aw, PART_BYTES, bias)
+        if found is not None:
+            return found
     plan = _plan(batch, channels, features, groups, g.dtype, ah, aw)
     parts = np.empty(plan.parts, g.dtype)
-    parallel(grad_w_range, plan.tasks, g, x, parts, *plan.geometry, grain=plan.grain)
+    gb = np.zeros((plan.parts[0], g.shape[1] if bias else 0))
+    parallel(grad_w_range, plan.tasks, g, x, parts, gb, *plan.geometry, grain=plan.grain)
     gw = np.empty((g.shape[1], channels * kh * kw), g.dtype)
     items = parts.shape[1] * -(-parts.shape[2] // ADDED)
     grain = max(1, 400_000 // (ADDED * plan.parts[0] * plan.parts[3]))
     parallel(add_parts_range, items, parts, groups, ADDED, square_side(g.dtype), gw, grain=grain)
-    return gw.reshape(shape)
+    return gw.reshape(shape), gb
 
 
 # --------------------------------------------------------------------------- plain twin

@@ -11,7 +11,7 @@ file alone, so that an edited helper in another file stays stale (#1833), and do
 NUMBA_BOUNDSCHECK. Ours never raises: whatever is wrong with the disk means compiling again and
 at most one warning.
 
-Compiling is slow (8 s for all that a first CNN step needs): once half a second of it has passed,
+Compiling is slow (12 s for all that a first CNN step needs): once half a second of it has passed,
 one line on stderr says what is being waited for. MINIGRAD_QUIET=1 silences it, and `python -m
 minigrad warmup` compiles ahead.
 
@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import hashlib
 import os
 import pickle
@@ -102,7 +103,10 @@ class Kernel:
                     source = self._build()
                     _name_apart(source, self)
                 flags = set(self.fastmath) or False
-                made = numba.njit(nogil=True, fastmath=flags, forceinline=self.inline)(source)
+                # Nobody calls a kernel from C: the wrapper for that took 5 % of the time.
+                made = numba.njit(
+                    nogil=True, fastmath=flags, forceinline=self.inline, no_cfunc_wrapper=True
+                )(source)
                 _attach_cache(made, self)
                 self._dispatcher = made
             return self._dispatcher
@@ -198,6 +202,7 @@ class _Compiling:
     def __init__(self) -> None:
         self.depth = 0  # a kernel compiles those that it calls
         self.started = 0.0  # of the outermost
+        self.collecting = False  # whether Python looked for garbage before
         self.spent = 0.0
         self.told = False
 
@@ -206,6 +211,10 @@ class _Compiling:
         """Around the compiling of one kernel; `ours`: whether the cache will keep it."""
         if self.depth == 0:
             self.started = time.perf_counter()
+            # Of its millions of objects nearly all are still wanted: to look for garbage among them
+            # again and again took 6 % of the time.
+            self.collecting = gc.isenabled()
+            gc.disable()
         self.depth += 1
         try:
             if ours:
@@ -214,6 +223,8 @@ class _Compiling:
         finally:
             self.depth -= 1
             if self.depth == 0:
+                if self.collecting:
+                    gc.enable()
                 self.spent += time.perf_counter() - self.started
 
     def tell(self) -> None:
@@ -229,7 +240,7 @@ class _Compiling:
         # may be closed: nothing of that may stop a program.
         with contextlib.suppress(Exception):
             print(
-                f"minigrad: compiling its kernels for this machine{once} (10 seconds or so; "
+                f"minigrad: compiling its kernels for this machine{once} (12 seconds or so; "
                 "`python -m minigrad warmup` does it ahead)",
                 file=sys.stderr,
                 flush=True,
@@ -494,7 +505,7 @@ def _remove(path: Path) -> None:
 def compile_beside(kernel: Kernel, function: Callable[..., Any], suffix: str) -> Any:
     """Numba's dispatcher of a function that was made for a kernel, in the cache beside it."""
     _name_apart(function, kernel, suffix)
-    made = numba_module().njit(nogil=True)(function)
+    made = numba_module().njit(nogil=True, no_cfunc_wrapper=True)(function)
     _attach_cache(made, kernel, suffix)
     return made
 

@@ -25,16 +25,31 @@ def block_sum(x, count):
 
 
 @jit
+def row_sum(x, length):
+    """x[0] + ... + x[length - 1], as float64; x is flat."""
+    total = np.float64(0)
+    for k in range(0, length, _BLOCK):
+        total += block_sum(tail(x, k), min(_BLOCK, length - k))
+    return total
+
+
+@jit
+def add_row_sums(source, pitch, rows, length, out):
+    """out[r] += source[r * pitch] + ... + source[r * pitch + length - 1]; out (rows,), float64."""
+    for r in range(rows):
+        out[r] += row_sum(tail(source, r * pitch), length)
+    tail(source, 0)  # mentioned once more: views count no reference (rows.tail)
+
+
+@jit
 def row_sums_range(start, stop, x, length, out):
     """out[i] = sum of x[i * length : (i + 1) * length], for rows start .. stop - 1; x is flat.
 
     Limit: bytes, one read of x: 20 GB/s a core from memory, 60 from the cache.
     """
     for i in range(start, stop):
-        total = np.float64(0)
-        for k in range(0, length, _BLOCK):
-            total += block_sum(tail(x, i * length + k), min(_BLOCK, length - k))
-        out[i] = total
+        out[i] = row_sum(tail(x, i * length), length)
+    tail(x, 0)  # mentioned once more: views count no reference (rows.tail)
 
 
 def row_sums(x: np.ndarray, rows: int) -> np.ndarray:

@@ -30,7 +30,16 @@ def grid_lanes() -> int:
     return min(8, tile_shape(np.float32).lanes) or 4
 
 
-def _compiled(matrix: Matrix, kind: str, step: int) -> Callable[..., Any]:
+def _column(lane: int, step: int, spread: int) -> int:
+    """Where the window `lane` begins: they are `step` numbers apart, `spread` of them interleaved.
+
+    With spread 2, windows 0, 2, 4, ... take every other number of the row, windows 1, 3, 5, ...
+    the numbers between. Together they take whole runs of the row, whatever the spread.
+    """
+    return lane // spread * step * spread + lane % spread
+
+
+def _compiled(matrix: Matrix, kind: str, step: int, spread: int) -> Callable[..., Any]:
     """What Numba compiles in place of the plain loops; kind: "grid", "of_image", "to_image"."""
     from llvmlite import ir  # type: ignore[import-untyped]
     from numba import types
@@ -58,13 +67,13 @@ def _compiled(matrix: Matrix, kind: str, step: int) -> Callable[..., Any]:
         )
         total = None
         for factor, value in terms:
-            spread = ir.Constant(vector, [factor] * lanes)
+            factors = ir.Constant(vector, [factor] * lanes)
             if total is None:
-                total = value if factor == 1 else builder.fmul(value, spread)
+                total = value if factor == 1 else builder.fmul(value, factors)
             elif abs(factor) == 1:
                 total = (builder.fadd if factor > 0 else builder.fsub)(total, value)
             else:
-                total = builder.call(fma, [value, spread, total])
+                total = builder.call(fma, [value, factors, total])
         return total
 
     def product(builder: Any, values: Sequence[Any]) -> list[Any]:
@@ -103,12 +112,13 @@ def _compiled(matrix: Matrix, kind: str, step: int) -> Callable[..., Any]:
         half = [product(builder, [row[j] for row in grid]) for j in range(size)]  # by columns
         return [product(builder, [column[i] for column in half]) for i in range(len(matrix))]
 
-    def zipped(builder: Any, values: Sequence[Any]) -> Any:
-        if len(values) == 1:
-            return values[0]
-        a, b = zipped(builder, values[0::2]), zipped(builder, values[1::2])
-        each = lanes * len(values) // 2
-        return shuffle(builder, a, b, [i // 2 + i % 2 * each for i in range(2 * each)])
+    def zipped(builder: Any, a: Any, b: Any) -> Any:
+        """The two outputs of each window, where they belong in a row of the image."""
+        source = {}
+        for lane in range(lanes):
+            at = _column(lane, 2, spread)
+            source[at], source[at + spread] = lane, lanes + lane
+        return shuffle(builder, a, b, [source[i] for i in range(2 * lanes)])
 
     def begin(context: Any, builder: Any, signature: Any, args: Any, i: int) -> Any:
         return context.make_array(signature.args[i])(context, builder, args[i]).data
@@ -154,13 +164,13 @@ def _compiled(matrix: Matrix, kind: str, step: int) -> Callable[..., Any]:
                 ir.FunctionType(ir.VoidType(), [wide, wide.as_pointer(), i32, mask]), name,
             )
 
-            def spread(value: Any, kind: Any) -> Any:
+            def splat(value: Any, kind: Any) -> Any:
                 undefined = ir.Constant(kind, ir.Undefined)
                 one = builder.insert_element(undefined, value, ir.Constant(i32, 0))
                 return shuffle(builder, one, undefined, [0] * kind.count)
 
             rows, columns = (builder.extract_value(args[6], i) for i in (0, 1))
-            plus = spread(args[3], wide)
+            plus = splat(args[3], wide)
             odd_at = builder.bitcast(odd_at, wide.as_pointer())
             odd = builder.load(odd_at, align=4)
             grid = both_sides(builder, load_grid(builder, start, args[1], args[2]))
@@ -168,8 +178,8 @@ def _compiled(matrix: Matrix, kind: str, step: int) -> Callable[..., Any]:
                 exists = builder.icmp_signed("<", const(i), rows)
                 here = builder.trunc(builder.select(exists, columns, const(0)), i32)
                 ahead = ir.Constant(ir.VectorType(i32, count), list(range(count)))
-                inside = builder.icmp_signed("<", ahead, spread(here, ahead.type))
-                value = builder.fadd(zipped(builder, values), plus)
+                inside = builder.icmp_signed("<", ahead, splat(here, ahead.type))
+                value = builder.fadd(zipped(builder, *values), plus)
                 place = builder.gep(end, [builder.mul(args[5], const(i))])
                 place = builder.bitcast(place, wide.as_pointer())
                 builder.call(put, [value, place, ir.Constant(i32, 4), inside])
@@ -184,18 +194,18 @@ def _compiled(matrix: Matrix, kind: str, step: int) -> Callable[..., Any]:
         return signature, codegen
 
     @intrinsic
-    def of_image(typingctx, source, blank, hw, at, out, out_row, out_col):  # type: ignore[no-untyped-def]
+    def of_image(typingctx, source, blank, hw, at, down, out, out_row, out_col):  # type: ignore[no-untyped-def]
         pair = types.UniTuple(n, 2)
-        signature = types.void(source, blank, pair, pair, out, n, n)
+        signature = types.void(source, blank, pair, pair, n, out, n, n)
 
         def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            start, zeros, end = (begin(context, builder, signature, args, i) for i in (0, 1, 4))
+            start, zeros, end = (begin(context, builder, signature, args, i) for i in (0, 1, 5))
             height, width = (builder.extract_value(args[2], i) for i in (0, 1))
             top, left = (builder.extract_value(args[3], i) for i in (0, 1))
             count = lanes * step
             counts, mask = ir.VectorType(i32, count), ir.VectorType(ir.IntType(1), count)
 
-            def spread(value: Any) -> Any:
+            def splat(value: Any) -> Any:
                 undefined = ir.Constant(counts, ir.Undefined)
                 value = builder.trunc(value, i32)
                 one = builder.insert_element(undefined, value, ir.Constant(i32, 0))
@@ -203,9 +213,9 @@ def _compiled(matrix: Matrix, kind: str, step: int) -> Callable[..., Any]:
 
             inside = []  # unsigned: a column left of the image is a large number
             for j in range(0, size, step):
-                steps = ir.Constant(counts, [j + lane for lane in range(count)])
-                column = builder.add(spread(left), steps)
-                inside.append(builder.icmp_unsigned("<", column, spread(width)))
+                steps = ir.Constant(counts, [j * spread + i for i in range(count)])
+                column = builder.add(splat(left), steps)
+                inside.append(builder.icmp_unsigned("<", column, splat(width)))
             name = f"llvm.masked.load.v{count}f32.p0"
             load = builder.module.globals.get(name) or ir.Function(
                 builder.module,
@@ -215,21 +225,23 @@ def _compiled(matrix: Matrix, kind: str, step: int) -> Callable[..., Any]:
             undefined = ir.Constant(wide, ir.Undefined)
             grid = []
             for i in range(size):
-                row = builder.add(top, const(i))
+                row = builder.add(top, builder.mul(args[4], const(i)))
                 place = builder.gep(start, [builder.add(builder.mul(row, width), left)])
                 # A row outside of the image is read elsewhere: cheaper than one more mask.
                 place = builder.select(builder.icmp_unsigned("<", row, height), place, zeros)
                 runs = []
                 for k, j in enumerate(range(0, size, step)):
-                    run = builder.bitcast(builder.gep(place, [const(j)]), wide.as_pointer())
+                    run = builder.gep(place, [const(j * spread)])
+                    run = builder.bitcast(run, wide.as_pointer())
                     none = ir.Constant(wide, [0.0] * count)
                     runs.append(builder.call(load, [run, ir.Constant(i32, 4), inside[k], none]))
                 grid.append([
                     shuffle(builder, runs[j // step], undefined,
-                            [j % step + step * lane for lane in range(lanes)])
+                            [j % step * spread + _column(lane, step, spread)
+                             for lane in range(lanes)])
                     for j in range(size)
                 ])
-            store_grid(builder, end, args[5], args[6], both_sides(builder, grid))
+            store_grid(builder, end, args[6], args[7], both_sides(builder, grid))
             return context.get_dummy_value()
 
         return signature, codegen
@@ -237,8 +249,8 @@ def _compiled(matrix: Matrix, kind: str, step: int) -> Callable[..., Any]:
     def grid(source, row, col, out, out_row, out_col):  # type: ignore[no-untyped-def]
         of_grid(source, row, col, out, out_row, out_col)
 
-    def from_image(source, blank, hw, at, out, out_row, out_col):  # type: ignore[no-untyped-def]
-        of_image(source, blank, hw, at, out, out_row, out_col)
+    def from_image(source, blank, hw, at, down, out, out_row, out_col):  # type: ignore[no-untyped-def]
+        of_image(source, blank, hw, at, down, out, out_row, out_col)
 
     def into_image(source, row, col, plus, out, out_row, counts, odd):  # type: ignore[no-untyped-def]
         to_image(source, row, col, plus, out, out_row, counts, odd)
@@ -250,7 +262,7 @@ def _compiled(matrix: Matrix, kind: str, step: int) -> Callable[..., Any]:
 
 
 def _kernel(
-    matrix: Matrix, kind: str, step: int, loops: Callable[[int], Callable[..., Any]]
+    matrix: Matrix, kind: str, step: int, spread: int, loops: Callable[[int], Callable[..., Any]]
 ) -> Kernel:
     """loops: makes the plain function for a number of lanes, which is not asked for at import."""
 
@@ -259,7 +271,7 @@ def _kernel(
 
     def build() -> Callable[..., Any]:
         vectors = tile_shape(np.float32).lanes
-        return _compiled(matrix, kind, step) if vectors else loops(grid_lanes())
+        return _compiled(matrix, kind, step, spread) if vectors else loops(grid_lanes())
 
     return jit(compiled_as=build, inline=True)(plain)
 
@@ -291,16 +303,16 @@ def sandwich(matrix: Matrix) -> Kernel:
 
         return plain
 
-    return _kernel(matrix, "grid", 1, loops)
+    return _kernel(matrix, "grid", 1, 1, loops)
 
 
-def sandwich_to_image(matrix: Matrix) -> Kernel:
-    """A kernel: plus + L source L^T of grid_lanes() grids, side by side in an image.
+def sandwich_to_image(matrix: Matrix, spread: int = 1) -> Kernel:
+    """A kernel: plus + L source L^T of grid_lanes() grids, side by side in an image. L has 2 rows.
 
     The kernel's arguments: source, row, col (as for `sandwich`), plus, out, out_row, (rows,
-    columns), odd. With s rows of L, entry (i, j) of the grid `lane` goes to out[i * out_row +
-    s * lane + j], unless i >= rows or s * lane + j >= columns: there the image ends. odd: lanes * s
-    numbers, to which 0 is added for each result, or NaN if the result is not finite.
+    columns), odd. Entry (i, j) of the grid `lane` goes to row i and to column `_column(lane, 2,
+    spread) + j * spread` of out, unless it is beyond the rows or columns: there the image ends.
+    odd: 2 * lanes numbers, to which 0 is added for each result, or NaN if it is not finite.
 
     Limit: loads and stores.
     """
@@ -308,31 +320,36 @@ def sandwich_to_image(matrix: Matrix) -> Kernel:
     side, size = coefficients.shape
 
     def loops(lanes: int) -> Callable[..., Any]:
+        columns = np.array([_column(lane, side, spread) for lane in range(lanes)])
+
         def plain(source, row, col, plus, out, out_row, counts, odd):  # type: ignore[no-untyped-def]
             for lane in range(lanes):
                 for i in range(min(side, counts[0])):
-                    for j in range(min(side, counts[1] - side * lane)):
-                        total = np.float32(0)
-                        for a in range(size):
-                            for b in range(size):
-                                factor = coefficients[i, a] * coefficients[j, b]
-                                if factor != 0:
-                                    total += factor * source[a * row + b * col + lane]
-                        total += plus
-                        out[i * out_row + side * lane + j] = total
-                        odd[side * lane + j] += total - total
+                    for j in range(side):
+                        at = columns[lane] + j * spread
+                        if at < counts[1]:
+                            total = np.float32(0)
+                            for a in range(size):
+                                for b in range(size):
+                                    factor = coefficients[i, a] * coefficients[j, b]
+                                    if factor != 0:
+                                        total += factor * source[a * row + b * col + lane]
+                            total += plus
+                            out[i * out_row + at] = total
+                            odd[at] += total - total
 
         return plain
 
-    return _kernel(matrix, "to_image", side, loops)
+    return _kernel(matrix, "to_image", side, spread, loops)
 
 
-def sandwich_of_image(matrix: Matrix, step: int) -> Kernel:
-    """A kernel: out = L X L^T for grid_lanes() windows X of an image, `step` columns apart.
+def sandwich_of_image(matrix: Matrix, step: int, spread: int = 1) -> Kernel:
+    """A kernel: out = L X L^T for grid_lanes() windows X of an image.
 
-    The kernel's arguments: source, blank, (height, width), (top, left), out, out_row, out_col.
-    Entry (i, j) of the window `lane` is pixel (top + i, left + j + step * lane) of the image that
-    begins at source, zero outside of it. blank: lanes * step + columns of L zeros, to read instead.
+    The kernel's arguments: source, blank, (height, width), (top, left), down, out, out_row,
+    out_col. Entry (i, j) of the window `lane` is the pixel in row top + i * down and in column
+    left + _column(lane, step, spread) + j * spread of the image that begins at source, zero outside
+    of it. blank: (lanes * step + columns of L) * spread zeros, to read instead.
 
     Limit: shuffles, one for each entry of a window. No copy with zeros around is made.
     """
@@ -340,16 +357,18 @@ def sandwich_of_image(matrix: Matrix, step: int) -> Kernel:
     side, size = coefficients.shape
 
     def loops(lanes: int) -> Callable[..., Any]:
-        def plain(source, blank, hw, at, out, out_row, out_col):  # type: ignore[no-untyped-def]
+        columns = np.array([_column(lane, step, spread) for lane in range(lanes)])
+
+        def plain(source, blank, hw, at, down, out, out_row, out_col):  # type: ignore[no-untyped-def]
             height, width = hw
-            top, left = at
             for lane in range(lanes):
+                top, left = at[0], at[1] + columns[lane]
                 for i in range(side):
                     for j in range(side):
                         total = np.float32(0)
                         for a in range(size):
                             for b in range(size):
-                                h, w = top + a, left + b + step * lane
+                                h, w = top + a * down, left + b * spread
                                 factor = coefficients[i, a] * coefficients[j, b]
                                 if factor != 0 and 0 <= h < height and 0 <= w < width:
                                     total += factor * source[h * width + w]
@@ -357,4 +376,4 @@ def sandwich_of_image(matrix: Matrix, step: int) -> Kernel:
 
         return plain
 
-    return _kernel(matrix, "of_image", step, loops)
+    return _kernel(matrix, "of_image", step, spread, loops)

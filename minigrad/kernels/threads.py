@@ -31,7 +31,17 @@ from typing import Any
 import numpy as np
 
 from .jit import Kernel
-from .region import FAILED, LEAVE, UNFINISHED, finish, new_control, region, serve
+from .region import (
+    FAILED,
+    LEAVE,
+    UNFINISHED,
+    UNKNOWN,
+    code_of,
+    finish,
+    new_control,
+    region,
+    serve,
+)
 
 _MAX_CHUNKS = 32  # enough to balance the load; each allocates its scratch anew
 
@@ -314,7 +324,7 @@ def compiling_ahead() -> Iterator[None]:
 
 def _compile_both(kernel: Kernel, args: tuple) -> None:
     kernel.run(0, 0, *args)
-    _region(kernel)(new_control(), 0, 0, args)
+    _region(kernel)(new_control(), 0, 0, 0, args)
 
 
 def _share_compiled(pool: _Pool, kernel: Kernel, args: tuple, n: int, count: int) -> None:
@@ -326,7 +336,9 @@ def _share_compiled(pool: _Pool, kernel: Kernel, args: tuple, n: int, count: int
         if worker.parked:
             worker.parked = False
             worker.inbox.put(HELP)
-    status = run(control, n, count, args)
+    status = run(control, 0, n, count, args)
+    if status == UNKNOWN:
+        status = run(control, code_of(kernel, args), n, count, args)
     interrupt = None
     while status == UNFINISHED:  # the arrays must live until the last worker is done with them
         try:

@@ -188,10 +188,18 @@ def conv2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: in
     return _unbatched(y, added)
 conv2d.vjp(
     input=lambda g, weight, input_shape, stride, padding, dilation, groups:
-        conv2d_grad_x(g, weight, input_shape[-2:], stride, padding, dilation, groups),
-    weight=lambda g, input, weight_shape, stride, padding, dilation, groups:
-        conv2d_grad_w(g, input, weight_shape[2:], stride, padding, dilation, groups),
-    bias=lambda g: sum(g, (0, 2, 3) if g.ndim == 4 else (1, 2)))
+        conv2d_grad_x(g, weight, input_shape[-2:], stride, padding, dilation, groups))
+
+
+@conv2d.joint_vjp("weight", "bias")
+def _weight_and_bias(g, input, weight_shape, stride, padding, dilation, groups, needs):
+    khw = weight_shape[2:]
+    if needs[1] and needs[2] and isinstance(g, np.ndarray):    # one pass over g, not two
+        return kernel.conv2d_grad_w(_batched(g)[0], _batched(input)[0], khw, stride, padding[:2],
+                                    dilation, groups, bias=True)
+    gw = conv2d_grad_w(g, input, khw, stride, padding, dilation, groups) if needs[1] else None
+    gb = sum(g, (0, 2, 3) if g.ndim == 4 else (1, 2)) if needs[2] else None
+    return gw, gb
 
 
 def _grad_samples(r, which):
