@@ -509,10 +509,12 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
             raise ValueError("backward: this tensor was not computed from anything that requires "
                              "grad (or under no_grad), so there is nothing to differentiate")
         g = _cotangent(root, None if cotangents is None else cotangents[i])
-        if create_graph:
-            _add(grads, node, g if isinstance(g, Tensor) else wrap(g))
+        if isinstance(g, Tensor) != create_graph:
+            g = wrap(g) if create_graph else g.array             # type: ignore[union-attr]
+        if node in grads:
+            _add(grads, node, g)
         else:
-            _add(grads, node, g.array if isinstance(g, Tensor) else g)
+            grads[node] = g
     order = _youngest_first(grads)
     wanted = None if targets is None else _leading_to(order, targets)
     if wanted is not None and not wanted.issubset(order):        # what was freed leads nowhere
@@ -520,7 +522,7 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
             if node.saved is None:
                 raise _freed(node)
     found: dict[Node, Any] = {}
-    stops = frozenset(targets or ())
+    stops = None if accumulate or targets is None else frozenset(targets)
     before = settings.grad_enabled
     settings.grad_enabled = create_graph
     try:
@@ -530,7 +532,7 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
                 continue
             if node.hooks is not None:
                 g = _call_hooks(node, g)
-            if node in stops and not accumulate:
+            if stops is not None and node in stops:
                 found[node] = g
             op, inputs = node.op, node.inputs
             if op is LEAF:
