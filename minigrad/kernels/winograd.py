@@ -88,7 +88,7 @@ SPREADS = 1, 2  # dilations along a row for which there are transforms
 FLIPPED = [3, 1, 2, 0]  # which row of G w is which if the taps of w run backwards
 TRANSFORMED = 1 << 17  # numbers of v of an item: 512 KiB of a second-level cache of 2 MiB
 ITEMS = 16  # least number of items that we like to cut a correlation into
-PIECE = 96  # tiles that are worth sums of the gradient of the weights of their own
+PIECE = 192  # tiles that are worth sums of the gradient of the weights of their own
 TASKS = 4  # least number of tasks that we like to have for the gradient of the weights
 
 
