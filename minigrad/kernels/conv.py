@@ -12,7 +12,7 @@ a stride s, once for each remainder of the pixel's row and column modulo s.
 Padding is (top, left) only: the size of the output says how far it reaches at the bottom and at
 the right, so the lopsided padding of 'same' with an even kernel needs nothing special.
 
-Not here: 3x3 kernels with many channels (winograd.py), short sums and few channels (conv_flat.py,
+Not here: many channels and stride 1 (winograd.py), short sums and few channels (conv_flat.py,
 conv_depthwise.py), the gradient of the weights (conv_grad_w.py), checking shapes, derivatives as
 rules (ops/conv.py).
 """

@@ -8,7 +8,7 @@ channels of g as columns; g is turned to have its channels side by side, item by
 Images are shared out in a fixed number of pieces, each with sums of its own, which are added up in
 their order afterwards: the same bits at any number of threads.
 
-Not here: 3x3 kernels with many channels (winograd.py), few channels of g a group
+Not here: many channels and stride 1 (winograd_grad_w.py), few channels of g a group
 (conv_depthwise.py), the other two passes (conv.py), checks.
 """
 
@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import winograd
+from . import winograd, winograd_grad_w
 from .conv_depthwise import few_outputs, grad_w_depthwise
 from .conv_geometry import (
     KINDS,
@@ -239,7 +239,7 @@ def _grad_w_and_sums(
     if winograd.possible(groups, g.dtype, ah, aw) and (
         winograd.cheaper(batch, channels, features, ah, aw, gradient=True)
     ):
-        found = winograd.grad_w(g, x, khw, ah, aw, PART_BYTES, bias)
+        found = winograd_grad_w.grad_w(g, x, khw, ah, aw, PART_BYTES, bias)
         if found is not None:
             return found
     plan = _plan(batch, channels, features, groups, g.dtype, ah, aw)
