@@ -350,15 +350,16 @@ def conv2d_grad_x(
     padding: Pair,
     dilation: Pair,
     groups: int,
+    out: np.ndarray | None = None,
 ) -> np.ndarray:
     """gx[n,c,h,t]: sum of w[f,c,i,j] g[n,f,u,v] with u*sh + i*dh = h + top, v*sw + j*dw = t + left.
 
     g (N, F, OH, OW), w (F, C // groups, KH, KW), hw (H, W) -> gx (N, C, H, W). Outside of g there
-    are real zeros: a weight of inf makes NaN at the border of gx.
+    are real zeros: a weight of inf makes NaN at the border of gx. out: where to write gx.
     """
     g, w = ready(g), ready(w)
     _, per_group, kh, kw = w.shape
-    gx = empty((g.shape[0], per_group * groups, *hw), g.dtype)
+    gx = empty((g.shape[0], per_group * groups, *hw), g.dtype) if out is None else out
     ah = backward_axis(hw[0], kh, stride[0], padding[0], dilation[0], g.shape[2])
     aw = backward_axis(hw[1], kw, stride[1], padding[1], dilation[1], g.shape[3])
     _correlate(g, w, True, None, ah, aw, gx, groups)
