@@ -347,10 +347,12 @@ def _correlate(
     from_inputs: bool,
     bias: np.ndarray | None,
     groups: int,
+    out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The correlation of x with w (F, C // groups, KH, KW) on its route."""
+    """The correlation of x with w (F, C // groups, KH, KW) on its route. out: where to write it."""
     shape, ah, aw, way, otherwise = route
-    out = empty(shape, x.dtype)
+    if out is None:
+        out = empty(shape, x.dtype)
     if out.size == 0:
         return out
     if way == "winograd":
@@ -433,17 +435,18 @@ def conv2d_grad_x(
     padding: Pair,
     dilation: Pair,
     groups: int,
+    out: np.ndarray | None = None,
 ) -> np.ndarray:
     """gx[n,c,h,t]: sum of w[f,c,i,j] g[n,f,u,v] with u*sh + i*dh = h + top, v*sw + j*dw = t + left.
 
     g (N, F, OH, OW), w (F, C // groups, KH, KW), hw (H, W) -> gx (N, C, H, W). Outside of g there
-    are real zeros: a weight of inf makes NaN at the border of gx.
+    are real zeros: a weight of inf makes NaN at the border of gx. out: where to write gx.
     """
     g, w = ready(g), ready(w)
     route = _route_backward(
         g.shape, w.shape, groups, g.dtype, *hw, *stride, *padding, *dilation
     )
-    return _correlate(route, g, w, True, None, groups)
+    return _correlate(route, g, w, True, None, groups, out)
 
 
 # --------------------------------------------------------------------------- plain twins
