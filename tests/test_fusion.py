@@ -11,6 +11,7 @@ import pytest
 
 import minigrad as mg
 import minigrad.nn.functional as F
+from minigrad import nn
 from minigrad.engine import Tensor
 from minigrad.fusion import FEWEST, Waiting, Watched
 from minigrad.modes import settings
@@ -201,3 +202,207 @@ def test_wrong_options_of_the_pooling_are_refused_in_its_own_name():
     _, x = image()
     with pytest.raises(ValueError, match="^max_pool2d: the window is larger"):
         F.max_pool2d(F.relu(x), 99)
+
+
+# --- conv2d, relu and max_pool2d as one operation -------------------------------------------------
+
+# ((input), (weight), options of conv2d, options of max_pool2d)
+LAYERS = {
+    "one channel in": ((3, 1, 12, 10), (9, 1, 3, 3), {"padding": 1}, {"kernel_size": 2}),
+    "many channels": ((2, 32, 14, 14), (40, 32, 3, 3), {"padding": 1}, {"kernel_size": 2}),
+    "few features": ((2, 2, 12, 13), (3, 2, 3, 2), {}, {"kernel_size": (2, 1), "stride": (3, 2)}),
+    "overlapping windows": ((2, 1, 13, 14), (8, 1, 3, 3), {"stride": (1, 2), "padding": (2, 0)},
+                            {"kernel_size": 3, "stride": 2, "padding": 1}),
+    "groups": ((2, 4, 11, 11), (6, 2, 3, 3), {"groups": 2, "dilation": 2}, {"kernel_size": 2}),
+    "ceil_mode": ((2, 1, 12, 12), (8, 1, 2, 2), {"padding": "same"},
+                  {"kernel_size": 5, "ceil_mode": True}),
+    "dilated windows": ((2, 1, 14, 14), (8, 1, 3, 3), {"padding": "valid"},
+                        {"kernel_size": 2, "dilation": 2}),
+    "no batch": ((1, 12, 10), (8, 1, 3, 3), {"padding": 1}, {"kernel_size": 2}),
+}
+
+
+def one_op(x, w, b, conv, pool):
+    names = {"kernel_size": "pool_size", "ceil_mode": "ceil_mode"}
+    options = {names.get(k, f"pool_{k}"): v for k, v in pool.items()}
+    return F.conv2d_relu_max_pool2d(x, w, b, **conv, **options)
+
+
+def three_ops(x, w, b, conv, pool):
+    return F.max_pool2d(F.relu(F.conv2d(x, w, b, **conv)), **pool)
+
+
+@pytest.mark.parametrize("needed", [(True, True, True), (False, True, True), (True, False, False),
+                                    (False, True, False), (False, False, True)])
+@pytest.mark.parametrize("layer", LAYERS)
+def test_the_layer_as_one_operation_has_the_values_and_gradients_of_the_three(layer, needed):
+    xs, ws, conv, pool = LAYERS[layer]
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal(s) for s in (xs, ws, ws[:1])]
+
+    def run(function):
+        leaves = [mg.tensor(a, dtype="f8", requires_grad=n) for a, n in zip(arrays, needed)]
+        y = function(*leaves, conv, pool)
+        wanted = [leaf for leaf in leaves if leaf.requires_grad]
+        (y ** 2).sum().backward(retain_graph=True)
+        recorded = mg.grad((y ** 2).sum(), wanted, create_graph=True)
+        second = mg.grad(sum((g * g * g).sum() for g in recorded), wanted)
+        return [y, *(leaf.grad for leaf in wanted), *recorded, *second]
+
+    results, wants = run(one_op), run(three_ops)
+    assert results[0].grad_fn.name == "conv2d_relu_max_pool2d"
+    for got, want in zip(results, wants, strict=True):
+        want = want.detach().numpy()
+        np.testing.assert_allclose(got.detach().numpy(), want, rtol=1e-11,
+                                   atol=1e-12 * np.abs(want).max())
+
+
+def test_the_layer_without_bias_and_without_recording():
+    x, w, _ = (mg.randn(*s) for s in ((2, 1, 12, 12), (8, 1, 3, 3), (8,)))
+    w.requires_grad = True
+    want = three_ops(x, w, None, {}, {"kernel_size": 2})
+    got = F.conv2d_relu_max_pool2d(x, w)
+    np.testing.assert_array_equal(got.detach().numpy(), want.detach().numpy())
+    with mg.no_grad():
+        assert not F.conv2d_relu_max_pool2d(x, w).requires_grad
+    (grad,) = mg.grad(got.sum(), w)
+    (wanted,) = mg.grad(want.sum(), w)
+    np.testing.assert_allclose(grad.numpy(), wanted.numpy(), rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("call, text", [
+    (lambda x, w: F.conv2d_relu_max_pool2d(x, w, pool_size=99), "max_pool2d: the window is larger"),
+    (lambda x, w: F.conv2d_relu_max_pool2d(x, w, padding=-1), "conv2d: padding must be at least 0"),
+    (lambda x, w: F.conv2d_relu_max_pool2d(w, w[:, :0]), "conv2d: weight .* wants 0.1 = 0 input"),
+    (lambda x, w: F.conv2d_relu_max_pool2d(x, w, pool_padding=2), "max_pool2d: padding .2, 2."),
+])
+def test_the_layer_refuses_in_the_name_of_its_part(call, text):
+    with pytest.raises(ValueError, match=f"^{text}"):
+        call(mg.zeros(2, 1, 12, 12), mg.zeros(8, 1, 3, 3))
+
+
+def test_values_that_were_overwritten_before_backward_are_noticed():
+    x, w = mg.randn(2, 1, 12, 12), mg.randn(8, 1, 3, 3, requires_grad=True)
+    y = F.conv2d_relu_max_pool2d(x, w)
+    x.zero_()
+    with pytest.raises(RuntimeError, match="conv2d_relu_max_pool2d.*saved input.*overwritten"):
+        y.sum().backward()
+
+
+# --- nn.Sequential uses it unasked ----------------------------------------------------------------
+
+def network():
+    mg.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+                         nn.Conv2d(8, 12, 3), nn.ReLU(), nn.MaxPool2d(3, 2, 1), nn.Flatten())
+
+
+def names_of(y):
+    """The operations that y was made by, the last first."""
+    names, node = [], y.grad_fn
+    while node is not None and node.inputs:
+        names.append(node.name)
+        node = node.inputs[0]
+    return names
+
+
+def test_sequential_runs_the_three_layers_as_one_operation():
+    net, x = network(), mg.randn(3, 1, 16, 16, requires_grad=True)
+
+    def run():
+        y = net(x)
+        names = names_of(y)[1:]
+        net.zero_grad()
+        x.grad = None
+        (y ** 2).sum().backward()
+        return names, [y, x.grad, *(p.grad for p in net.parameters())]
+
+    names, results = run()
+    assert names == ["conv2d_relu_max_pool2d"] * 2
+    names, wants = without_fusion(run)
+    assert names == ["max_pool2d_windows", "relu", "conv2d"] * 2
+    for got, want in zip(results, wants, strict=True):
+        np.testing.assert_allclose(got.detach().numpy(), want.detach().numpy(), rtol=1e-4,
+                                   atol=1e-5 * np.abs(want.detach().numpy()).max())
+
+
+class _Doubled(nn.ReLU):
+    def forward(self, input):
+        return super().forward(input) * 2
+
+
+@pytest.mark.parametrize("change", [
+    lambda net: net[0].register_forward_hook(lambda module, args, result: result * 2),
+    lambda net: net[1].register_forward_hook(lambda module, args, result: result * 2),
+    lambda net: net[2].register_forward_hook(lambda module, args, result: result * 2),
+    lambda net: net.__setitem__(1, _Doubled()),
+    lambda net: setattr(net[1], "forward", lambda x: F.relu(x) * 2),
+])
+def test_sequential_lets_everybody_see_what_is_between(change):
+    net, x = network()[:3], mg.randn(2, 1, 16, 16)
+    want = net(x).detach().numpy() * 2
+    change(net)
+    y = net(x)
+    assert "conv2d_relu_max_pool2d" not in names_of(y)
+    np.testing.assert_allclose(y.detach().numpy(), want, rtol=1e-6)
+
+
+def test_a_hook_that_is_removed_is_no_hindrance():
+    net, x = network(), mg.randn(2, 1, 16, 16)
+    net[1].register_forward_hook(lambda module, args, result: None).remove()
+    assert "conv2d_relu_max_pool2d" in names_of(net(x))
+
+
+@pytest.mark.parametrize("layers", [
+    [nn.Conv2d(1, 4, 3, padding=1, padding_mode="reflect"), nn.ReLU(), nn.MaxPool2d(2)],
+    [nn.Conv2d(1, 4, 3), nn.Tanh(), nn.MaxPool2d(2)],
+    [nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AvgPool2d(2)],
+    [nn.Conv2d(1, 4, 3), nn.MaxPool2d(2), nn.ReLU()],
+    [nn.Conv2d(1, 4, 3), nn.ReLU()],
+    [nn.Conv2d(1, 4, 3)],
+])
+def test_sequential_runs_other_layers_one_by_one(layers):
+    x = mg.randn(2, 1, 12, 12)
+    y = nn.Sequential(*layers)(x)
+    want = x
+    for layer in layers:
+        want = layer(want)
+    np.testing.assert_array_equal(y.detach().numpy(), want.detach().numpy())
+
+
+def test_sequential_with_indices_gives_them():
+    net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2, return_indices=True))
+    _, indices = net(mg.randn(2, 1, 12, 12))
+    assert indices.dtype == np.int64
+
+
+def test_an_error_names_the_layer_and_the_line():
+    for shape, layer in (((2, 3, 16, 16), "0 of Sequential: Conv2d(1"),
+                         ((2, 1, 4, 4), "3 of Sequential: Conv2d(8"),
+                         ((2, 1, 1, 1), "2 of Sequential: MaxPool2d(")):
+        with pytest.raises(ValueError) as error:
+            network()(mg.zeros(*shape))
+        assert layer in "".join(error.value.__notes__)
+    y = network()(mg.zeros(2, 1, 16, 16))
+    assert "test_fusion.py" in repr(y.grad_fn.inputs[0])
+
+
+def test_threads_share_a_network():
+    net = network()
+    xs = [mg.randn(2 + i, 1, 16, 16) for i in range(8)]
+    with mg.no_grad():
+        wants = [net(x).numpy() for x in xs]
+    seen = {}
+
+    def infer(i):
+        with mg.no_grad():
+            for _ in range(20):
+                seen[i] = net(xs[i]).numpy()
+
+    threads = [threading.Thread(target=infer, args=(i,)) for i in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    for i, want in enumerate(wants):
+        np.testing.assert_array_equal(seen[i], want)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigrad.kernels import conv as conv_module
-from minigrad.kernels import winograd
+from minigrad.kernels import conv_grad_w, winograd, winograd_grad_w
 from minigrad.kernels.conv import (
     conv2d,
     conv2d_grad_w,
@@ -77,7 +77,7 @@ def passes(x, w, bias, g, options):
     y, gx = np.empty_like(g), np.empty_like(x)
     assert winograd.correlate(x, w, False, bias, *axes, y)
     assert winograd.correlate(g, w, True, None, *back, gx)
-    found = winograd.grad_w(g, x, w.shape[2:], *axes, 1 << 25, True)
+    found = winograd_grad_w.grad_w(g, x, w.shape[2:], *axes, 1 << 25, True)
     assert found is not None
     gw, gb = found
     exact = g.sum((0, 2, 3), np.float64)
@@ -232,7 +232,7 @@ def test_a_result_that_is_not_finite_is_reported():
     bias[3] = 0
     x[1, 4, 8, 6] = np.inf  # the last corner, which two tiles of each axis do not fill
     assert not winograd.correlate(x, w, False, bias, *axes, out)
-    assert winograd.grad_w(g, x, THREE, *axes, 1 << 25, False) is None
+    assert winograd_grad_w.grad_w(g, x, THREE, *axes, 1 << 25, False) is None
 
 
 def test_nothing_is_left_over_from_numbers_that_were_not_finite():
@@ -273,17 +273,17 @@ def test_large_convolutions_are_done_this_way(monkeypatch):
     x, w, bias, g, options = make(8, 64, 64, (28, 28), ONE, ONE)
     used = []
 
-    def spy(name):
-        inner = getattr(winograd, name)
+    def spy(module, name):
+        inner = getattr(module, name)
 
         def outer(*args):
             used.append(name)
             return inner(*args)
 
-        monkeypatch.setattr(winograd, name, outer)
+        monkeypatch.setattr(module, name, outer)
 
-    spy("correlate")
-    spy("grad_w")
+    spy(winograd, "correlate")
+    spy(winograd_grad_w, "grad_w")
     y = conv2d(x, w, bias, (28, 28), *options)
     gx = conv2d_grad_x(g, w, (28, 28), *options)
     gw = conv2d_grad_w(g, x, (3, 3), *options)
@@ -422,4 +422,4 @@ def test_sandwich_of_an_image(matrix, side, spread, down):
 
 
 def test_both_modules_ask_the_same_one():
-    assert conv_module.winograd is winograd
+    assert conv_module.winograd is conv_grad_w.winograd is winograd

@@ -12,7 +12,7 @@ a stride s, once for each remainder of the pixel's row and column modulo s.
 Padding is (top, left) only: the size of the output says how far it reaches at the bottom and at
 the right, so the lopsided padding of 'same' with an even kernel needs nothing special.
 
-Not here: 3x3 kernels with many channels (winograd.py), short sums and few channels (conv_flat.py,
+Not here: many channels and stride 1 (winograd.py), short sums and few channels (conv_flat.py,
 conv_depthwise.py), the gradient of the weights (conv_grad_w.py), checking shapes, derivatives as
 rules (ops/conv.py).
 """
@@ -48,9 +48,10 @@ from .conv_geometry import (
 )
 from .conv_grad_w import conv2d_grad_w, conv2d_grad_w_reference, group_slices, tap_views
 from .jit import jit, ready
-from .rows import aligned, tail, to_line
+from .room import enter, leave, room_for
+from .rows import aligned, tail
 from .spaced import put
-from .threads import parallel
+from .threads import one_each, parallel
 from .tile import tile_shape
 from .transpose import square_side, transpose
 
@@ -131,14 +132,16 @@ def store_turned(sums, pitch, side, channels, turned, out, plane, rows, columns)
 
 @jit
 def correlate_range(
-    start, stop, x, w, bias, out, positions, taps, phases, kb, blocks, tile_of, pitches, ah, aw
+    start, stop, x, w, bias, out, positions, taps, phases, kb, blocks, tile_of, pitches, ah, aw,
+    places, room, taken
 ):
     """Items start .. stop - 1 of a correlation; an item is (images, rows, group, panels).
 
     x (N, C, H, W), out (N, F, ., .), w (G * panels, taps, cols), bias (G * panels, cols).
     positions, taps, pitches: see Layout; phases: see phase_table. kb: where row t of a panel
     begins. blocks = (images, rows, panels of an item, groups, taps in one go); tile_of = (rows,
-    kind, square_side); ah = (low, step, reach, count, out_step) of `Axis`, and aw.
+    kind, square_side); ah = (low, step, reach, count, out_step) of `Axis`, and aw. places: where
+    the sums, and the turned sums, begin in a place of the room.
 
     One writer for each output; the order of a sum is that of the taps, whatever the blocks.
 
@@ -158,12 +161,11 @@ def correlate_range(
     pieces_h = (count_h + block_h - 1) // block_h
     pieces_f = (panels + block_f - 1) // block_f
     cells_h, cells_w = (block_h - 1) * step_h + reach_h + 1, (count_w - 1) * step_w + reach_w + 1
-    packed = np.zeros(block_n * image, x.dtype)
     pitch = block_f * cols
-    sums = np.empty((positions.size + rows) * pitch + 16, x.dtype)
-    origin = to_line(sums)
-    spread = out_step_h != 1 or out_step_w != 1 or count_w != width
-    turned = np.empty(cols * block_h * count_w if spread else 1, x.dtype)
+    place = enter(taken)
+    packed = tail(room, place * room.shape[1])
+    zero_rows(packed, 0, 1, 0, 0, block_n * image)
+    sums, turned = tail(packed, places[0]), tail(packed, places[1])
     last = np.empty(rows, np.int64)
     untouched = np.any(phases[:, 1] == 0)  # outputs that no tap reaches: with a stride, kernel 1x1
     in_packed = -1
@@ -206,7 +208,7 @@ def correlate_range(
                             for r in range(rows):
                                 last[r] = positions[min(p + r, length - 1)]
                             at = tail(last, 0)
-                        c = tail(sums, origin + p * pitch + q * cols)
+                        c = tail(sums, p * pitch + q * cols)
                         if t == 0:
                             begin_at, lds = tail(bias, number * cols), 0
                         else:
@@ -219,12 +221,15 @@ def correlate_range(
                 for q in range(some):
                     f = ((first_n + i) * out.shape[1]) + first_f + q * cols
                     store_turned(
-                        tail(sums, origin + i * tall * count_w * pitch + q * cols), pitch, side,
+                        tail(sums, i * tall * count_w * pitch + q * cols), pitch, side,
                         min(cols, count_f - q * cols), turned, tail(out, f * height * width),
                         height * width,
                         (tall, phases[phase, 2] + first_h * out_step_h, out_step_h, height),
                         (count_w, phases[phase, 3], out_step_w, width),
                     )
+    leave(taken, place)
+    # Mentioned once more: views count no reference (rows.tail).
+    tail(x, 0), tail(w, 0), tail(bias, 0), tail(out, 0), tail(room, 0)
 
 
 class _Plan(NamedTuple):
@@ -235,6 +240,7 @@ class _Plan(NamedTuple):
     panels: int  # of weights, for all groups
     cols: int
     geometry: tuple  # the arguments of correlate_range after `out`
+    scratch: int  # numbers of room for a thread
 
 
 @functools.lru_cache(maxsize=256)
@@ -256,13 +262,19 @@ def _plan(
     phases = phase_table(channels, ah, aw)
     depth = blocks_of(int(phases[:, 1].max()), DEPTH)
     kb = np.arange(depth, dtype=np.int64) * cols
+    # Packed images, sums and turned sums, each from the beginning of a cache line on.
+    sizes = (
+        where.blocks[0] * where.pitches[2], (where.positions.size + rows) * block_f * cols,
+        cols * where.blocks[1] * aw.outputs,
+    )
+    _, *places, scratch = itertools.accumulate((-(-n // 16) * 16 for n in sizes), initial=0)
     geometry = (
         where.positions, where.taps, phases, kb, (*where.blocks, block_f, groups, depth),
         (rows, kind, square_side(dtype)), where.pitches,
-        (*ah.numbers, ah.out_step), (*aw.numbers, aw.out_step),
+        (*ah.numbers, ah.out_step), (*aw.numbers, aw.out_step), tuple(places),
     )
     flops = 2 * where.positions.size * block_f * cols * where.taps.size
-    return _Plan(items, per_chunk(flops), groups * panels, cols, geometry)
+    return _Plan(items, per_chunk(flops), groups * panels, cols, geometry, scratch)
 
 
 @functools.lru_cache(maxsize=256)
@@ -335,10 +347,12 @@ def _correlate(
     from_inputs: bool,
     bias: np.ndarray | None,
     groups: int,
+    out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The correlation of x with w (F, C // groups, KH, KW) on its route."""
+    """The correlation of x with w (F, C // groups, KH, KW) on its route. out: where to write it."""
     shape, ah, aw, way, otherwise = route
-    out = empty(shape, x.dtype)
+    if out is None:
+        out = empty(shape, x.dtype)
     if out.size == 0:
         return out
     if way == "winograd":
@@ -385,7 +399,10 @@ def _correlate_tiles(
     if bias is not None:
         each = start.reshape(groups, -1)
         each[:, :features] = bias.reshape(groups, features)
-    parallel(correlate_range, plan.items, x, panels, start, out, *plan.geometry, grain=plan.grain)
+    parallel(
+        correlate_range, plan.items, x, panels, start, out, *plan.geometry,
+        *room_for(plan.scratch, x.dtype), grain=one_each(plan.items, plan.grain),
+    )
 
 
 def conv2d(
@@ -418,17 +435,18 @@ def conv2d_grad_x(
     padding: Pair,
     dilation: Pair,
     groups: int,
+    out: np.ndarray | None = None,
 ) -> np.ndarray:
     """gx[n,c,h,t]: sum of w[f,c,i,j] g[n,f,u,v] with u*sh + i*dh = h + top, v*sw + j*dw = t + left.
 
     g (N, F, OH, OW), w (F, C // groups, KH, KW), hw (H, W) -> gx (N, C, H, W). Outside of g there
-    are real zeros: a weight of inf makes NaN at the border of gx.
+    are real zeros: a weight of inf makes NaN at the border of gx. out: where to write gx.
     """
     g, w = ready(g), ready(w)
     route = _route_backward(
         g.shape, w.shape, groups, g.dtype, *hw, *stride, *padding, *dilation
     )
-    return _correlate(route, g, w, True, None, groups)
+    return _correlate(route, g, w, True, None, groups, out)
 
 
 # --------------------------------------------------------------------------- plain twins

@@ -37,9 +37,10 @@ from .conv_geometry import (
     zero_rows,
 )
 from .jit import jit
-from .rows import tail, to_line
+from .room import enter, leave, room_for
+from .rows import tail
 from .spaced import put, take
-from .threads import parallel
+from .threads import one_each, parallel
 from .tile import tile, tile_shape
 
 BLOCK = 1 << 15  # numbers of an item's image, and of its sums: 128 KiB of a second-level cache
@@ -116,8 +117,8 @@ def flat_layout(channels: int, ah: Axis, aw: Axis, block_h: int) -> FlatLayout:
 
 @jit
 def flat_range(
-    start, stop, x, w, bias, out, offsets, weights, phases, reads, row, blocks, tile_of, plane,
-    cells, ah, aw
+    start, stop, x, w, bias, out, offsets, weights, phases, reads, row, blocks, tile_of, pitches,
+    cells, ah, aw, room, taken
 ):
     """Items start .. stop - 1; an item is (image, group, rows).
 
@@ -125,8 +126,8 @@ def flat_range(
     bias (F + rows, cols), each number all along a row, or one row of zeros; offsets, reads, cells:
     see FlatLayout, phases: see phase_table. row: where the rows of a tile of weights begin. blocks
     = (rows of an item, groups, in_place, direct): whether x is read and out is written without a
-    copy between; tile_of = (rows, cols); plane: from
-    one channel of the source to the next. ah, aw as in correlate_range.
+    copy between; tile_of = (rows, cols); pitches: from one channel of the source to the next, from
+    one of the sums to the next, and the numbers of the copy. ah, aw as in correlate_range.
 
     Limit: the tile (213 GFLOP/s of a core in float32; 92 % of it where x does not begin a cache
     line), and memory, which short sums do not hide: 128 channels of 28 x 28 to as many, kernel
@@ -141,11 +142,11 @@ def flat_range(
     channels, features = x.shape[1] // groups, out.shape[1] // groups
     height, width = out.shape[2], out.shape[3]
     pieces_h = (count_h + block_h - 1) // block_h
-    packed = np.zeros(1 if in_place else channels * plane + cols + cells_w + 16, x.dtype)
-    origin = to_line(packed)
-    pitch = (block_h * cells_w + cols + 15) // 16 * 16
-    sums = np.empty(1 if direct else (features + rows) * pitch + 16, x.dtype)
-    sums_at = to_line(sums)
+    plane, pitch, copied = pitches
+    place = enter(taken)
+    packed = tail(room, place * room.shape[1])
+    zero_rows(packed, 0, 1, 0, 0, copied)
+    sums = tail(packed, copied)
     lds = cols if bias.shape[0] > 1 else 0
     last = np.empty(rows, np.int64)
     for r in range(rows):
@@ -161,14 +162,14 @@ def flat_range(
         if in_place:
             b = tail(x, (n * x.shape[1] + group * channels) * plane + first_h * cells_w)
         else:
-            b = tail(packed, origin)
+            b = tail(packed, 0)
             for c in range(channels):
                 for i in range(reads.shape[0]):
                     pack_phase(
                         x, n, group * channels + c,
                         (first_h * step_h + low_h + reads[i, 0], low_w + reads[i, 1]),
                         (step_h, step_w), cells,
-                        tail(packed, origin + c * plane + i * cells_h * cells_w),
+                        tail(packed, c * plane + i * cells_h * cells_w),
                     )
         if untouched:
             begin = first_h * out_step_h
@@ -191,7 +192,7 @@ def flat_range(
                         at = (first_f + f) * height * width + first_h * width + p
                         c, ldc = tail(out, at), height * width
                     else:
-                        c, ldc = tail(sums, sums_at + f * pitch + p), pitch
+                        c, ldc = tail(sums, f * pitch + p), pitch
                     tile(
                         tail(w, (group * features + f) * offsets.size),
                         row if f + rows <= features else last, ka, tail(b, p), kb, taps,
@@ -205,10 +206,12 @@ def flat_range(
                 for f in range(features):
                     at = ((first_f + f) * height + start_h) * width + start_w
                     put(
-                        tail(sums, sums_at + f * pitch), cells_w,
+                        tail(sums, f * pitch), cells_w,
                         tail(out, at), out_step_h * width, out_step_w, kept_h, kept_w,
                     )
-        tail(x, 0)  # mentioned once more: views count no reference (rows.tail)
+    leave(taken, place)
+    # Mentioned once more: views count no reference (rows.tail).
+    tail(x, 0), tail(w, 0), tail(bias, 0), tail(room, 0)
 
 
 def is_flat(channels: int, features: int, taps: int, ah: Axis, aw: Axis, dtype: np.dtype) -> bool:
@@ -229,6 +232,7 @@ class _Plan(NamedTuple):
     rows: int
     cols: int
     geometry: tuple  # the arguments of flat_range after `out`
+    scratch: int  # numbers of room for a thread
 
 
 @functools.lru_cache(maxsize=256)
@@ -269,16 +273,19 @@ def _plan(
     if in_place:  # each phase that has a tap reads all channels, at the output itself
         phases = where.offsets.size // channels
         offsets = np.tile(np.arange(channels, dtype=np.int64) * plane, phases)
+    pitch = 0 if direct else -(-(block_h * where.cells[1] + cols) // 16) * 16
+    copied = 0 if in_place else -(-(channels * plane + cols + where.cells[1]) // 16) * 16
     geometry = (
         offsets, np.concatenate(weights).astype(np.int64, copy=False),
         phase_table(channels, ah, aw), where.reads,
         np.arange(rows, dtype=np.int64) * channels * inside,
-        (block_h, groups, in_place, direct), (rows, cols), plane, where.cells,
+        (block_h, groups, in_place, direct), (rows, cols), (plane, pitch, copied), where.cells,
         (*ah.numbers, ah.out_step), (*aw.numbers, aw.out_step),
     )
     items = batch * groups * -(-ah.outputs // block_h)
     flops = 2 * block_h * row * features * (channels * inside + 16)  # storing counts, too
-    return _Plan(items, per_chunk(flops), rows, cols, geometry)
+    scratch = copied + (features + rows) * pitch
+    return _Plan(items, per_chunk(flops), rows, cols, geometry, scratch)
 
 
 def correlate_flat(
@@ -303,4 +310,7 @@ def correlate_flat(
     start = np.zeros((1 if bias is None else out.shape[1] + plan.rows, plan.cols), x.dtype)
     if bias is not None:
         start[: out.shape[1]] = bias[:, None]
-    parallel(flat_range, plan.items, x, w, start, out, *plan.geometry, grain=plan.grain)
+    parallel(
+        flat_range, plan.items, x, w, start, out, *plan.geometry, *room_for(plan.scratch, x.dtype),
+        grain=one_each(plan.items, plan.grain),
+    )

@@ -8,7 +8,7 @@ channels of g as columns; g is turned to have its channels side by side, item by
 Images are shared out in a fixed number of pieces, each with sums of its own, which are added up in
 their order afterwards: the same bits at any number of threads.
 
-Not here: 3x3 kernels with many channels (winograd.py), few channels of g a group
+Not here: many channels and stride 1 (winograd_grad_w.py), few channels of g a group
 (conv_depthwise.py), the other two passes (conv.py), checks.
 """
 
@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import winograd
+from . import winograd, winograd_grad_w
 from .conv_depthwise import few_outputs, grad_w_depthwise
 from .conv_geometry import (
     KINDS,
@@ -32,10 +32,12 @@ from .conv_geometry import (
     layout,
     pack_padded,
     per_chunk,
+    zero_rows,
 )
 from .jit import jit, ready
 from .reduce import add_row_sums
-from .rows import tail, to_line
+from .room import enter, leave, room_for
+from .rows import tail
 from .threads import parallel
 from .tile import tile_shape
 from .transpose import square_side, transpose
@@ -46,7 +48,8 @@ ADDED = 96  # taps whose pieces are added up in a first-level cache
 
 @jit
 def grad_w_range(
-    start, stop, g, x, parts, gb, positions, taps, kb, blocks, tile_of, pitches, ah, aw
+    start, stop, g, x, parts, gb, positions, taps, kb, blocks, tile_of, pitches, ah, aw,
+    turned_at, room, taken
 ):
     """Tasks start .. stop - 1, a task being (piece, group, block of panels of g's channels).
 
@@ -54,7 +57,8 @@ def grad_w_range(
     number rounded up to whole tiles by repeating the last), pitches: see Layout. kb:
     where the row of position p begins in the turned g. blocks = (images, rows, panels of a task,
     groups, number of taps), tile_of as in correlate_range, ah and aw without the last. gb (pieces,
-    F), float64 zeros: gets the sums of g, unless it is empty.
+    F), float64 zeros: gets the sums of g, unless it is empty. turned_at: where the turned g begins
+    in a place of the room.
 
     Limit: the tile. Measured on two cores, float32: 3x3, 64 or 128 channels: 390 GFLOP/s of 456;
     5x5: 395; 1x1: 285, where g is turned and x copied for only 128 multiply-adds a number.
@@ -70,10 +74,11 @@ def grad_w_range(
     pieces_h = (count_h + block_h - 1) // block_h
     items = (batch + block_n - 1) // block_n * pieces_h
     cells_h, cells_w = (block_h - 1) * step_h + reach_h + 1, (count_w - 1) * step_w + reach_w + 1
-    packed = np.zeros(block_n * image, x.dtype)
     width = block_f * cols
-    turned = np.zeros(positions.size * width + cols + 16, g.dtype)
-    origin = to_line(turned)
+    place = enter(taken)
+    packed = tail(room, place * room.shape[1])
+    turned = tail(packed, turned_at)
+    zero_rows(packed, 0, 1, 0, 0, turned_at + positions.size * width + cols)
     part = np.empty(rows * cols, g.dtype)
     zeros = np.zeros(cols, g.dtype)
     g_plane = g.shape[2] * g.shape[3]
@@ -102,14 +107,14 @@ def grad_w_range(
                 grads = tail(g, source + first_h * count_w)
                 transpose(
                     grads, g_plane, wide, length, side,
-                    tail(turned, origin + i * length * width), width,
+                    tail(turned, i * length * width), width,
                 )
                 if gb.size > 0:  # now that these numbers are in a cache
                     sums = tail(gb, piece * g.shape[1] + group * features + first_f)
                     add_row_sums(grads, g_plane, wide, length, sums)
             for q in range(some):
                 panel = (piece * groups + group) * panels + first_panel + q
-                b = tail(turned, origin + q * cols)
+                b = tail(turned, q * cols)
                 for t in range(0, count, rows):
                     at = tail(taps, t)
                     any_tile(
@@ -119,7 +124,9 @@ def grad_w_range(
                     total = tail(parts, (panel * count + t) * cols)
                     for e in range(min(rows, count - t) * cols):
                         total[e] += part[e]
-    tail(g, 0), tail(gb, 0)  # mentioned once more: views count no reference (rows.tail)
+    leave(taken, place)
+    # Mentioned once more: views count no reference (rows.tail).
+    tail(g, 0), tail(x, 0), tail(gb, 0), tail(parts, 0), tail(room, 0)
 
 
 @jit
@@ -152,7 +159,8 @@ class _Plan(NamedTuple):
     tasks: int
     grain: int
     parts: tuple[int, int, int, int]
-    geometry: tuple  # the arguments of grad_w_range after `parts`
+    geometry: tuple  # the arguments of grad_w_range after `gb`
+    scratch: int  # numbers of room for a thread
 
 
 @functools.lru_cache(maxsize=256)
@@ -177,13 +185,15 @@ def _plan(
     block_f = min(block_f, max(1, (1 << 16) // (where.positions.size * cols)))
     tasks = pieces * groups * -(-panels // block_f)
     taps = np.concatenate([where.taps, np.repeat(where.taps[-1:], -count % rows)])
+    turned_at = -(-where.blocks[0] * where.pitches[2] // 16) * 16
+    scratch = turned_at + where.positions.size * block_f * cols + cols
     kb = np.arange(where.positions.size, dtype=np.int64) * (block_f * cols)
     geometry = (
         where.positions, taps, kb, (*where.blocks, block_f, groups, count),
-        (rows, kind, square_side(dtype)), where.pitches, ah.numbers, aw.numbers,
+        (rows, kind, square_side(dtype)), where.pitches, ah.numbers, aw.numbers, turned_at,
     )
     flops = 2 * batch * ah.outputs * aw.outputs * count * groups * panels * cols / tasks
-    return _Plan(tasks, per_chunk(flops), (pieces, groups * panels, count, cols), geometry)
+    return _Plan(tasks, per_chunk(flops), (pieces, groups * panels, count, cols), geometry, scratch)
 
 
 def conv2d_grad_w(
@@ -229,13 +239,16 @@ def _grad_w_and_sums(
     if winograd.possible(groups, g.dtype, ah, aw) and (
         winograd.cheaper(batch, channels, features, ah, aw, gradient=True)
     ):
-        found = winograd.grad_w(g, x, khw, ah, aw, PART_BYTES, bias)
+        found = winograd_grad_w.grad_w(g, x, khw, ah, aw, PART_BYTES, bias)
         if found is not None:
             return found
     plan = _plan(batch, channels, features, groups, g.dtype, ah, aw)
     parts = np.empty(plan.parts, g.dtype)
     gb = np.zeros((plan.parts[0], g.shape[1] if bias else 0))
-    parallel(grad_w_range, plan.tasks, g, x, parts, gb, *plan.geometry, grain=plan.grain)
+    parallel(
+        grad_w_range, plan.tasks, g, x, parts, gb, *plan.geometry,
+        *room_for(plan.scratch, g.dtype), grain=plan.grain,
+    )
     gw = np.empty((g.shape[1], channels * kh * kw), g.dtype)
     items = parts.shape[1] * -(-parts.shape[2] // ADDED)
     grain = max(1, 400_000 // (ADDED * plan.parts[0] * plan.parts[3]))

@@ -24,32 +24,36 @@ from typing import Any
 import numpy as np
 
 from .jit import jit
-from .rows import aligned
+from .rows import LINE, aligned
 from .threads import get_num_threads
 
-KEPT = 1 << 20  # numbers of a place that are kept, 4 MiB of float32
+KEPT = 1 << 22  # bytes of a place that are kept
 
 
 class _Kept(threading.local):
     """Each calling thread has an array of its own: several may call at once."""
 
     def __init__(self) -> None:
-        self.array = np.empty(0, np.float32)
+        self.array = np.empty(0, np.uint8)
 
 
 _kept = _Kept()
 
 
-def room_for(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """(room, taken): float32 (threads, count or more), and who is in, for `enter` and `leave`."""
+def room_for(count: int, dtype: Any = np.float32) -> tuple[np.ndarray, np.ndarray]:
+    """(room, taken): (threads, count or a few more), and who is in, for `enter` and `leave`.
+
+    Each place begins a cache line.
+    """
     threads = get_num_threads()
     taken = np.zeros(threads, np.int64)
-    size = threads * count
-    if count > KEPT:
-        return aligned((threads, count), np.float32), taken
-    if _kept.array.size < size:
-        _kept.array = aligned((size,), np.float32)
-    return _kept.array[:size].reshape(threads, count), taken
+    size = -(-count * np.dtype(dtype).itemsize // LINE) * LINE
+    array = _kept.array
+    if array.size < threads * size:
+        array = aligned((threads * size,), np.uint8)
+        if size <= KEPT:
+            _kept.array = array
+    return array[: threads * size].view(dtype).reshape(threads, -1), taken
 
 
 def _tools() -> tuple[Callable[..., Any], Callable[..., Any]]:

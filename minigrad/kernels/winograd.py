@@ -1,4 +1,4 @@
-"""Winograd's convolution: 3x3 kernels, stride 1, with 16 multiplications where 36 are usual.
+"""Winograd's convolution, stride 1: 3x3 kernels with 16 multiplications where 36 are usual.
 
 A tile d of 4 x 4 pixels holds all that its 2 x 2 outputs need, and
 
@@ -12,57 +12,75 @@ product of matrices (outputs x channels) @ (channels x tiles), on the register t
 An item is a run of tiles, wherever in the images it begins: v of the item stays in the second-level
 cache, m of one register tile for all spots in the first. Vectors run along the tiles, so that
 images are read and written as they lie. The gradient of the image is the same with the taps
-reversed, which exchanges some spots of u. That of the weights is the adjoint, with the sum over
-tiles as a product of matrices:
+reversed, which exchanges some spots of u. That of the weights is in winograd_grad_w.py.
 
-    gw = G^T [ sum over tiles of (A g A^T) * (B^T d B) ] G
+Kernels of other sizes are sums of patches, each 2 or 3 taps high and wide, that begin at even taps:
+
+    5 taps = [0 1] + [2 3 4]        4 = [0 1] + [2 3]        7 = [0 1] + [2 3] + [4 5 6]
+
+What a patch that begins at tap 2a reads is what the first one reads for the tile a places further.
+So v is made once, m sums over channels and patches, and only at the end comes A^T m A. A patch of
+2 taps has a third one of zero, and then the last row of G w G^T is zero: these spots
+leave it out. The 2 x 2 outputs take (3 + 4)^2 = 49 multiplications for 5x5 where 100 are usual, 100
+for 7x7 (196), 9 for 2x2 (16).
+
+A dilation d makes d * d convolutions, one for each remainder of the row and column modulo d. Their
+tiles take turns (see Cut), and then a vector of tiles with dilation 2 reads and writes one whole
+run of the image, as without.
 
 Accuracy. Rounding errors in units of 2^-23 times the root mean square of the result, normal x and
 w: (rms, largest) over some 10^5 results
 
-    channels        y, direct      y, here       gw, direct    gw, here
-    64              3.6   39       2.2   15      2.9   17      2.9   15
-    128             5.0   48       3.0   20      3.0   20      2.3   12
-    512             9.9  112       5.8   38      2.0   18      2.1   14
+    channels, kernel    y, direct     y, here      gw, direct   gw, here
+    64, 2x2             2.3   25      1.9   15     2.1   12     2.5   14
+    64, 3x3             3.5   36      2.2   12     2.0   12     2.7   16
+    128, 3x3            4.9   49      3.0   18     2.0   14     2.1   13
+    512, 3x3            9.9  112      5.8   38     2.0   18     2.1   14
+    64, 5x5             5.6   59      3.6   25     2.0   13     2.6   17
+    64, 7x7             7.7   81      4.9   35     1.9   16     2.3   17
 
-y: less than the direct sum, which is nine times as long; gw: up to twice as much where images are
-few and small. Each output is as good as that relative to the largest numbers of its 3 x 3 window;
-one that is small because large numbers meet zeros, or cancel, is better in the direct sum.
-Infinities, NaNs and an overflow on the way show in some output; then the caller computes everything
-the direct way, which puts them where mathematics does.
+y: less than the direct sum, which is longer; gw: up to twice as much where images are few and
+small. Each output is as good as that relative to the largest numbers of its window; one that is
+small because large numbers meet zeros, or cancel, is better in the direct sum. Infinities, NaNs and
+an overflow on the way show in some output; then the caller computes everything the direct way,
+which puts them where mathematics does.
 
 Speed. 2 cores, float32, GFLOP/s counted as if done directly, of y, gx and gw at (N, C, H = W, F);
 nothing direct can pass the peak of 445:
 
-    16,64,56,64  600 595 600    16,128,28,128  656 645 605    16,128,14,128  581 556 541
-    64,32,14,64  464 464 486    16,64,28,64    543 546 546    1,64,56,64     468 459 488
+    16,64,56,64  598 599 600    16,128,28,128  658 652 626    16,128,14,128        560 543 524
+    64,32,14,64  461 447 466    16,64,28,64    537 537 532    the same, dilation 2 527 525 527
+    16,32,28,32, 5x5           498 499 542    the same, 7x7                        497 494 564
 
 The products run at 185 to 200 GFLOP/s a core and take 60 to 75 % of its time. The rest: four
 numbers of v for each pixel, which are written to the second-level cache (1.9 cycles a pixel), and m
-to y (1 cycle an output). Both cores together do 1.9 times what one does.
+to y (1 to 1.5 cycles an output). Both cores together do 1.85 times what one does: y is written at
+11 GB/s, by one core or by two. With patches, the tiles at the end of a row that have no outputs
+are multiplied, too: 13 % of them for 5x5 at 28 pixels.
+
+Tried without gain: prefetching what will be written; two to eight rows of register tiles that share
+what they read of v.
 
 Tiles of 4 x 4 outputs (36 multiplications for 16 of them) were tried: 1.3 times as fast again at 28
 and 56 pixels, slower at 14. Errors, (rms, largest) as above: y 7.0, 77 and gw 6.5, 34 with 64
 channels, y 9.4, 107 and gw 6.5, 37 with 128: two times those of the direct sum, dozens of units at
 worst. Not done.
 
-Not here: groups, strides, dilation, float64: conv.py and conv_grad_w.py.
+Not here: groups, strides, dilations of more than 2 along a row, float64: conv.py.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
-import math
 from typing import NamedTuple
 
 import numpy as np
 
-from .conv_geometry import PIECES, Axis, blocks_of
+from .conv_geometry import Axis, blocks_of
 from .jit import jit, ready
-from .reduce import add_row_sums
 from .room import enter, leave, room_for
-from .rows import aligned, copy, copy_rows, tail, to_line
+from .rows import aligned, copy, tail, to_line
 from .sandwich import Matrix, grid_lanes, sandwich, sandwich_of_image, sandwich_to_image
 from .threads import parallel
 from .tile import tile, tile_shape
@@ -81,16 +99,12 @@ transform_spread_tiles = sandwich_of_image(B_T, SIDE, 2)
 transform_weights = sandwich(G)
 outputs_of_tiles = sandwich_to_image(A_T)
 outputs_of_spread_tiles = sandwich_to_image(A_T, 2)
-transform_outputs = sandwich(tuple(zip(*A_T)))
-gradient_of_weights = sandwich(tuple(zip(*G)))
 
 TAPS = 3  # along an axis of the matrix G: a piece of a kernel has so many, or one less
 SPREADS = 1, 2  # dilations along a row for which there are transforms
 FLIPPED = [3, 1, 2, 0]  # which row of G w is which if the taps of w run backwards
 TRANSFORMED = 1 << 17  # numbers of v of an item: 512 KiB of a second-level cache of 2 MiB
 ITEMS = 16  # least number of items that we like to cut a correlation into
-PIECE = 96  # tiles that are worth sums of the gradient of the weights of their own
-TASKS = 4  # least number of tasks that we like to have for the gradient of the weights
 
 
 class Cut(NamedTuple):
@@ -126,7 +140,7 @@ def cut_of(axis: Axis) -> Cut:
 
 
 @functools.lru_cache(maxsize=256)
-def _patches(ch: Cut, cw: Cut) -> tuple[np.ndarray, np.ndarray]:
+def patches_of(ch: Cut, cw: Cut) -> tuple[np.ndarray, np.ndarray]:
     """The kernel's patches, a piece by a piece, and how many tiles further each one reads.
 
     A row of the table: first row of taps, rows, first column, columns.
@@ -368,7 +382,7 @@ def _plan(batch: int, channels: int, features: int, flipped: bool, ah: Axis, aw:
     rows, cols, _ = tile_shape(np.float32)
     lanes = grid_lanes()
     ch, cw = cut_of(ah), cut_of(aw)
-    patches, shifts = _patches(ch, cw)
+    patches, shifts = patches_of(ch, cw)
     block = _block(batch, channels, ch, cw)
     ahead = int(shifts[-1])
     pitch = odd_lines(block + ahead + lanes)
@@ -431,7 +445,7 @@ def cheaper(
         return False
     ch, cw = cut_of(ah), cut_of(aw)
     taps = len(ah.phases[0].shifts) * len(aw.phases[0].shifts)
-    patches, shifts = _patches(ch, cw)
+    patches, shifts = patches_of(ch, cw)
     each = ch.multiplications * cw.multiplications
     tiles, grid = batch * ch.tiles * cw.tiles, batch * ch.grid * cw.grid
     vectors = grid_lanes()
@@ -478,264 +492,3 @@ def correlate(
     room, taken = room_for(plan.scratch)
     parallel(winograd_range, plan.items, x, u, bias, out, fine, *plan.geometry, room, taken)
     return bool(fine.all())
-
-
-# ------------------------------------------------------------------ the gradient of the weights
-
-
-@jit
-def transform_gradients(
-    first, last, g, f, some, tiles, dilation, lanes, side, cols, turned, gt, plane
-):
-    """gt[spot, t, j] = A g A^T for the tiles first .. last - 1 with outputs and channels f + j.
-
-    gt: flat, `cols` from one tile to the next. turned: room for the outputs of two rows of tiles
-    and one tile more, x cols.
-    """
-    tall, wide = tiles
-    down, spread = dilation
-    features, height, width = g.shape[1], g.shape[2], g.shape[3]
-    corner = SIDE * width * cols
-    together = SIDE if down == 1 else 1  # rows that are neighbours
-    first_row = first // wide
-    n, i, j = first_row // tall, first_row % tall, first - first_row * wide
-    t = 0
-    while t < last - first:
-        top = first_output(i, down)
-        tall_here = (top < height) + (top + down < height)
-        for a in range(0, tall_here, together):
-            source = ((n * features + f) * height + top + a * down) * width
-            count = min(together, tall_here - a) * width
-            transpose(tail(g, source), height * width, some, count, side,
-                      tail(turned, a * width * cols), cols)
-        for k in range(j, min(wide, j + last - first - t)):
-            left = first_output(k, spread)
-            at, row, col = left * cols, width * cols, spread * cols
-            wide_here = (left < width) + (left + spread < width)
-            if tall_here < SIDE or wide_here < SIDE:  # a tile that reaches beyond g
-                edge = tail(turned, corner)
-                for e in range(SIDE * SIDE * cols):
-                    edge[e] = 0
-                for a in range(tall_here):
-                    for b in range(wide_here):
-                        copy(tail(turned, at + a * row + b * col),
-                             tail(edge, (SIDE * a + b) * cols), cols)
-                at, row, col = corner, SIDE * cols, cols
-            for e in range(0, cols, lanes):
-                transform_outputs(
-                    tail(turned, at + e), row, col, tail(gt, t * cols + e), ROW * plane, plane
-                )
-            t += 1
-        i, j = i + 1, 0
-        if i == tall:
-            n, i = n + 1, 0
-
-
-@jit(inline=True)
-def place_of(t, tiles, grid):
-    """Which tile of the grid the t-th tile with outputs is."""
-    row = t // tiles[1]
-    return (row + row // tiles[0] * (grid[0] - tiles[0])) * grid[1] + t - row * tiles[1]
-
-
-@jit
-def winograd_grad_w_range(
-    start, stop, g, x, parts, gb, low, grid, tiles, dilation, blocks, sizes, patches, shifts,
-    rows_of, edge_of, kb, room, taken,
-):
-    """Tasks start .. stop - 1, a task being (share of the tiles, block of panels of g's channels).
-
-    g (N, F, OH, OW), x (N, C, H, W), parts (shares, panels, patches, spots, channels rounded up to
-    whole register tiles, cols). blocks = (tiles with outputs of an item, panels of a task); low,
-    grid, tiles, dilation: as above; sizes = (grid_lanes(), square_side, pitch and plane of v, plane
-    of the transformed g). patches, shifts: see _patches. rows_of, kb: the tables of the register
-    tile; edge_of: rows_of, where the last channels repeat. gb (shares, F), float64 zeros: gets the
-    sums of g, unless it is empty.
-    """
-    block, block_f = blocks
-    lanes, side, pitch, plane, gt_plane = sizes
-    shares, panels, channels, cols = parts.shape[0], parts.shape[1], parts.shape[4], parts.shape[5]
-    rows = rows_of.size
-    features, pixels = g.shape[1], g.shape[2] * g.shape[3]
-    total = x.shape[0] * tiles[0] * tiles[1]
-    items = (total + block - 1) // block
-    pieces_f = (panels + block_f - 1) // block_f
-    place = enter(taken)
-    scratch = tail(room, place * room.shape[1])
-    v_begin = to_line(scratch)
-    gt_begin = v_begin + SPOTS * plane
-    turned = tail(scratch, gt_begin + SPOTS * gt_plane)
-    part = np.empty(rows * cols, g.dtype)
-    zeros = np.zeros(cols, g.dtype)
-    ka = np.empty(block, np.int64)
-    for task in range(start, stop):
-        share, first_panel = task // pieces_f, task % pieces_f * block_f
-        last_panel = min(panels, first_panel + block_f)
-        first_item = share * items // shares
-        for item in range(first_item, (share + 1) * items // shares):
-            first, last = item * block, min(item * block + block, total)
-            count = last - first
-            begin = place_of(first, tiles, grid)
-            for t in range(count):
-                ka[t] = place_of(first + t, tiles, grid) - begin
-            end = begin + ka[count - 1] + 1 + shifts[shifts.size - 1]
-            transform_images(
-                begin, end, x, low, grid, dilation, lanes, scratch, v_begin, pitch, plane
-            )
-            for q in range(first_panel, last_panel):
-                f = q * cols
-                transform_gradients(
-                    first, last, g, f, min(cols, features - f), tiles, dilation, lanes, side, cols,
-                    turned, tail(scratch, gt_begin), gt_plane,
-                )
-                if gb.size > 0:  # the images that begin in this item
-                    each = tiles[0] * tiles[1]
-                    for n in range((first + each - 1) // each, (last + each - 1) // each):
-                        add_row_sums(
-                            tail(g, (n * features + f) * pixels), pixels,
-                            min(cols, features - f), pixels, tail(gb, share * features + f),
-                        )
-                for e in range(patches.shape[0] * SPOTS):
-                    spot, patch = e % SPOTS, e // SPOTS
-                    if spot // ROW > patches[patch, 1] or spot % ROW > patches[patch, 3]:
-                        continue  # none of its taps needs this spot
-                    b = tail(scratch, gt_begin + spot * gt_plane)
-                    for c in range(0, channels, rows):
-                        at_v = v_begin + spot * plane + shifts[patch] + c * pitch
-                        a = tail(scratch, at_v)
-                        at = tail(rows_of, 0)
-                        if c + rows > x.shape[1]:
-                            at = tail(edge_of, 0)
-                        at_sums = ((share * panels + q) * patches.shape[0] * SPOTS + e) * channels
-                        sums = tail(parts, (at_sums + c) * cols)
-                        if item == first_item:
-                            tile(a, at, ka, b, kb, count, zeros, 0, sums, cols)
-                        else:
-                            tile(a, at, ka, b, kb, count, zeros, 0, part, cols)
-                            # Added here and not in the tile: short chains of sums stay exact.
-                            for i in range(rows * cols):
-                                sums[i] += part[i]
-    leave(taken, place)
-    tail(room, 0)
-
-
-@jit
-def finish_grad_w_range(start, stop, parts, lanes, side, patches, kw, gw, fine):
-    """Tasks start .. stop - 1, a task being 16 channels of a panel: gw = G^T (sum of parts) G.
-
-    gw (F, C, KH * kw). parts: the first share is overwritten. fine[task]: whether all are finite.
-    """
-    shares, count, padded, cols = parts.shape[0], parts.shape[2], parts.shape[4], parts.shape[5]
-    features, channels, taps = gw.shape[0], gw.shape[1], gw.shape[2]
-    each = parts.size // shares
-    blocks = (channels + 15) // 16
-    plane = padded * cols
-    turned = np.empty(16 * taps * cols, gw.dtype)
-    piece = np.empty(TAPS * TAPS * cols, gw.dtype)
-    for task in range(start, stop):
-        q, c = task // blocks, task % blocks * 16
-        some = min(16, channels - c)
-        for e in range(count * SPOTS):
-            spot, patch = e % SPOTS, e // SPOTS
-            if spot // ROW > patches[patch, 1] or spot % ROW > patches[patch, 3]:
-                continue
-            at = (q * count * SPOTS + e) * plane + c * cols
-            total = tail(parts, at)
-            for share in range(1, shares):
-                more = tail(parts, share * each + at)
-                for i in range(some * cols):
-                    total[i] += more[i]
-        for k in range(some):
-            for patch in range(count):
-                source = tail(parts, (q * count + patch) * SPOTS * plane + (c + k) * cols)
-                for f in range(0, cols, lanes):
-                    gradient_of_weights(
-                        tail(source, f), ROW * plane, plane,
-                        tail(piece, f), TAPS * cols, cols,
-                    )
-                i, tall, j, wide = (
-                    patches[patch, 0], patches[patch, 1], patches[patch, 2], patches[patch, 3]
-                )
-                copy_rows(piece, TAPS * cols, tail(turned, (k * taps + i * kw + j) * cols),
-                          kw * cols, tall, wide * cols)
-        f = q * cols
-        wide = min(cols, features - f)
-        to = (f * channels + c) * taps
-        transpose(turned, cols, some * taps, wide, side, tail(gw, to), channels * taps)
-        good = True
-        for k in range(wide):
-            good &= finite_run(tail(gw, to + k * channels * taps), some * taps)
-        fine[task] = good
-
-
-class _GradPlan(NamedTuple):
-    """How the gradient of the weights is cut up; it depends on sizes alone."""
-
-    tasks: int
-    parts: tuple[int, ...]
-    patches: np.ndarray
-    geometry: tuple  # the arguments of winograd_grad_w_range after `parts`
-    scratch: int  # numbers of room for a thread
-
-
-@functools.lru_cache(maxsize=256)
-def _grad_w_plan(
-    batch: int, channels: int, features: int, ah: Axis, aw: Axis, part_bytes: int
-) -> _GradPlan:
-    rows, cols, _ = tile_shape(np.float32)
-    lanes = grid_lanes()
-    ch, cw = cut_of(ah), cut_of(aw)
-    patches, shifts = _patches(ch, cw)
-    grid, tiles = (ch.grid, cw.grid), (ch.tiles, cw.tiles)
-    total = batch * ch.tiles * cw.tiles
-    block = blocks_of(total, max(64, min(TRANSFORMED // (SPOTS * channels), 256)))
-    block = -(-block // cw.dilation) * cw.dilation
-    items = -(-total // block)
-    first = np.arange(items) * block
-    last = np.minimum(first + block, total) - 1
-    longest = int(max(place_of.plain(last, tiles, grid) - place_of.plain(first, tiles, grid))) + 1
-    panels = -(-features // cols)
-    shape = panels, len(patches), SPOTS, -(-channels // rows) * rows, cols
-    shares = max(1, min(items, PIECES, total // PIECE, part_bytes // (4 * math.prod(shape))))
-    block_f = blocks_of(panels, max(1, panels * shares // TASKS))
-    pitch = odd_lines(longest + int(shifts[-1]) + lanes)
-    plane, gt_plane = channels * pitch + 16, block * cols + 16
-    r = np.arange(rows, dtype=np.int64)
-    edge = np.minimum(r, (channels - 1) % rows) * pitch
-    scratch = SPOTS * (plane + gt_plane) + SIDE * (aw.outputs + SIDE) * cols + 64
-    geometry = (
-        (ah.low, aw.low), grid, tiles, (ch.dilation, cw.dilation), (block, block_f),
-        (lanes, square_side(np.float32), pitch, plane, gt_plane), patches, shifts,
-        r * pitch, edge, np.arange(block, dtype=np.int64) * cols,
-    )
-    tasks = shares * -(-panels // block_f)
-    return _GradPlan(tasks, (shares, *shape), patches, geometry, scratch)
-
-
-def grad_w(
-    g: np.ndarray, x: np.ndarray, khw: tuple[int, int], ah: Axis, aw: Axis, part_bytes: int,
-    bias: bool,
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """gw[f, c, i, j] = sum of g[n, f, u, v] * x[n, c, u + i * dh, v + j * dw] over n, u, v.
-
-    And the sums of g in float64, to be added over the first dimension: (shares, F), or (shares, 0)
-    without bias. None if some result is not finite.
-
-    g (N, F, OH, OW), x (N, C, H, W) -> gw (F, C, *khw). ah and aw: the axes of y. part_bytes: of
-    all shares' sums.
-    """
-    channels, features = x.shape[1], g.shape[1]
-    plan = _grad_w_plan(x.shape[0], channels, features, ah, aw, part_bytes)
-    parts = aligned(plan.parts, x.dtype)
-    gb = np.zeros((plan.parts[0], features if bias else 0))
-    room, taken = room_for(plan.scratch)
-    parallel(winograd_grad_w_range, plan.tasks, g, x, parts, gb, *plan.geometry, room, taken)
-    kh, kw = khw
-    gw = np.empty((features, channels, kh * kw), x.dtype)
-    tasks = plan.parts[1] * -(-channels // 16)
-    fine = np.zeros(tasks, np.bool_)
-    parallel(
-        finish_grad_w_range, tasks, parts, grid_lanes(), square_side(x.dtype), plan.patches, kw,
-        gw, fine,
-    )
-    return (gw.reshape(features, channels, kh, kw), gb) if fine.all() else None

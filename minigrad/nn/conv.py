@@ -1,13 +1,17 @@
 """Convolution and pooling as layers. Not here: what they compute (`ops/conv.py`, `ops/pool.py`)."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ..engine import Tensor
 from ..ops.cast import check_device
+from ..modes import settings
 from ..ops.conv import conv2d, pair
+from ..ops.conv_pool import conv2d_relu_max_pool2d
 from ..ops.pool import avg_pool2d, max_pool2d
 from ..ops.join import pad
+from .activation import ReLU
 from .init import fan_in_uniform_
 from .module import Module, new_parameter, positive
 
@@ -153,6 +157,30 @@ class AvgPool2d(Module):
     def extra_repr(self) -> str:
         """The options."""
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+def conv_relu_pool(layers: Sequence[Module], input: Any) -> Tensor | None:
+    """layers[2](layers[1](layers[0](input))) of a Conv2d, a ReLU and a MaxPool2d, in one operation.
+
+    None for other layers, if somebody looks at what is between them (a hook), and if an operation
+    refuses: the layer that it belongs to says it better.
+    """
+    if [layer.__class__ for layer in layers] != _FUSED or not settings.fuse:
+        return None
+    conv: Any = layers[0]
+    pool: Any = layers[2]
+    if (not isinstance(input, Tensor) or conv.padding_mode != "zeros" or pool.return_indices
+            or any(layer._forward_hooks or "forward" in vars(layer) for layer in layers)):
+        return None
+    try:
+        return conv2d_relu_max_pool2d(
+            input, conv.weight, conv.bias, conv.stride, conv.padding, conv.dilation, conv.groups,
+            pool.kernel_size, pool.stride, pool.padding, pool.dilation, pool.ceil_mode)
+    except (ValueError, TypeError):
+        return None
+
+
+_FUSED: list[type] = [Conv2d, ReLU, MaxPool2d]
 
 
 def _check_windows(layer: str, kernel_size: Any, stride: Any, padding: Any) -> None:

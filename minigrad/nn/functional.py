@@ -14,6 +14,7 @@ from ..ops.activation import softplus as softplus
 from ..ops.activation import tanh as tanh
 from ..ops.conv import conv2d as conv2d
 from ..ops.conv import convolve2d as convolve2d
+from ..ops.conv_pool import conv2d_relu_max_pool2d as conv2d_relu_max_pool2d
 from ..ops.gather import one_hot as one_hot
 from ..ops.linear import linear as linear
 from ..ops.loss import binary_cross_entropy as binary_cross_entropy

@@ -1,7 +1,7 @@
 """The operations, sorted from simple to hard, and the methods that they lend to Tensor.
 
 elementwise  shape  cast  join  reduce  indexing  gather  order  vector_norm  matrix  linear
-activation  conv  pool  rnn  loss  class_loss  creation  random  inplace
+activation  conv  pool  conv_pool  rnn  loss  class_loss  creation  random  inplace
 
 An op is one block: see `elementwise.py` for the first, `op.py` for what the parts mean.
 """
@@ -17,7 +17,8 @@ from ..engine import Tensor
 from ..kernels.elementwise import add_into
 from . import activation, cast, indexing, join, linear, matrix, order, random, reduce, shape
 from . import vector_norm
-from . import class_loss as class_loss, conv as conv, creation as creation, loss as loss
+from . import class_loss as class_loss, conv as conv, conv_pool as conv_pool
+from . import creation as creation, loss as loss
 from . import elementwise as e, gather as _gather, pool as pool, rnn as rnn
 from .inplace import InPlaceMethods
 

@@ -1,0 +1,121 @@
+"""max_pool2d(relu(conv2d(x, w, b))) and its gradients; the result of the convolution is not kept.
+
+Where a sum has few terms and windows do not overlap, it never leaves the registers and the
+first-level cache (conv_pool_short.py). Else the three are done one after the other for a block of
+images, whose results stay in the last cache: the next block finds them in the same memory
+(memory.empty hands out the block that was freed last). The gradient needs the place of each
+maximum, one byte, and neither the result of the convolution nor its gradient for all images.
+
+    the layer 1 -> 32 of 28 x 28, 3x3, windows 2x2: FIGURES
+
+Not here: the loops, checking shapes, derivatives as rules (ops/conv_pool.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..memory import empty
+from .conv import conv2d, conv2d_grad_w, conv2d_grad_x
+from .conv_geometry import blocks_of
+from .conv_pool_short import short_plan, short_pool, short_pool_grad
+from .jit import ready
+from .pool_max import max_pool2d_grad, max_pool2d_places, nowhere_of, place_dtype
+from .reduce import row_sums
+
+BLOCK_BYTES = 1 << 24  # of a convolution's result: what a last-level cache keeps
+
+
+def conv2d_relu_max_pool2d(
+    x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, conv: tuple, pool: tuple
+) -> tuple[np.ndarray, np.ndarray]:
+    """(y, places) of the maxima of relu(conv2d(x, w, bias)).
+
+    x (N, C, H, W), w (F, C // groups, KH, KW), bias (F,) or None -> y and places (N, F, OH, OW),
+    as `max_pool2d_places`. conv: the arguments of `conv2d` from out_hw on, pool: those of
+    `max_pool2d_places` from kernel to out_hw.
+    """
+    x, w = ready(x), ready(w)
+    y = empty((x.shape[0], w.shape[0], *pool[-1]), x.dtype)
+    places = empty(y.shape, place_dtype(pool[0]))
+    plan = short_plan(x.shape, w.shape, x.dtype, conv, pool)
+    if plan is not None:
+        short_pool(plan, x, w, bias, y, places, nowhere_of(places))
+        return y, places
+    window, stride, padding, dilation, out_hw = pool
+    for block in _blocks(x, w, conv):
+        result = conv2d(x[block], w, bias, *conv)
+        to = y[block], places[block]
+        max_pool2d_places(result, window, stride, padding, dilation, out_hw, True, to)
+    return y, places
+
+
+def conv2d_relu_max_pool2d_grad(
+    g: np.ndarray,
+    places: np.ndarray,
+    x: np.ndarray,
+    w: np.ndarray,
+    conv: tuple,
+    pool: tuple,
+    needs: tuple[bool, bool, bool],
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """(gx, gw, gb), the gradients of `conv2d_relu_max_pool2d`; None for what is not needed.
+
+    g, places (N, F, OH, OW), the places as it gave them.
+    """
+    g, x, w = ready(g), ready(x), ready(w)
+    plan = None if needs[0] else short_plan(x.shape, w.shape, x.dtype, conv, pool)
+    if plan is not None:
+        gw, gb = short_pool_grad(plan, g, places, x, nowhere_of(places))
+        return None, gw.reshape(w.shape), gb
+    out_hw, stride, padding, dilation, groups = conv
+    gx = empty(x.shape, x.dtype) if needs[0] else None
+    sums: list[Any] = [None, None]
+    for block in _blocks(x, w, conv):
+        result = max_pool2d_grad(g[block], places[block], out_hw, *pool[:-1])
+        if gx is not None:
+            hw = x.shape[2], x.shape[3]
+            conv2d_grad_x(result, w, hw, stride, padding, dilation, groups, gx[block])
+        parts = [
+            conv2d_grad_w(result, x[block], w.shape[2:], *conv[1:]) if needs[1] else None,
+            _over_images(result) if needs[2] else None,
+        ]
+        sums = [part if total is None else total + part for total, part in zip(sums, parts)]
+    return gx, *sums
+
+
+def _blocks(x: np.ndarray, w: np.ndarray, conv: tuple) -> Iterator[slice]:
+    """Slices of the images, equal ones (but for the last) with results of BLOCK_BYTES at most."""
+    batch = x.shape[0]
+    result = w.shape[0] * conv[0][0] * conv[0][1] * x.itemsize  # bytes of an image's
+    size = blocks_of(max(1, batch), BLOCK_BYTES // max(1, result))
+    for begin in range(0, max(1, batch), size):
+        yield slice(begin, min(begin + size, batch))
+
+
+def _over_images(g: np.ndarray) -> np.ndarray:
+    """The sums over images, rows and columns: g (N, F, OH, OW) -> (F,)."""
+    if g.size == 0:
+        return np.zeros(g.shape[1], g.dtype)
+    return np.add.reduce(row_sums(g, g.shape[0] * g.shape[1]).reshape(g.shape[:2]))
+
+
+# --------------------------------------------------------------------------- plain twins
+
+
+def conv2d_relu_max_pool2d_reference(x, w, bias, conv, pool):
+    """The plain twin of `conv2d_relu_max_pool2d`: one after the other, all images at once."""
+    return max_pool2d_places(conv2d(x, w, bias, *conv), *pool, True)
+
+
+def conv2d_relu_max_pool2d_grad_reference(g, places, x, w, conv, pool):
+    """The plain twin of `conv2d_relu_max_pool2d_grad`: all three gradients."""
+    result = max_pool2d_grad(g, places, conv[0], *pool[:-1])
+    return (
+        conv2d_grad_x(result, w, x.shape[2:], *conv[1:]),
+        conv2d_grad_w(result, x, w.shape[2:], *conv[1:]),
+        result.sum((0, 2, 3)),
+    )
