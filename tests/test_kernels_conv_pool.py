@@ -5,6 +5,7 @@ import pytest
 import minigrad as mg
 from minigrad.kernels import conv_pool
 from minigrad.kernels.conv_pool import (
+    blocks_of_images,
     conv2d_relu_max_pool2d,
     conv2d_relu_max_pool2d_grad,
     conv2d_relu_max_pool2d_grad_reference,
@@ -91,8 +92,9 @@ def test_in_several_blocks_of_images(monkeypatch):
     y, places = conv2d_relu_max_pool2d(x, w, b, conv, pool)
     want = conv2d_relu_max_pool2d_grad(g, places, x, w, conv, pool, (True, True, True))
     monkeypatch.setattr(conv_pool, "BLOCK_BYTES", 3 * 12 * 7 * 7 * 4)
-    sizes = [s.stop - s.start for s in conv_pool._blocks(x, w, conv)]
-    assert sizes == [3, 3, 1]
+    monkeypatch.setattr(conv_pool, "blocks_of_images", blocks_of_images.__wrapped__)
+    blocks = conv_pool.blocks_of_images(7, 12, (7, 7), 4)
+    assert [(block.start, block.stop) for block in blocks] == [(0, 3), (3, 6), (6, 7)]
     close(conv2d_relu_max_pool2d(x, w, b, conv, pool)[0], y)
     for got, all_at_once in zip(
             conv2d_relu_max_pool2d_grad(g, places, x, w, conv, pool, (True, True, True)), want):

@@ -6,21 +6,24 @@ images, whose results stay in the last cache: the next block finds them in the s
 (memory.empty hands out the block that was freed last). The gradient needs the place of each
 maximum, one byte, and neither the result of the convolution nor its gradient for all images.
 
-    the layer 1 -> 32 of 28 x 28, 3x3, windows 2x2: FIGURES
+    a training step of a CNN, 28 x 28   one by one     in one
+    on 16 images                          2.5 ms        2.2
+    on 64                                 6.4           5.5
+    on 1,024                            109            75
 
 Not here: the loops, checking shapes, derivatives as rules (ops/conv_pool.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
 from typing import Any
 
 import numpy as np
 
 from ..memory import empty
 from .conv import conv2d, conv2d_grad_w, conv2d_grad_x
-from .conv_geometry import blocks_of
+from .conv_geometry import Pair, blocks_of
 from .conv_pool_short import short_plan, short_pool, short_pool_grad
 from .jit import ready
 from .pool_max import max_pool2d_grad, max_pool2d_places, nowhere_of, place_dtype
@@ -46,7 +49,7 @@ def conv2d_relu_max_pool2d(
         short_pool(plan, x, w, bias, y, places, nowhere_of(places))
         return y, places
     window, stride, padding, dilation, out_hw = pool
-    for block in _blocks(x, w, conv):
+    for block in blocks_of_images(x.shape[0], w.shape[0], conv[0], x.itemsize):
         result = conv2d(x[block], w, bias, *conv)
         to = y[block], places[block]
         max_pool2d_places(result, window, stride, padding, dilation, out_hw, True, to)
@@ -74,7 +77,7 @@ def conv2d_relu_max_pool2d_grad(
     out_hw, stride, padding, dilation, groups = conv
     gx = empty(x.shape, x.dtype) if needs[0] else None
     sums: list[Any] = [None, None]
-    for block in _blocks(x, w, conv):
+    for block in blocks_of_images(x.shape[0], w.shape[0], out_hw, x.itemsize):
         result = max_pool2d_grad(g[block], places[block], out_hw, *pool[:-1])
         if gx is not None:
             hw = x.shape[2], x.shape[3]
@@ -87,13 +90,13 @@ def conv2d_relu_max_pool2d_grad(
     return gx, *sums
 
 
-def _blocks(x: np.ndarray, w: np.ndarray, conv: tuple) -> Iterator[slice]:
-    """Slices of the images, equal ones (but for the last) with results of BLOCK_BYTES at most."""
-    batch = x.shape[0]
-    result = w.shape[0] * conv[0][0] * conv[0][1] * x.itemsize  # bytes of an image's
+@functools.lru_cache(maxsize=256)
+def blocks_of_images(batch: int, features: int, out_hw: Pair, itemsize: int) -> list[slice]:
+    """Equal blocks of the batch (but for the last) with results of BLOCK_BYTES at most; one, if it
+    is empty."""
+    result = features * out_hw[0] * out_hw[1] * itemsize  # bytes of an image's
     size = blocks_of(max(1, batch), BLOCK_BYTES // max(1, result))
-    for begin in range(0, max(1, batch), size):
-        yield slice(begin, min(begin + size, batch))
+    return [slice(i, min(i + size, batch)) for i in range(0, max(1, batch), size)]
 
 
 def _over_images(g: np.ndarray) -> np.ndarray:
