@@ -21,7 +21,7 @@ import numpy as np
 from ..memory import empty
 from .jit import _jit_disabled, jit, ready
 from .rows import copy, copy_rows, tail, to_line
-from .threads import parallel
+from .threads import one_each, parallel
 from .tile import tile, tile_shape
 from .transpose import square_side, transpose
 
@@ -260,7 +260,7 @@ def dots(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
     y = empty((x.shape[0], w.shape[0]), x.dtype)
     has_bias = bias is not None
     b = bias if has_bias else np.empty(0, x.dtype)
-    grain = -(-_SCALAR_GRAIN // max(1, x.size))
+    grain = one_each(w.shape[0], -(-_SCALAR_GRAIN // max(1, x.size)))
     parallel(dot_rows, w.shape[0], x, w, b, has_bias, y, grain=grain)
     return y
 
@@ -328,7 +328,7 @@ def linear_grad_w(g: np.ndarray, x: np.ndarray) -> np.ndarray:
         return np.matmul(g.T, x) if m != 1 else np.multiply(g.T, x, order="C")
     if m == 1:  # no sum
         gw = empty((f, x.shape[1]), g.dtype)
-        grain = -(-_SCALAR_GRAIN // x.size)
+        grain = one_each(f, -(-_SCALAR_GRAIN // x.size))
         parallel(outer_rows, f, ready(g).reshape(-1), ready(x).reshape(-1), gw, grain=grain)
         return gw
     if f <= _FEW_ADD_ROWS:
