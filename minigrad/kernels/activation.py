@@ -140,6 +140,25 @@ def tanh_of_reference(x: np.ndarray) -> np.ndarray:
     return np.tanh(x)
 
 
+@wide_jit
+def erf_range(start, stop, x, y):
+    """y[i] = erf(x[i]), 0.35 ns a float32 number; in float64 the C library's, 5 to 20 ns."""
+    full_vectors()
+    source, target = x[start:stop], y[start:stop]
+    for i in range(stop - start):
+        target[i] = erf(source[i])
+
+
+def erf_of(x: np.ndarray) -> np.ndarray:
+    """erf(x) = 2 / sqrt(pi) * integral of e^(-t^2) from 0 to x."""
+    return _run(erf_range, (x,))
+
+
+def erf_of_reference(x: np.ndarray) -> np.ndarray:
+    """The plain twin of `erf_of`."""
+    return np.array([math.erf(v) for v in x.flat], x.dtype).reshape(x.shape)
+
+
 @jit
 def tanh_grad_range(start, stop, g, y, gx):
     """gx[i] = g[i] (1 - y[i]^2)."""
@@ -359,11 +378,7 @@ def gelu(x: np.ndarray) -> np.ndarray:
 
 def gelu_reference(x: np.ndarray) -> np.ndarray:
     """The plain twin of `gelu`."""
-    return x * ((_erf_reference(x * SQRT_HALF) + 1) * 0.5)
-
-
-def _erf_reference(x: np.ndarray) -> np.ndarray:
-    return np.array([math.erf(v) for v in x.flat], x.dtype).reshape(x.shape)
+    return x * ((erf_of_reference(x * SQRT_HALF) + 1) * 0.5)
 
 
 @wide_jit
@@ -387,7 +402,7 @@ def gelu_grad(g: np.ndarray, x: np.ndarray) -> np.ndarray:
 def gelu_grad_reference(g: np.ndarray, x: np.ndarray) -> np.ndarray:
     """The plain twin of `gelu_grad`."""
     density = np.exp(x * x * -0.5) * (0.5 * SQRT_2_PI)
-    return g * ((_erf_reference(x * SQRT_HALF) + 1) * 0.5 + x * density)
+    return g * ((erf_of_reference(x * SQRT_HALF) + 1) * 0.5 + x * density)
 
 
 @wide_jit

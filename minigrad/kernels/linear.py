@@ -7,9 +7,6 @@ the thread that uses them, while they are in its cache.
     A[m, k] = a[rows_at[m] + k_at[k]]
     B[k, n] = b[k, n] if k_first else b[n, k], in panels of (K, cols)
 
-Where the factor that is transposed is the larger one, y.T = w @ x.T is computed instead, and
-turned: then the smaller factor is copied (if it fills more than half of a panel).
-
 Small products go to NumPy (`_numpy_is_better`), those with few rows to loops that copy nothing.
 
 Not here: stacked matrices (ops/linear.py uses NumPy's matmul), the gradient of the bias (a sum).
@@ -23,7 +20,7 @@ import numpy as np
 
 from ..memory import empty
 from .jit import _jit_disabled, jit, ready
-from .rows import copy, tail, to_line
+from .rows import copy, copy_rows, tail, to_line
 from .threads import one_each, parallel
 from .tile import tile, tile_shape
 from .transpose import square_side, transpose
@@ -52,17 +49,19 @@ def pack_panel(b, k_first, k0, kc, first, count, cols, side, panel):
 
 
 @jit
-def pack_rows(a, k_first, k0, kc, first, count, pitch, block):
-    """A block of A, (count rows from `first`, kc of k), as it lies, but row beside row.
+def pack_rows(a, k_first, k0, kc, first, count, pitch, most, block):
+    """A block of A, count rows from `first` and kc of k, as a tile reads it. block: flat.
 
-    k_first: a (K, M), block[k * pitch + r]; else a (M, K), block[r * pitch + k]. block: flat.
+    k_first: a (K, M), in strips of `pitch` rows and room for `most` k, for each k side by side:
+    what a tile reads lies line after line. Else a (M, K), block[r * pitch + k], row beside row.
     """
     if k_first:
-        for k in range(kc):
-            copy(tail(a, (k0 + k) * a.shape[1] + first), tail(block, k * pitch), count)
+        source = tail(a, k0 * a.shape[1] + first)
+        for r in range(0, count, pitch):
+            width = min(pitch, count - r)
+            copy_rows(tail(source, r), a.shape[1], tail(block, r * most), pitch, kc, width)
     else:
-        for r in range(count):
-            copy(tail(a, (first + r) * a.shape[1] + k0), tail(block, r * pitch), kc)
+        copy_rows(tail(a, first * a.shape[1] + k0), a.shape[1], block, pitch, count, kc)
 
 
 @jit
@@ -72,8 +71,7 @@ def product_range(start, stop, a, a_k_first, b, b_k_first, bias, tables, sizes, 
     a (K, M) if a_k_first else (M, K), b (K, N) if b_k_first else (N, K), bias (N,) or (0,) for
     none, c (pieces, M, N): one result for each piece of the k axis. tables = (rows_at, k_at) of A's
     block and kb: where row k of a panel begins. sizes = (rows of the tile, its columns, rows of a
-    task, its panels, k in one go, pitch of a block of A or 0 if it is read where it is,
-    square_side).
+    task, its panels, k in one go, `pitch` of pack_rows or 0 if A is read where it is, square_side).
 
     One writer for each output; sums of at most 512 products, which are then added in their order:
     a chain of a million products in float32 would be wrong by 1 %. Limit: multiply-adds.
@@ -85,7 +83,7 @@ def product_range(start, stop, a, a_k_first, b, b_k_first, bias, tables, sizes, 
     blocks_m = (m + tall - 1) // tall
     panel = np.empty(block_k * cols + 16, c.dtype)
     origin = to_line(panel)
-    block = np.empty(pitch * (block_k if a_k_first else tall), c.dtype)
+    block = np.empty((tall + pitch) * block_k if a_k_first else pitch * tall, c.dtype)
     sums = np.empty(rows * cols, c.dtype)
     initial = np.zeros(cols, c.dtype)
     zeros = np.zeros(cols, c.dtype)
@@ -101,7 +99,9 @@ def product_range(start, stop, a, a_k_first, b, b_k_first, bias, tables, sizes, 
         for k0 in range(k_first, k_end, block_k):
             kc = min(block_k, k_end - k0)
             if pitch > 0:
-                pack_rows(a, a_k_first, k0, kc, i_first, i_end - i_first, pitch, block)
+                pack_rows(
+                    a, a_k_first, k0, kc, i_first, i_end - i_first, pitch, block_k, block
+                )
                 factor, base, ka = tail(block, 0), 0, tail(k_at, 0)
             else:
                 factor, base, ka = tail(a, 0), i_first, tail(k_at, k0)
@@ -131,18 +131,6 @@ def product_range(start, stop, a, a_k_first, b, b_k_first, bias, tables, sizes, 
                         else:
                             for j in range(width):
                                 row[j] += more[j]
-
-
-@jit
-def turn_range(start, stop, source, side, bias, out):
-    """Rows start .. stop - 1 of out (M, N) = source (N, M) turned, + bias (N,) unless empty."""
-    m, n = out.shape
-    transpose(tail(source, start), m, n, stop - start, side, tail(out, start * n), n)
-    if bias.size > 0:
-        for i in range(start, stop):
-            row = tail(out, i * n)
-            for j in range(n):
-                row[j] += bias[j]
 
 
 @jit(fastmath={"contract", "reassoc", "nsz"})
@@ -211,24 +199,7 @@ def product(
     if m * n * depth == 0:
         c = np.zeros((m, n), a.dtype)
         return c if bias.size == 0 else c + bias
-    if not b_k_first and tile_shape(a.dtype).cols < 2 * m <= n:  # copy the smaller factor
-        turned = empty((n, m), a.dtype)
-        _fill(b, False, a, a_k_first, np.empty(0, a.dtype), depth, turned)
-        c = empty((m, n), a.dtype)
-        side = square_side(a.dtype)
-        parallel(turn_range, m, turned, side, bias, c, grain=max(side, (1 << 16) // n))
-        return c
     c = empty((m, n), a.dtype)
-    _fill(a, a_k_first, b, b_k_first, bias, depth, c)
-    return c
-
-
-def _fill(
-    a: np.ndarray, a_k_first: bool, b: np.ndarray, b_k_first: bool, bias: np.ndarray, depth: int,
-    c: np.ndarray,
-) -> None:
-    """c = A @ B + bias."""
-    m, n = c.shape
     tables, sizes, tasks, pieces, grain = _plan(m, n, depth, a_k_first, bias.size == 0, c.dtype)
     parts = c[None] if pieces == 1 else np.empty((pieces, m, n), c.dtype)
     parallel(
@@ -238,6 +209,7 @@ def _fill(
     if pieces > 1:
         assert bias.size == 0, "each piece would add it"
         np.add.reduce(parts, axis=0, out=c)
+    return c
 
 
 @functools.lru_cache(maxsize=256)
@@ -260,8 +232,9 @@ def _plan(m: int, n: int, depth: int, k_first: bool, may_split: bool, dtype: np.
     # the places of a cache would push each other out.
     pitch = 0
     if k_first:
-        pitch = tall
-        rows_at, k_at = np.arange(tall), np.arange(block_k) * tall
+        pitch = square_side(dtype)
+        strip, within = np.divmod(np.arange(tall), pitch)
+        rows_at, k_at = strip * pitch * block_k + within, np.arange(block_k) * pitch
     elif depth > _DEPTH and depth * dtype.itemsize % 1024 == 0:
         pitch = block_k + 16
         rows_at, k_at = np.arange(tall) * pitch, np.arange(block_k)

@@ -1,7 +1,7 @@
 """The bends between linear layers (relu, tanh, sigmoid, gelu, ...) and the softmax family.
 
 `inplace` is accepted for torch's sake: a result in new memory is never wrong.
-Not here: the loops of softmax and erf (`kernels/`), losses that contain a softmax (`loss.py`).
+Not here: the loops (`kernels/`), losses that contain a softmax (`loss.py`).
 """
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 
 from ..engine import Tensor
 from ..kernels import activation as loops
-from ..kernels import erf as erf_kernel
 from ..kernels import softmax as rows
 from ..kernels import softmax_columns as columns
 from ..op import composite, op
@@ -228,7 +227,7 @@ def erf(input: Tensor) -> Tensor:
     x = np.asarray(input)
     if x.dtype not in (np.float32, np.float64):
         x = x.astype(np.float32 if x.dtype == np.float16 else np.float64)
-    return erf_kernel.erf(x.reshape(-1)).reshape(x.shape)
+    return loops.erf_of(x)
 erf.vjp(input=lambda g, input: g * (exp(-(input * input)) * (2.0 / math.sqrt(math.pi))))
 
 
