@@ -9,7 +9,7 @@ import pytest
 from minigrad.kernels import room as room_module
 from minigrad.kernels.jit import jit
 from minigrad.kernels.room import enter, leave, room_for
-from minigrad.kernels.rows import tail
+from minigrad.kernels.rows import LINE, tail
 from minigrad.kernels.threads import get_num_threads, parallel, set_num_threads
 
 PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
@@ -90,13 +90,18 @@ def test_a_place_is_free_again_once_it_is_left():
 def test_a_room_is_kept_unless_it_is_large(threads):
     threads(2)
     room, taken = room_for(1000)
-    assert room.shape == (2, 1000)
+    assert room.shape == (2, 1008)  # whole cache lines, so that each place begins one
+    assert all(place.ctypes.data % LINE == 0 for place in room)
     assert taken.shape == (2,)
     assert room.dtype == np.float32
     taken[:] = 1  # a kernel that never came back
     again, taken = room_for(500)
-    assert again.shape == (2, 500)
+    assert again.shape == (2, 512)
     assert np.shares_memory(room, again)
     assert not taken.any()
+    wide, _ = room_for(500, np.float64)
+    assert wide.shape == (2, 504)
+    assert wide.dtype == np.float64
+    assert np.shares_memory(room, wide)
     large, _ = room_for(room_module.KEPT + 1)
     assert not np.shares_memory(large, room_for(room_module.KEPT + 1)[0])
