@@ -102,9 +102,13 @@ def _let_go(x: Tensor) -> None:
 
 
 def may_wait(x: Tensor) -> bool:
-    """Whether nobody but x itself holds its large, unshared array."""
+    """Whether x may be an image, and nobody but x itself holds its large, unshared array.
+
+    A matrix is none: the pooling that it would wait for never comes.
+    """
     a = x.array
-    return (settings.fuse and a.size >= FEWEST and not shares_memory(a) and a.dtype.kind == "f"
+    return (a.ndim > 2 and settings.fuse and a.size >= FEWEST and not shares_memory(a)
+            and a.dtype.kind == "f"
             and sys.getrefcount(a) <= _ONE_OWNER and not hasattr(x, "origin"))
 
 
