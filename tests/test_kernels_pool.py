@@ -272,7 +272,7 @@ def test_same_bits_at_any_number_of_threads(kernel, stride, out_hw, dtype, monke
         ]
 
     whole = run()  # so little work that each is one chunk
-    monkeypatch.setattr(pool_rows, "GRAIN_CELLS", 1)  # from here on each plane is a chunk
+    monkeypatch.setattr(pool_rows, "GRAIN_CELLS", 1)  # from here on a chunk for each thread
     parallel, chunks = pool_max.parallel, []
 
     def counted(kernel, n, *args, grain=1):
@@ -289,7 +289,7 @@ def test_same_bits_at_any_number_of_threads(kernel, stride, out_hw, dtype, monke
                 np.testing.assert_array_equal(a, b)
     finally:
         set_num_threads(threads)
-    assert chunks == [12] * 9 * 3
+    assert chunks == [1] * 9 + [2] * 9 + [3] * 9
 
 
 def test_inputs_need_not_be_contiguous_or_writable():

@@ -249,12 +249,12 @@ def avg_pool2d(
         hw, out_hw = (height, width), pair(out_hw)
         by = _divisors(x.dtype, hw, *shape, out_hw, count_include_pad, divisor_override)
         cells = height * width * -(-kernel[0] // stride[0]) + y[0, 0].size * kernel[1]
-        cells += ROW_CELLS * out_hw[0]
+        least = grain(batch * channels, cells + ROW_CELLS * out_hw[0])
         arrays = (flat(x), y.reshape(-1), *by, hw, out_hw)
         if hangs_over(hw, out_hw, *shape, (1, 1)):
-            parallel(avg_pool_framed_range, batch * channels, *arrays, *shape, grain=grain(cells))
+            parallel(avg_pool_framed_range, batch * channels, *arrays, *shape, grain=least)
         else:
-            parallel(avg_pool_range, batch * channels, *arrays, *shape[:2], grain=grain(cells))
+            parallel(avg_pool_range, batch * channels, *arrays, *shape[:2], grain=least)
     return y
 
 
@@ -278,14 +278,14 @@ def avg_pool2d_grad(
         hw, out_hw = pair(hw), (rows, columns)
         by = _divisors(g.dtype, hw, *shape, out_hw, count_include_pad, divisor_override)
         cells = hw[0] * hw[1] * -(-kernel[1] // stride[1]) + 2 * rows * columns
-        cells += ROW_CELLS * hw[0]
+        least = grain(batch * channels, cells + ROW_CELLS * hw[0])
         arrays = (flat(g), gx.reshape(-1), *by, hw, out_hw)
         apart = kernel[0] <= stride[0] and kernel[1] <= stride[1]
         if apart and not hangs_over(hw, out_hw, *shape, (1, 1)):
             parallel(avg_pool_grad_apart_range, batch * channels, *arrays, *shape[:2],
-                     grain=grain(cells))
+                     grain=least)
         else:
-            parallel(avg_pool_grad_range, batch * channels, *arrays, *shape, grain=grain(cells))
+            parallel(avg_pool_grad_range, batch * channels, *arrays, *shape, grain=least)
     return gx
 
 

@@ -44,7 +44,7 @@ def max_pool2d_indices(
         rule = (pair(kernel), pair(stride), pair(padding), pair(dilation))
         parallel(max_pool_indices_range, batch * channels, flat(places), indices.reshape(-1),
                  pair(hw), (rows, columns), *rule, nowhere_of(places),
-                 grain=grain(4 * rows * columns))
+                 grain=grain(batch * channels, 4 * rows * columns))
     return indices
 
 
@@ -92,7 +92,7 @@ def max_pool2d_scatter(g: np.ndarray, indices: np.ndarray, hw: Pair) -> np.ndarr
     gx = np.empty((planes, size), g.dtype)
     flat_g = ready(g).reshape(planes, length)
     flat_i = ready(indices).reshape(planes, length)
-    parallel(scatter_range, planes, flat_g, flat_i, gx, grain=grain(size + 2 * length))
+    parallel(scatter_range, planes, flat_g, flat_i, gx, grain=grain(planes, size + 2 * length))
     return gx.reshape(batch, channels, *hw)
 
 
@@ -123,7 +123,7 @@ def max_pool2d_gather(x: np.ndarray, indices: np.ndarray) -> np.ndarray:
     flat_x = ready(x).reshape(planes, x.shape[2] * x.shape[3])
     flat_i = ready(indices).reshape(planes, length)
     y = np.empty((planes, length), x.dtype)
-    parallel(gather_range, planes, flat_x, flat_i, y, grain=grain(2 * length))
+    parallel(gather_range, planes, flat_x, flat_i, y, grain=grain(planes, 2 * length))
     return y.reshape(indices.shape)
 
 

@@ -237,10 +237,10 @@ def max_pool2d_places(
         rest = (dilation, nowhere_of(places), bool(relu))
         if hangs_over(hw, out_hw, kernel, stride, padding, dilation):
             parallel(max_pool_framed_range, batch * channels, *arrays, hw, out_hw, kernel, stride,
-                     pair(padding), *rest, grain=grain(cells))
+                     pair(padding), *rest, grain=grain(batch * channels, cells))
         else:
             parallel(max_pool_range, batch * channels, *arrays, hw, out_hw, kernel, stride, *rest,
-                     grain=grain(cells))
+                     grain=grain(batch * channels, cells))
     return y, places
 
 
@@ -355,7 +355,7 @@ def max_pool2d_grad(
         hw, out_hw = pair(hw), (rows, columns)
         kernel, stride, dilation = pair(kernel), pair(stride), pair(dilation)
         overlap = -(-kernel[0] // stride[0]) * -(-kernel[1] // stride[1])
-        least = grain(hw[0] * (hw[1] * overlap + ROW_CELLS))
+        least = grain(batch * channels, hw[0] * (hw[1] * overlap + ROW_CELLS))
         if overlap == 1 and not hangs_over(hw, out_hw, kernel, stride, padding, dilation) and (
             dilation == (1, 1)
         ):
@@ -409,5 +409,5 @@ def max_pool2d_pick(
         rule = (pair(kernel), pair(stride), pair(padding), pair(dilation))
         parallel(max_pool_pick_range, batch * channels, flat(x), flat(places), y.reshape(-1),
                  x.shape[2:], (rows, columns), *rule, nowhere_of(places),
-                 grain=grain(4 * rows * columns))
+                 grain=grain(batch * channels, 4 * rows * columns))
     return y
