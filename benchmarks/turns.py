@@ -195,8 +195,8 @@ class Runner:
         return rows
 
     def _has_shown_it(self, row: Measurement, first: Measurement) -> bool:
-        """Whether it takes over ten times as long as the first peer, and has spent its share of
-        the time: a round of the largest programs would take minutes, and nobody needs its spread.
+        """Whether it takes over ten times as long as the first peer, and its runs take seconds: six
+        rounds of the largest programs would take minutes, and nobody needs their spread.
         """
         return (not self.settings.rounds and len(row.samples) > 1 and bool(first.samples)
                 and sum(row.samples) > self.settings.seconds

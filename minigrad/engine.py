@@ -765,6 +765,10 @@ def _used(op: Op, inputs: Sequence[Node | None]) -> set[str]:
                          else picked(op.requests))}
     if op.joint is not None:
         slots, _, picked = op.joint
-        if any(inputs if slots is None else [inputs[i] for i in slots]):
-            used.update(picked(op.requests))
+        if slots is None:
+            used.update(picked(op.requests) if any(inputs) else ())
+        else:
+            for slot, name in zip(slots, op.joint_names):
+                if inputs[slot] is not None:
+                    used |= op.read_for(name)
     return used

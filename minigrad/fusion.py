@@ -14,7 +14,8 @@ nobody can tell the difference.
 Both are subclasses of Tensor whose `array` is a property, and become Tensor itself once they are
 settled: tensors that do not wait pay nothing for it.
 
-Not here: which operations wait (`waits=True` in ops/) or fuse (they call `behind`).
+Not here: which operations wait (`waits=True` in ops/) or fuse (they call `behind`); the layers that
+nn.Sequential runs as one (`conv_relu_pool` in nn/conv.py).
 """
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ all. A result costs 0.7 us here, where np.empty takes 0.15.
 Whoever sets glibc's own variables (MALLOC_TRIM_THRESHOLD_, MALLOC_MMAP_THRESHOLD_, or their
 GLIBC_TUNABLES) switches its learning off. Other C libraries have other rules.
 
-Not here: scratch of the kernels, which they keep themselves or allocate as they go.
+Not here: scratch of the kernels, which is kept for the next call, too (kernels/room.py).
 """
 from __future__ import annotations
 
@@ -77,7 +77,8 @@ class Block(ndarray):
     __slots__ = ()
 
     def __del__(self, shelves: Any = _shelves) -> None:
-        shelves[self.size].free.append(self.base)
+        if self.base.__class__ is Memory:          # not a view or a copy of a Block
+            shelves[self.size].free.append(self.base)
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype) -> ndarray:

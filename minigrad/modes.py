@@ -17,7 +17,7 @@ import numpy as np
 class _Settings(threading.local):
     """Thread-local state; the class attributes are what a new thread starts with."""
     grad_enabled = True
-    fuse = True                                    # see fusion.py
+    fuse = True                                    # see fusion.py and nn/conv.py
     default_dtype = np.dtype(np.float32)
 
 

@@ -43,7 +43,8 @@ class OpFunction(Generic[P, R]):
     def vjp(self, **rules: Callable) -> None:
         """See Op.vjp."""
 
-    def joint_vjp(self, *names: str) -> Callable[[Callable], Callable]:
+    def joint_vjp(self, *names: str, reads: dict[str, tuple[str, ...]] | None = None
+                  ) -> Callable[[Callable], Callable]:
         """See Op.joint_vjp."""
         raise NotImplementedError
 
@@ -90,6 +91,7 @@ class Op:
         self.requests: list[str] = []
         self.by_argument: dict[str, Callable] = {}
         self.joint_names: tuple[str, ...] = ()
+        self.joint_reads: dict[str, tuple[str, ...]] = {}
         self.joint_rule: Callable | None = None
         self.public: Any = None
         self._source = ""
@@ -123,13 +125,18 @@ class Op:
             self.by_argument[argument] = rule
         self._compile()
 
-    def joint_vjp(self, *names: str) -> Callable[[Callable], Callable]:
-        """Decorates a rule that returns the gradients of several arguments, in this order."""
+    def joint_vjp(self, *names: str, reads: dict[str, tuple[str, ...]] | None = None
+                  ) -> Callable[[Callable], Callable]:
+        """Decorates a rule that returns the gradients of several arguments, in this order.
+
+        reads: for an argument, the tensor arguments that its gradient needs (default: all that the
+        rule asks for). What nobody needs is not kept: the rule gets None.
+        """
         def declare(rule: Callable) -> Callable:
             for name in names:
                 if name not in self.tensors:
                     raise TypeError(f"{self.name}.joint_vjp: '{name}' is not a tensor argument")
-            self.joint_names, self.joint_rule = names, rule
+            self.joint_names, self.joint_rule, self.joint_reads = names, rule, reads or {}
             self._compile()
             return rule
         return declare
@@ -169,6 +176,13 @@ class Op:
                 slots = tuple(self.linked.index(n) for n in self.joint_names)
                 self.joint = slots, self.joint_rule, picker(self.joint_rule)
         self._unwritten()
+
+    def read_for(self, name: str) -> set[str]:
+        """What the joint rule reads of what it asks for, to find the gradient of this argument."""
+        asked = set(self._requests_of(self.joint_rule)) if self.joint_rule is not None else set()
+        if name in self.joint_reads:
+            asked -= set(self.tensors) - set(self.joint_reads[name])
+        return asked
 
     # the public function
 
@@ -292,9 +306,8 @@ class Op:
                 each = owner == self.sequence
                 return f"tuple(map(shape_of, {owner}))" if each else f"shape_of({owner})"
             askers = {i for i, rule, _ in self.rules if name in self._requests_of(rule)}
-            if self.joint_rule is not None and name in self._requests_of(self.joint_rule):
-                askers |= {self.linked.index(n) for n in self.joint_names}
-            if name in self.tensors and len(askers) < len(self.linked) \
+            askers |= {self.linked.index(n) for n in self.joint_names if name in self.read_for(n)}
+            if name in self.tensors and 0 < len(askers) < len(self.linked) \
                     and not self.sequence and not self.many:
                 # x * 2: the gradient of x needs 2, and nobody x. It need not be kept alive.
                 asked = " or ".join(f"n{i} is not None" for i in sorted(askers))

@@ -266,6 +266,38 @@ def test_ranks_and_dtypes():
         F.conv2d(mg.zeros(1, 2, 6, 6, dtype=mg.uint8), mg.zeros(4, 2, 3, 3))
 
 
+@pytest.mark.parametrize("function", [F.conv2d, F.conv2d_relu_max_pool2d])
+@pytest.mark.parametrize("needed", [(True, False, False), (False, True, False),
+                                    (False, False, True), (False, True, True),
+                                    (True, False, True)])
+def test_only_what_a_gradient_reads_is_kept_and_the_rest_may_be_written(function, needed):
+    """That of x reads w, that of w reads x, that of b neither."""
+    def arguments():
+        return [tensor(*shape, requires_grad=needs, dtype=np.float32)
+                for shape, needs in zip(((2, 3, 8, 8), (9, 3, 3, 3), (9,)), needed)]
+
+    everything = arguments()
+    for leaf in everything:
+        leaf.requires_grad = True
+    function(*everything).square().sum().backward()
+    some = [leaf.detach().requires_grad_(needs) for leaf, needs in zip(everything, needed)]
+    y = function(*some)
+    saved = dict(zip(y.grad_fn.op.requests, y.grad_fn.saved))
+    assert (saved["weight"] is not None) == needed[0]
+    assert (saved["input"] is not None) == needed[1]
+    loss = y.square().sum()
+    with mg.no_grad():
+        for leaf, wanted in zip(some, (needed[1], needed[0], False)):
+            if not wanted:
+                leaf.zero_()
+    loss.backward()
+    for leaf, want, needs in zip(some, everything, needed):
+        if needs:
+            np.testing.assert_allclose(leaf.grad.numpy(), want.grad.numpy(), rtol=1e-4, atol=1e-4)
+        else:
+            assert leaf.grad is None
+
+
 def test_the_gradients_refuse_what_no_conv2d_gives():
     g, x, w = tensor(1, 4, 4, 4), tensor(1, 2, 6, 6), tensor(4, 2, 3, 3)
     plain = ((1, 1), (0, 0, 0, 0), (1, 1), 1)

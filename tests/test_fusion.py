@@ -347,6 +347,43 @@ def test_sequential_lets_everybody_see_what_is_between(change):
     np.testing.assert_allclose(y.detach().numpy(), want, rtol=1e-6)
 
 
+@pytest.mark.parametrize("kind", [nn.Conv2d, nn.ReLU, nn.MaxPool2d])
+def test_sequential_runs_a_forward_that_a_class_was_given(kind, monkeypatch):
+    net, x = network()[:3], mg.randn(2, 1, 16, 16)
+    want = net(x).detach().numpy() * 2
+    forward = kind.forward
+    monkeypatch.setattr(kind, "forward", lambda self, input: forward(self, input) * 2)
+    np.testing.assert_allclose(net(x).detach().numpy(), want, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sequential_of_any_dtype(dtype):
+    net, x = network().to(getattr(mg, dtype)), mg.randn(3, 1, 16, 16).to(getattr(mg, dtype))
+
+    def run():
+        return net(x)
+
+    y, want = run(), without_fusion(run)
+    assert y.dtype == want.dtype == np.dtype(dtype)
+    tolerance = 100 * np.finfo(dtype).eps
+    np.testing.assert_allclose(y.detach().numpy(), want.detach().numpy(), rtol=tolerance,
+                               atol=tolerance)
+
+
+def test_weights_of_a_first_layer_may_be_written_before_backward():
+    net, x = network()[:3], mg.randn(2, 1, 16, 16)
+
+    def gradient():
+        net.zero_grad()
+        loss = net(x).square().sum()
+        with mg.no_grad():
+            net[0].weight.mul_(1)
+        loss.backward()
+        return net[0].weight.grad.numpy()
+
+    np.testing.assert_allclose(gradient(), without_fusion(gradient), rtol=1e-4, atol=1e-4)
+
+
 def test_a_hook_that_is_removed_is_no_hindrance():
     net, x = network(), mg.randn(2, 1, 16, 16)
     net[1].register_forward_hook(lambda module, args, result: None).remove()

@@ -15,6 +15,7 @@ from minigrad.kernels import stencil as stencil_module
 from minigrad.kernels.conv import (
     conv2d,
     conv2d_grad_w,
+    conv2d_grad_w_and_bias,
     conv2d_grad_w_reference,
     conv2d_grad_x,
     conv2d_grad_x_reference,
@@ -101,7 +102,7 @@ def check(case, dtype):
     assert_sum(gx, conv2d_grad_x_reference, dtype, (g, w), hw, *options)
     gw = conv2d_grad_w(g, x, khw, *options)
     assert_sum(gw, conv2d_grad_w_reference, dtype, (g, x), khw, *options)
-    again, gb = conv2d_grad_w(g, x, khw, *options, bias=True)
+    again, gb = conv2d_grad_w_and_bias(g, x, khw, *options)
     np.testing.assert_array_equal(again, gw)
     assert_sum(gb, lambda g: g.sum((0, 2, 3)), dtype, (g,))
     for a, b in zip((x, w, bias, g), before):
@@ -253,7 +254,7 @@ def check_places(case, where, dtype, bad):
     same_places(gx, conv2d_grad_x_reference(g, w, hw, *options))
     x, w, _, g, _ = make(case, dtype)
     g.reshape(-1)[where % g.size] = bad
-    gw, gb = conv2d_grad_w(g, x, khw, *options, bias=True)
+    gw, gb = conv2d_grad_w_and_bias(g, x, khw, *options)
     same_places(gw, conv2d_grad_w_reference(g, x, khw, *options))
     same_places(gb, g.sum((0, 2, 3)))
     w.reshape(-1)[where % w.size] = bad
@@ -285,7 +286,7 @@ def test_same_bits_at_any_number_of_threads(name, dtype, monkeypatch):
         return [
             conv2d(x, w, bias, g.shape[2:], *options),
             conv2d_grad_x(g, w, x.shape[2:], *options),
-            *conv2d_grad_w(g, x, w.shape[2:], *options, bias=True),
+            *conv2d_grad_w_and_bias(g, x, w.shape[2:], *options),
         ]
 
     chunks = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import shutil
@@ -290,6 +291,36 @@ def test_without_the_jit_the_plain_function_runs():
     env = os.environ | {"NUMBA_DISABLE_JIT": "1"}
     out = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True)
     assert out.stdout.strip() == "False", out.stderr
+
+
+@needs_jit
+@pytest.mark.parametrize("collecting", [True, False])
+def test_the_garbage_collector_is_as_it_was_once_a_kernel_is_compiled(collecting):
+    during = []
+
+    def build():
+        return lambda x: x + 1
+
+    @jit(compiled_as=build)
+    def local(x):
+        return x + 1
+
+    dispatcher = local.dispatcher()
+    compile_one = dispatcher._compiler._compile_core
+
+    def watched(*args):
+        during.append(gc.isenabled())
+        return compile_one(*args)
+
+    dispatcher._compiler._compile_core = watched
+    before = gc.isenabled()
+    try:
+        (gc.enable if collecting else gc.disable)()
+        assert local(1) == 2
+        assert gc.isenabled() == collecting
+    finally:
+        (gc.enable if before else gc.disable)()
+    assert during == [False]
 
 
 @needs_jit

@@ -73,6 +73,13 @@ def test_several_callers_at_once(threads):
 
 
 @pytest.mark.skipif(PLAIN, reason="one thread works at a time, always in place 0")
+def test_who_finds_no_place_does_not_wait_for_ever():
+    """A chunk that raised never left its place."""
+    with pytest.raises(RuntimeError, match="no place is free"):
+        enter(np.ones(3, np.int64))
+
+
+@pytest.mark.skipif(PLAIN, reason="one thread works at a time, always in place 0")
 def test_a_place_is_free_again_once_it_is_left():
     @jit
     def enter_and_leave(taken, result):

@@ -1,4 +1,5 @@
 """Memory that is used again: never by two at once, never kept for nothing."""
+import copy
 import os
 import platform
 import subprocess
@@ -69,6 +70,17 @@ def test_the_last_view_frees_it():
     assert (view == 5).all()
     del view
     mg.empty_cache()
+
+
+@pytest.mark.parametrize("look", [
+    lambda base: base[:], lambda base: base[:10], lambda base: base.view(), copy.copy, repr,
+])
+def test_who_looks_at_the_block_itself_frees_nothing(look):
+    """A view or a copy of a Block is of its class, but not what was lent."""
+    a = memory.empty((LARGE,), FLOAT)
+    look(a.base)
+    assert kept() == []
+    assert not np.shares_memory(a, memory.empty((LARGE,), FLOAT))
 
 
 def test_views_of_it_are_seen_as_views():

@@ -46,7 +46,13 @@ from .conv_geometry import (
     tap_order,
     zero_rows,
 )
-from .conv_grad_w import conv2d_grad_w, conv2d_grad_w_reference, group_slices, tap_views
+from .conv_grad_w import (
+    conv2d_grad_w,
+    conv2d_grad_w_and_bias,
+    conv2d_grad_w_reference,
+    group_slices,
+    tap_views,
+)
 from .jit import jit, ready
 from .room import enter, leave, room_for
 from .rows import aligned, tail
@@ -58,6 +64,7 @@ from .transpose import square_side, transpose
 __all__ = [
     "conv2d",
     "conv2d_grad_w",
+    "conv2d_grad_w_and_bias",
     "conv2d_grad_w_reference",
     "conv2d_grad_x",
     "conv2d_grad_x_reference",

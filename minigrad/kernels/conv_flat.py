@@ -14,7 +14,7 @@ A kernel 1x1 without stride and padding has no such positions: there the image i
 the result itself is written. A stride s first sorts the rows and columns of the image by their
 remainder modulo s; the gradient of the image, whose outputs have one, puts them back in order.
 
-Not here: long sums (conv.py), the gradient of the weights (conv_grad_w.py, conv_flat_grad_w.py).
+Not here: long sums (conv.py), the gradient of the weights (conv_grad_w.py).
 """
 
 from __future__ import annotations

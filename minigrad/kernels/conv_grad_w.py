@@ -204,20 +204,30 @@ def conv2d_grad_w(
     padding: Pair,
     dilation: Pair,
     groups: int,
-    bias: bool = False,
-) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+) -> np.ndarray:
     """gw[f,c,i,j] = sum_nuv g[n,f,u,v] * x[n, c, u*sh + i*dh - top, v*sw + j*dw - left].
 
     g (N, F, OH, OW), x (N, C, H, W), khw (KH, KW), padding (top, left) -> gw (F, C // groups, KH,
     KW). The zeros of the padding are multiplied: a g of inf makes NaN in the taps outside.
-
-    bias: (gw, gb) is returned, with the bias's gradient gb[f] = sum_nuv g[n,f,u,v], (F,): each item
-    of g is added up while it is in a cache anyway, where a pass of its own read g from memory.
     """
-    gw, gb = _grad_w_and_sums(ready(g), ready(x), khw, stride, padding, dilation, groups, bias)
-    if bias:
-        return gw, np.add.reduce(gb, axis=0).astype(g.dtype)  # (pieces, F) -> (F,)
-    return gw
+    return _grad_w_and_sums(ready(g), ready(x), khw, stride, padding, dilation, groups, False)[0]
+
+
+def conv2d_grad_w_and_bias(
+    g: np.ndarray,
+    x: np.ndarray,
+    khw: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """(gw, gb): gw as `conv2d_grad_w`, and the bias's gradient gb[f] = sum_nuv g[n,f,u,v], (F,).
+
+    Each item of g is added up while it is in a cache, where a pass of its own read it from memory.
+    """
+    gw, gb = _grad_w_and_sums(ready(g), ready(x), khw, stride, padding, dilation, groups, True)
+    return gw, np.add.reduce(gb, axis=0).astype(g.dtype)  # (pieces, F) -> (F,)
 
 
 def _grad_w_and_sums(

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from ..memory import empty
-from .conv import conv2d, conv2d_grad_w, conv2d_grad_x
+from .conv import conv2d, conv2d_grad_w, conv2d_grad_w_and_bias, conv2d_grad_x
 from .conv_geometry import Pair, blocks_of
 from .conv_pool_short import short_plan, short_pool, short_pool_grad
 from .jit import ready
@@ -53,50 +53,60 @@ def conv2d_relu_max_pool2d(
         result = conv2d(x[block], w, bias, *conv)
         to = y[block], places[block]
         max_pool2d_places(result, window, stride, padding, dilation, out_hw, True, to)
+        del result  # before the next one is made: it gets the same memory
     return y, places
 
 
 def conv2d_relu_max_pool2d_grad(
     g: np.ndarray,
     places: np.ndarray,
-    x: np.ndarray,
-    w: np.ndarray,
+    x: np.ndarray | None,
+    w: np.ndarray | None,
+    shapes: tuple[tuple[int, ...], tuple[int, ...]],
     conv: tuple,
     pool: tuple,
     needs: tuple[bool, bool, bool],
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """(gx, gw, gb), the gradients of `conv2d_relu_max_pool2d`; None for what is not needed.
 
-    g, places (N, F, OH, OW), the places as it gave them.
+    g, places (N, F, OH, OW), the places as it gave them. shapes: of x, which is only read for gw,
+    and of w, which is only read for gx; else they may be None.
     """
-    g, x, w = ready(g), ready(x), ready(w)
-    plan = None if needs[0] else short_plan(x.shape, w.shape, x.dtype, conv, pool)
-    if plan is not None:
-        gw, gb = short_pool_grad(plan, g, places, x, nowhere_of(places))
-        return None, gw.reshape(w.shape), gb
+    g = ready(g)
+    of_x, of_w = shapes
+    if x is not None and needs[1] and not needs[0]:
+        plan = short_plan(of_x, of_w, g.dtype, conv, pool)
+        if plan is not None:
+            gw, gb = short_pool_grad(plan, g, places, ready(x), nowhere_of(places))
+            return None, gw.reshape(of_w), gb
     out_hw, stride, padding, dilation, groups = conv
-    gx = empty(x.shape, x.dtype) if needs[0] else None
+    khw = of_w[2], of_w[3]
+    gx = empty(of_x, g.dtype) if needs[0] else None
     sums: list[Any] = [None, None]
-    for block in blocks_of_images(x.shape[0], w.shape[0], out_hw, x.itemsize):
+    for block in blocks_of_images(of_x[0], of_w[0], out_hw, g.itemsize):
         result = max_pool2d_grad(g[block], places[block], out_hw, *pool[:-1])
-        if gx is not None:
-            hw = x.shape[2], x.shape[3]
+        if gx is not None and w is not None:
+            hw = of_x[2], of_x[3]
             conv2d_grad_x(result, w, hw, stride, padding, dilation, groups, gx[block])
-        parts = [
-            conv2d_grad_w(result, x[block], w.shape[2:], *conv[1:]) if needs[1] else None,
-            _over_images(result) if needs[2] else None,
-        ]
+        parts: list[Any] = [None, None]
+        if x is not None and needs[1] and needs[2]:
+            parts = list(conv2d_grad_w_and_bias(result, x[block], khw, *conv[1:]))
+        elif x is not None and needs[1]:
+            parts[0] = conv2d_grad_w(result, x[block], khw, *conv[1:])
+        elif needs[2]:
+            parts[1] = _over_images(result)
         sums = [part if total is None else total + part for total, part in zip(sums, parts)]
+        del result  # as above
     return gx, *sums
 
 
 @functools.lru_cache(maxsize=256)
-def blocks_of_images(batch: int, features: int, out_hw: Pair, itemsize: int) -> list[slice]:
+def blocks_of_images(batch: int, features: int, out_hw: Pair, itemsize: int) -> tuple[slice, ...]:
     """Equal blocks of the batch (but for the last) with results of BLOCK_BYTES at most; one, if it
     is empty."""
     result = features * out_hw[0] * out_hw[1] * itemsize  # bytes of an image's
     size = blocks_of(max(1, batch), BLOCK_BYTES // max(1, result))
-    return [slice(i, min(i + size, batch)) for i in range(0, max(1, batch), size)]
+    return tuple(slice(i, min(i + size, batch)) for i in range(0, max(1, batch), size))
 
 
 def _over_images(g: np.ndarray) -> np.ndarray:

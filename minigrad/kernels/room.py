@@ -28,6 +28,7 @@ from .rows import LINE, aligned
 from .threads import get_num_threads
 
 KEPT = 1 << 22  # bytes of a place that are kept
+_TURNS = 1 << 20  # looks for a free place; there is one at the first, unless a chunk never left
 
 
 class _Kept(threading.local):
@@ -96,10 +97,11 @@ def _compiled_enter() -> Callable[..., Any]:
     claim, _ = _tools()
 
     def enter(taken):  # type: ignore[no-untyped-def]
-        place = 0
-        while not claim(taken, place):
-            place = place + 1 if place + 1 < taken.size else 0
-        return place
+        for _ in range(_TURNS):
+            for place in range(taken.size):
+                if claim(taken, place):
+                    return place
+        raise RuntimeError("room: no place is free, since chunks of this kernel have failed")
 
     return enter
 

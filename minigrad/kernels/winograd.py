@@ -1,4 +1,4 @@
-"""Winograd's convolution, stride 1: 3x3 kernels with 16 multiplications where 36 are usual.
+"""Winograd's convolution, stride 1: a 3x3 kernel takes 16 multiplications where 36 are usual.
 
 A tile d of 4 x 4 pixels holds all that its 2 x 2 outputs need, and
 
@@ -425,7 +425,7 @@ def fits(axis: Axis) -> bool:
 
 
 def possible(groups: int, dtype: np.dtype, ah: Axis, aw: Axis) -> bool:
-    """Whether this is a convolution that `correlate` and `grad_w` can do."""
+    """Whether this is a convolution that `correlate` and winograd_grad_w.py can do."""
     if groups != 1 or dtype != np.float32 or not fits(ah) or not fits(aw):
         return False
     return cut_of(aw).dilation in SPREADS

@@ -150,7 +150,7 @@ class Sequential(_ListItems):
 
     def forward(self, input: Any) -> Any:
         """Each module on the result of the one before it; a Conv2d, a ReLU and a MaxPool2d in a
-        row as one operation, if nobody sees the difference."""
+        row as one operation (`grad_fn` says so), if nobody looks at what is between them."""
         layers = [layer for layer in vars(self).values() if isinstance(layer, Module)]
         i = 0
         while i < len(layers):

@@ -162,25 +162,29 @@ class AvgPool2d(Module):
 def conv_relu_pool(layers: Sequence[Module], input: Any) -> Tensor | None:
     """layers[2](layers[1](layers[0](input))) of a Conv2d, a ReLU and a MaxPool2d, in one operation.
 
-    None for other layers, if somebody looks at what is between them (a hook), and if an operation
-    refuses: the layer that it belongs to says it better.
+    None for other layers, and if somebody looks at what is between them: a hook, a `forward` that
+    was replaced. (Not: a `Module.__call__` that was replaced.)
     """
     if [layer.__class__ for layer in layers] != _FUSED or not settings.fuse:
         return None
     conv: Any = layers[0]
     pool: Any = layers[2]
     if (not isinstance(input, Tensor) or conv.padding_mode != "zeros" or pool.return_indices
-            or any(layer._forward_hooks or "forward" in vars(layer) for layer in layers)):
+            or any(layer._forward_hooks or "forward" in vars(layer) for layer in layers)
+            or [layer.__class__.forward for layer in layers] != _FORWARDS):
         return None
     try:
         return conv2d_relu_max_pool2d(
             input, conv.weight, conv.bias, conv.stride, conv.padding, conv.dilation, conv.groups,
             pool.kernel_size, pool.stride, pool.padding, pool.dilation, pool.ceil_mode)
     except (ValueError, TypeError):
-        return None
+        for layer in layers:                       # the one that it belongs to says it better
+            input = layer(input)
+        raise
 
 
-_FUSED: list[type] = [Conv2d, ReLU, MaxPool2d]
+_FUSED: list[type[Module]] = [Conv2d, ReLU, MaxPool2d]
+_FORWARDS = [layer.forward for layer in _FUSED]
 
 
 def _check_windows(layer: str, kernel_size: Any, stride: Any, padding: Any) -> None:

@@ -191,14 +191,19 @@ conv2d.vjp(
         conv2d_grad_x(g, weight, input_shape[-2:], stride, padding, dilation, groups))
 
 
-@conv2d.joint_vjp("weight", "bias")
+def bias_gradient(g):
+    """The sum over images, rows and columns: (N, F, OH, OW) or (F, OH, OW) -> (F,)."""
+    return sum(g, (0, 2, 3) if g.ndim == 4 else (1, 2))
+
+
+@conv2d.joint_vjp("weight", "bias", reads={"weight": ("input",), "bias": ()})
 def _weight_and_bias(g, input, weight_shape, stride, padding, dilation, groups, needs):
     khw = weight_shape[2:]
     if needs[1] and needs[2] and isinstance(g, np.ndarray):    # one pass over g, not two
-        return kernel.conv2d_grad_w(_batched(g)[0], _batched(input)[0], khw, stride, padding[:2],
-                                    dilation, groups, bias=True)
+        return kernel.conv2d_grad_w_and_bias(_batched(g)[0], _batched(input)[0], khw, stride,
+                                             padding[:2], dilation, groups)
     gw = conv2d_grad_w(g, input, khw, stride, padding, dilation, groups) if needs[1] else None
-    gb = sum(g, (0, 2, 3) if g.ndim == 4 else (1, 2)) if needs[2] else None
+    gb = bias_gradient(g) if needs[2] else None
     return gw, gb
 
 

@@ -1,7 +1,8 @@
 """A layer of a convolutional network, conv2d, relu and max_pool2d, as one operation.
 
 Written one after the other they write a large image twice, read it twice, and keep it or its like
-for the gradient, only to throw most of it away. Values and gradients of any order are the same.
+for the gradient, only to throw most of it away. Values and gradients of any order are the same, up
+to rounding.
 Not here: the three by themselves (`conv.py`, `activation.py`, `pool.py`), the loops
 (`kernels/conv_pool.py`), who uses it unasked (`nn.Sequential`).
 """
@@ -18,7 +19,6 @@ from . import conv as _conv, pool as _pool
 from .conv import Pair, conv2d_grad_w, conv2d_grad_x
 from .dims import remembered
 from .pool import max_pool2d_grad
-from .reduce import sum
 
 
 def _door(input, weight, bias, stride, padding, dilation, groups, pool_size, pool_stride,
@@ -97,22 +97,25 @@ def conv2d_relu_max_pool2d(
     return (y[0], places[0]) if added else (y, places)
 
 
-@conv2d_relu_max_pool2d.joint_vjp("input", "weight", "bias")
-def _gradients(g, input, weight, aux, needs, stride, padding, dilation, groups, pool_size,
-               pool_stride, pool_padding, pool_dilation, ceil_mode):
-    conv, pool = _geometry(_batch_shape(input), weight.shape, stride, padding, dilation, groups,
-                           pool_size, pool_stride, pool_padding, pool_dilation, ceil_mode)
+@conv2d_relu_max_pool2d.joint_vjp("input", "weight", "bias", reads={
+    "input": ("weight",), "weight": ("input",), "bias": ()})
+def _gradients(g, input, weight, input_shape, weight_shape, aux, needs, stride, padding, dilation,
+               groups, pool_size, pool_stride, pool_padding, pool_dilation, ceil_mode):
+    added = len(input_shape) == 3
+    of_x = (1, *input_shape) if added else input_shape
+    conv, pool = _geometry(of_x, weight_shape, stride, padding, dilation, groups, pool_size,
+                           pool_stride, pool_padding, pool_dilation, ceil_mode)
     if isinstance(g, Tensor):                      # to be differentiated again: the composition's
         result = max_pool2d_grad(g, aux, conv[0], *pool[:-1])
         options = stride, padding, dilation, groups
         return (
-            conv2d_grad_x(result, weight, input.shape[-2:], *options) if needs[0] else None,
-            conv2d_grad_w(result, input, weight.shape[2:], *options) if needs[1] else None,
-            sum(result, (0, 2, 3) if g.ndim == 4 else (1, 2)) if needs[2] else None)
-    x, added = _conv._batched(input)
+            conv2d_grad_x(result, weight, input_shape[-2:], *options) if needs[0] else None,
+            conv2d_grad_w(result, input, weight_shape[2:], *options) if needs[1] else None,
+            _conv.bias_gradient(result) if needs[2] else None)
     if added:
-        g, aux = g[None], aux[None]
-    gx, gw, gb = kernel.conv2d_relu_max_pool2d_grad(g, aux, x, weight, conv, pool, needs)
+        g, aux, input = g[None], aux[None], None if input is None else input[None]
+    gx, gw, gb = kernel.conv2d_relu_max_pool2d_grad(g, aux, input, weight, (of_x, weight_shape),
+                                                    conv, pool, needs)
     return gx[0] if added and needs[0] else gx, gw, gb
 
 
