@@ -1,6 +1,5 @@
 """The benchmarks as a program: what they conclude, save, draw, survive. No time is asserted."""
 import json
-import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -8,6 +7,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
+from kernel_testing import PLAIN
 
 import minigrad
 import minigrad.nn
@@ -18,7 +19,6 @@ from benchmarks.__main__ import main
 from benchmarks.machine import ROOT
 from benchmarks.records import Measurement, Record
 
-PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 MINIGRAD = SimpleNamespace(torch=minigrad, nn=minigrad.nn, optim=minigrad.optim,
                            F=minigrad.nn.functional, images=minigrad.tensor,
                            ready=lambda model: model)

@@ -20,11 +20,8 @@ from minigrad.kernels.threads import get_num_threads, parallel, set_num_threads
 
 
 @pytest.fixture(autouse=True)
-def three_threads():
-    before = get_num_threads()
+def three_threads(threads_as_before):
     set_num_threads(3)
-    yield
-    set_num_threads(before)
 
 
 @jit
