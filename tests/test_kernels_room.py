@@ -9,7 +9,7 @@ from kernel_testing import PLAIN
 
 from minigrad.kernels import room as room_module
 from minigrad.kernels.jit import jit
-from minigrad.kernels.room import enter, leave, room_for
+from minigrad.kernels.room import enter, enter_within, leave, room_for
 from minigrad.kernels.rows import tail
 from minigrad.kernels.threads import parallel, set_num_threads
 
@@ -68,7 +68,18 @@ def test_several_callers_at_once():
 def test_who_finds_no_place_does_not_wait_for_ever():
     """A chunk that raised never left its place."""
     with pytest.raises(RuntimeError, match="no place is free"):
-        enter(np.ones(3, np.int64))
+        enter_within(np.ones(3, np.int64), 100)
+
+
+@pytest.mark.skipif(PLAIN, reason="one thread works at a time, always in place 0")
+def test_more_threads_than_places_take_turns():
+    values = np.random.default_rng(0).integers(0, 9, (64, 100)).astype(np.float32)
+    for _ in range(100):
+        set_num_threads(2)
+        out, room = np.zeros(64, np.float32), room_for(100)
+        set_num_threads(5)  # by another thread, say, before the kernel starts
+        parallel(sums_by_way_of_a_room, 64, values, out, *room)
+        np.testing.assert_array_equal(out, 20 * values.sum(1))
 
 
 @pytest.mark.skipif(PLAIN, reason="one thread works at a time, always in place 0")
