@@ -147,6 +147,8 @@ _ONE_OWNER = _count_one_owner()                    # asked: it depends on the ve
 
 def wait(op: Any, x: Tensor) -> Tensor:
     """The result of op(x), to be computed when somebody looks at it."""
+    if x._requires_grad and x.node is None:
+        leaf(x)                                    # while it may still be looked at
     y = cast(Waiting, Tensor.__new__(Waiting))
     y._requires_grad = settings.grad_enabled and x._requires_grad
     y.grad = None
@@ -199,8 +201,6 @@ def behind(y: Tensor, name: str, fused: Callable[..., Tensor], *args: Any) -> Te
 
 def _to_read(x: Tensor) -> Tensor:
     """The same numbers and place in the graph, for one who changes nothing; x stays Watched."""
-    if x._requires_grad and x.node is None:
-        leaf(x)
     shell = Tensor.__new__(Tensor)
     shell.array, shell.node = _array.__get__(x), x.node
     shell._requires_grad, shell.grad = x._requires_grad, None

@@ -170,7 +170,7 @@ def test_the_table_says_met_missed_and_no_difference():
     assert rows["mlp_64"].verdict == "missed; no difference shown"
     text = report.report(record)
     assert "1.25" in text and "missed (at most 1.10)" in text          # 5 is more than 4 times 1
-    assert "1 of 2 targets met; missed: mlp_64" in text
+    assert "1 of 3 targets met; missed: mlp_64, growth of rnn_32x128" in text
     assert report.report(record, markdown=True).count("| cnn_64") == 1
 
 

@@ -12,7 +12,8 @@ from minigrad.kernels.jit import jit
 
 # Name, how many arrays, further options.
 LOOPS = [("relu", 1, ()), ("relu_grad", 2, ()), ("leaky_relu", 2, (0.3,)), ("exp_of", 1, ()),
-         ("tanh_of", 1, ()), ("tanh_grad", 2, ()), ("sigmoid", 1, ()), ("sigmoid_grad", 2, ()),
+         ("erf_of", 1, ()), ("tanh_of", 1, ()), ("tanh_grad", 2, ()), ("sigmoid", 1, ()),
+         ("sigmoid_grad", 2, ()),
          ("silu", 1, ()), ("silu_grad", 2, ()), ("softplus", 1, (2.0, 5.0)),
          ("softplus", 1, (-1.0, math.inf)), ("softplus_grad", 2, (2.0, 5.0)), ("elu", 1, (0.7,)),
          ("elu_grad", 3, (0.7,)), ("gelu", 1, ()), ("gelu_grad", 2, ()), ("gelu_tanh", 1, ()),

@@ -288,6 +288,8 @@ def test_default_from_the_environment(monkeypatch):
     monkeypatch.delenv("MINIGRAD_NUM_THREADS")
     assert threads._default_threads() == 6
     monkeypatch.setenv("OMP_NUM_THREADS", "many")
+    monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
+    monkeypatch.setattr(threads, "_cpu_quota", lambda *folders: None)
     cores = threads._default_threads()
     assert 1 <= cores <= (os.cpu_count() or 1)
     if hasattr(os, "sched_getaffinity"):

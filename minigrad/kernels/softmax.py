@@ -14,6 +14,7 @@ Not here: which axis is meant, reductions over the rows, checks of labels (the p
 """
 import numpy as np
 
+from minigrad.memory import empty
 from minigrad.kernels.jit import Kernel, ready
 from minigrad.kernels.threads import one_each, parallel
 from minigrad.kernels.vector import (
@@ -250,7 +251,7 @@ def _over_rows(kernel: Kernel, *inputs: np.ndarray) -> np.ndarray:
     """What a kernel makes of inputs (R, K), the last of which gives the result its dtype."""
     inputs = tuple([ready(a) for a in inputs])
     like = inputs[-1]
-    out = np.empty_like(like)
+    out = empty(like.shape, like.dtype)
     flat = [a.reshape(-1) for a in (*inputs, out)]
     parallel(kernel, len(like), *flat, like.shape[1], grain=_grain(like))
     return out
@@ -342,7 +343,7 @@ def cross_entropy_grad(
     target = ready(target)
     columns = x.shape[1]
     weight, weight_sum = weights_of(x, weight)
-    gx = np.empty_like(x)
+    gx = empty(x.shape, x.dtype)
     options = (weight_sum, int(ignore_index), float(label_smoothing))
     parallel(_cross_entropy_grad_range, len(x), g, x.reshape(-1), columns, log_z, target, weight,
              *options, gx.reshape(-1), grain=_grain(x))

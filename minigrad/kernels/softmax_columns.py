@@ -19,6 +19,7 @@ Not here: sums over K in float64, which softmax.py has: 32 exponentials are adde
 """
 import numpy as np
 
+from minigrad.memory import empty
 from minigrad.kernels.jit import Kernel, jit, ready
 from minigrad.kernels.math import log_from_one
 from minigrad.kernels.softmax import weights_of
@@ -283,7 +284,7 @@ def _over_columns(kernel: Kernel, *inputs: np.ndarray) -> np.ndarray:
     """What a kernel makes of inputs (N, K, L), the last of which gives the result its dtype."""
     inputs = tuple([ready(a) for a in inputs])
     like = inputs[-1]
-    out = np.empty_like(like)
+    out = empty(like.shape, like.dtype)
     items, groups, grain = _work(like)
     flat = [a.reshape(-1) for a in (*inputs, out)]
     parallel(kernel, items, groups, *flat, *like.shape[1:], grain=grain)
@@ -348,7 +349,7 @@ def cross_entropy_grad(
     x, g, target = ready(x), ready(g), ready(target)
     log_z = ready(log_z.astype(np.float64, copy=False))
     weight, weight_sum = weights_of(x, weight)
-    gx = np.empty_like(x)
+    gx = empty(x.shape, x.dtype)
     items, groups, grain = _work(x)
     parallel(_cross_entropy_grad_range, items, groups, g, x.reshape(-1), *x.shape[1:], log_z,
              target, weight, weight_sum, int(ignore_index), float(label_smoothing),
