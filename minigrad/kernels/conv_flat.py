@@ -95,7 +95,9 @@ class FlatLayout(NamedTuple):
 
 
 @functools.lru_cache(maxsize=256)
-def flat_layout(channels: int, ah: Axis, aw: Axis, block_h: int, apart: bool) -> FlatLayout:
+def flat_layout(
+    channels: int, ah: Axis, aw: Axis, block_h: int, apart: bool = False
+) -> FlatLayout:
     """Where the taps of `channels` a group lie. apart: each column of taps has a copy of x."""
     step = aw.reach + 1 if apart else aw.step
     cells = (block_h + ah.reach // ah.step, aw.outputs + aw.reach // step)
