@@ -28,6 +28,7 @@ from minigrad.kernels.tile import (
     TileShape,
     choose_shape,
     cpu_features,
+    long_tile,
     narrow_tile,
     single_tile,
     tile,
@@ -60,7 +61,7 @@ def scale(a, b, bias=None):
 
 
 # ------------------------------------------------------------------------------------ the tile
-TILES = {"wide": tile, "narrow": narrow_tile, "single": single_tile}
+TILES = {"wide": tile, "long": long_tile, "narrow": narrow_tile, "single": single_tile}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -172,6 +173,8 @@ def test_tile_shape_follows_the_registers():
 
     assert shape("avx512f avx2 fma", "wide", 4) == TileShape(8, 32, 16)
     assert shape("avx512f avx2 fma", "wide", 8) == TileShape(8, 16, 8)
+    assert shape("avx512f avx2 fma", "long", 4) == TileShape(8, 48, 16)
+    assert shape("avx2 fma", "long", 4) == shape("avx2 fma", "wide", 4)
     assert shape("avx512f avx2 fma", "narrow", 4) == TileShape(8, 16, 16)
     assert shape("avx512f avx2 fma", "single", 4) == TileShape(1, 128, 16)
     assert shape("avx2 fma", "wide", 4) == TileShape(6, 16, 8)

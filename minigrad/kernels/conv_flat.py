@@ -7,8 +7,14 @@ padded image is one flat row a channel, so that a tap is an offset into it, for 
 
 Weights are read where they lie and results come out as they are stored: nothing is packed by
 channels or turned, which costs most where sums are short (kernels 1x1, few channels in). Nor must
-the channels fill vectors (few channels out, depthwise). The price: the few positions that fall
-between two image rows are computed and thrown away, and vectors straddle cache lines.
+the channels fill vectors (few channels out, depthwise). The price: vectors straddle cache lines,
+so that the tile is one with few of them to load (tile.long_tile).
+
+Between two rows of the padded image lie a few positions that are computed and thrown away. Where
+there are many results to each number of the image, each column of taps has a copy of the image of
+its own instead, of rows as long as those of the result: then the tile stores into the result
+itself. 3 channels to 32, 3x3, 56 x 56, take 57 us an image this way and 80 on conv.py; 16 channels
+to 16, to which copying three times is dear, 140 and 138.
 
 A kernel 1x1 without stride and padding has no such positions: there the image itself is read and
 the result itself is written. A stride s first sorts the rows and columns of the image by their
@@ -41,9 +47,13 @@ from .room import enter, leave, room_for
 from .rows import tail
 from .spaced import put, take
 from .threads import one_each, parallel
-from .tile import tile, tile_shape
+from .tile import long_tile, narrow_tile, tile, tile_shape
 
 BLOCK = 1 << 15  # numbers of an item's image, and of its sums: 128 KiB of a second-level cache
+APART = 32  # features from which on a copy of the image for each column of taps pays
+# Numbers of an image's result up to which storing into it tile by tile pays: with 3 channels to 64
+# of 112 x 112, six times as many, it took 5 to 20 % longer than conv.py.
+SPREAD = 1 << 17
 
 
 @jit
@@ -75,8 +85,9 @@ def pack_phase(x, n, c, first, steps, cells, out):
 class FlatLayout(NamedTuple):
     """How an item's source is packed. block_h: rows of outputs of an item.
 
-    reads: remainders (row, column) modulo the stride that are read. cells: rows and columns of one
-    remainder. plane: numbers a channel takes. offsets: of the taps (phase, c, i, j).
+    reads: remainders (row, column) modulo the stride that are read, or (remainder, column of taps).
+    cells: rows and columns of one of them. plane: numbers a channel takes. offsets: of the taps
+    (phase, c, i, j).
     """
 
     block_h: int
@@ -87,22 +98,24 @@ class FlatLayout(NamedTuple):
 
 
 @functools.lru_cache(maxsize=256)
-def flat_layout(channels: int, ah: Axis, aw: Axis, block_h: int) -> FlatLayout:
-    """Where the taps of `channels` a group lie."""
-    cells = (block_h + ah.reach // ah.step, aw.outputs + aw.reach // aw.step)
+def flat_layout(
+    channels: int, ah: Axis, aw: Axis, block_h: int, apart: bool = False
+) -> FlatLayout:
+    """Where the taps of `channels` a group lie. apart: each column of taps has a copy of x."""
+    step = aw.reach + 1 if apart else aw.step
+    cells = (block_h + ah.reach // ah.step, aw.outputs + aw.reach // step)
     taps = [
         [(i - ah.low, j - aw.low) for i in ph.shifts for j in pw.shifts]
         for ph in ah.phases
         for pw in aw.phases
     ]
-    reads = sorted({(i % ah.step, j % aw.step) for some in taps for i, j in some})
+    reads = sorted({(i % ah.step, j % step) for some in taps for i, j in some})
     plane = len(reads) * cells[0] * cells[1]
     plane += -plane % 32 + 16  # an odd number of lines: channels do not compete for cache sets
     offsets = []
     for some in taps:
         place = [
-            (reads.index((i % ah.step, j % aw.step)) * cells[0] + i // ah.step) * cells[1]
-            + j // aw.step
+            (reads.index((i % ah.step, j % step)) * cells[0] + i // ah.step) * cells[1] + j // step
             for i, j in some
         ]
         offsets.append(np.add.outer(np.arange(channels) * plane, np.array(place, int)).ravel())
@@ -115,6 +128,20 @@ def flat_layout(channels: int, ah: Axis, aw: Axis, block_h: int) -> FlatLayout:
     )
 
 
+WIDTHS = ["narrow", "wide", "long"]
+
+
+@jit(inline=True)
+def tile_of_width(kind, a, row, ka, b, kb, kc, start, lds, c, ldc):
+    """The tile of WIDTHS[kind]; see tile.py. 14 x 14 positions are 4 long ones and a narrow one."""
+    if kind == 2:
+        long_tile(a, row, ka, b, kb, kc, start, lds, c, ldc)
+    elif kind == 1:
+        tile(a, row, ka, b, kb, kc, start, lds, c, ldc)
+    else:
+        narrow_tile(a, row, ka, b, kb, kc, start, lds, c, ldc)
+
+
 @jit
 def flat_range(
     start, stop, x, w, bias, out, offsets, weights, phases, reads, row, blocks, tile_of, pitches,
@@ -123,11 +150,12 @@ def flat_range(
     """Items start .. stop - 1; an item is (image, group, rows).
 
     x (N, C, H, W), out (N, F, ., .), w (F, C, KH, KW), of which weights[t] is tap t of a channel;
-    bias (F + rows, cols), each number all along a row, or one row of zeros; offsets, reads, cells:
-    see FlatLayout, phases: see phase_table. row: where the rows of a tile of weights begin. blocks
-    = (rows of an item, groups, in_place, direct): whether x is read and out is written without a
-    copy between; tile_of = (rows, cols); pitches: from one channel of the source to the next, from
-    one of the sums to the next, and the numbers of the copy. ah, aw as in correlate_range.
+    bias (F + rows, columns of the long tile), each number all along a row, or one row of zeros;
+    offsets, reads, cells: see FlatLayout, phases: see phase_table. row: where the rows of a tile of
+    weights begin. blocks = (rows of an item, groups, in_place, direct): whether x is read and out
+    is written without a copy between; tile_of = (rows, columns of each of WIDTHS); pitches: from
+    one channel of the source to the next, from one of the sums to the next, and the numbers of the
+    copy. ah, aw as in correlate_range.
 
     Limit: the tile (213 GFLOP/s of a core in float32; 92 % of it where x does not begin a cache
     line), and memory, which short sums do not hide: 128 channels of 28 x 28 to as many, kernel
@@ -147,7 +175,7 @@ def flat_range(
     packed = tail(room, place * room.shape[1])
     zero_rows(packed, 0, 1, 0, 0, copied)
     sums = tail(packed, copied)
-    lds = cols if bias.shape[0] > 1 else 0
+    lds = cols[2] if bias.shape[0] > 1 else 0
     last = np.empty(rows, np.int64)
     for r in range(rows):
         last[r] = row[min(r, (features - 1) % rows)]
@@ -182,10 +210,14 @@ def flat_range(
             if taps == 0:
                 continue
             ka, kb = tail(weights, phases[phase, 0]), tail(offsets, phases[phase, 0])
-            for p0 in range(0, length, cols):
+            p0 = 0
+            while p0 < length:
+                left = length - p0
+                kind = 2 if left > cols[1] else 1 if left > cols[0] else 0
                 # Where nothing is copied, nothing may be read or written beyond the image: the last
                 # tiles overlap the ones before and write the same numbers again.
-                p = min(p0, length - cols) if in_place or direct else p0
+                p = min(p0, length - cols[kind]) if in_place or direct else p0
+                p0 += cols[kind]
                 for f0 in range(0, features, rows):
                     f = min(f0, features - rows) if direct else f0
                     if direct:
@@ -193,8 +225,8 @@ def flat_range(
                         c, ldc = tail(out, at), height * width
                     else:
                         c, ldc = tail(sums, f * pitch + p), pitch
-                    tile(
-                        tail(w, (group * features + f) * offsets.size),
+                    tile_of_width(
+                        kind, tail(w, (group * features + f) * offsets.size),
                         row if f + rows <= features else last, ka, tail(b, p), kb, taps,
                         tail(bias, (group * features + f) * lds), lds, c, ldc,
                     )
@@ -221,7 +253,9 @@ def is_flat(channels: int, features: int, taps: int, ah: Axis, aw: Axis, dtype: 
         return True
     if ah.outputs * aw.outputs < 4 * tile_shape(dtype).cols:
         return False
-    return features <= narrow or channels * taps <= (512 if taps == 1 else narrow)
+    if features <= narrow or channels * taps <= (512 if taps == 1 else narrow):
+        return True
+    return channels * taps <= 80 and features * ah.outputs * aw.outputs <= SPREAD
 
 
 class _Plan(NamedTuple):
@@ -241,27 +275,29 @@ def _plan(
     taps: Pair, width: int,
 ) -> _Plan:
     """The plan for `channels` in and `features` out a group; width: of the result."""
-    rows, cols, _ = tile_shape(dtype)
+    rows, cols, _ = tile_shape(dtype, "long")
+    kinds = tuple(tile_shape(dtype, kind).cols for kind in WIDTHS)
     # The image itself as it is, unless the lines of its channels compete for few cache sets.
     in_place = (
         ah.reads_all and aw.reads_all and ah.size * aw.size % 1024 != 0
         and ah.size * aw.size >= cols
     )
-    row = aw.outputs + aw.reach // aw.step
-    most = BLOCK // (row * max(features, ah.step * aw.step * channels))
+    direct = ah.out_step == aw.out_step == 1 and aw.outputs == width and features >= rows
+    apart = direct and features >= APART and features * ah.outputs * aw.outputs <= SPREAD
+    direct = direct and (apart or aw.reach == 0)
+    one = flat_layout(channels, ah, aw, 1, apart)
+    row = one.cells[1]
+    most = BLOCK // (row * max(features, len(one.reads) * channels))
     block_h = blocks_of(ah.outputs, most)
-    if in_place and ah.out_step == aw.out_step == 1 and features >= rows:
+    if in_place and direct:
         block_h = ah.outputs  # and the result itself: nothing needs to stay in a cache
     if batch * groups * -(-ah.outputs // block_h) < PIECES:  # but no less than two tiles
         least = -(-2 * cols // aw.outputs)
         block_h = blocks_of(ah.outputs, max(least, -(-ah.outputs * batch * groups // PIECES)))
     shortest = (ah.outputs - 1) % block_h * aw.outputs + aw.outputs  # outputs of the last item
     in_place = in_place and shortest >= cols
-    direct = (
-        aw.reach == 0 and ah.out_step == aw.out_step == 1 and aw.outputs == width
-        and features >= rows and shortest >= cols
-    )
-    where = flat_layout(channels, ah, aw, block_h)
+    direct = direct and shortest >= cols
+    where = flat_layout(channels, ah, aw, block_h, apart)
     order, begins = tap_order(ah, aw, taps[1])
     inside = taps[0] * taps[1]
     weights = [
@@ -274,12 +310,13 @@ def _plan(
         phases = where.offsets.size // channels
         offsets = np.tile(np.arange(channels, dtype=np.int64) * plane, phases)
     pitch = 0 if direct else -(-(block_h * where.cells[1] + cols) // 16) * 16
-    copied = 0 if in_place else -(-(channels * plane + cols + where.cells[1]) // 16) * 16
+    copied = 0 if in_place else -(-(channels * plane + cols + row) // 16) * 16
     geometry = (
         offsets, np.concatenate(weights).astype(np.int64, copy=False),
         phase_table(channels, ah, aw), where.reads,
         np.arange(rows, dtype=np.int64) * channels * inside,
-        (block_h, groups, in_place, direct), (rows, cols), (plane, pitch, copied), where.cells,
+        (block_h, groups, in_place, direct), (rows, kinds),
+        (plane, pitch, copied), where.cells,
         (*ah.numbers, ah.out_step), (*aw.numbers, aw.out_step),
     )
     items = batch * groups * -(-ah.outputs // block_h)
