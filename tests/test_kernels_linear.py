@@ -26,12 +26,14 @@ from minigrad.kernels.linear import (
 from minigrad.kernels.threads import get_num_threads, set_num_threads
 from minigrad.kernels.tile import (
     TileShape,
+    broad_tile,
     choose_shape,
     cpu_features,
     narrow_tile,
     single_tile,
     tile,
     tile_shape,
+    triple_tile,
 )
 
 DTYPES = ("float32", "float64")
@@ -60,7 +62,10 @@ def scale(a, b, bias=None):
 
 
 # ------------------------------------------------------------------------------------ the tile
-TILES = {"wide": tile, "narrow": narrow_tile, "single": single_tile}
+TILES = {
+    "wide": tile, "broad": broad_tile, "triple": triple_tile, "narrow": narrow_tile,
+    "single": single_tile,
+}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -173,6 +178,8 @@ def test_tile_shape_follows_the_registers():
     assert shape("avx512f avx2 fma", "wide", 4) == TileShape(8, 32, 16)
     assert shape("avx512f avx2 fma", "wide", 8) == TileShape(8, 16, 8)
     assert shape("avx512f avx2 fma", "narrow", 4) == TileShape(8, 16, 16)
+    assert shape("avx512f avx2 fma", "triple", 4) == TileShape(8, 48, 16)
+    assert shape("avx2 fma", "triple", 4) == TileShape(4, 24, 8)
     assert shape("avx512f avx2 fma", "single", 4) == TileShape(1, 128, 16)
     assert shape("avx2 fma", "wide", 4) == TileShape(6, 16, 8)
     assert shape("neon", "wide", 8) == TileShape(8, 4, 2)

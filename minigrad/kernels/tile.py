@@ -91,6 +91,8 @@ def choose_shape(features: frozenset[str], kind: str, itemsize: int) -> TileShap
         vectors = 1
     elif kind == "broad" and rows * vectors == 16 and found is not None and found.bytes > 32:
         rows, vectors = 6, 4
+    elif kind == "triple":
+        rows, vectors = (4 if found is not None and found.bytes == 32 else rows), 3
     elif kind == "single":
         rows, vectors = 1, 8 if found is None or found.bytes > 32 else 6
     return TileShape(rows, vectors * (lanes or 32 // itemsize), lanes)
@@ -267,6 +269,12 @@ def tile(a, row, ka, b, kb, kc, start, lds, c, ldc):  # type: ignore[no-untyped-
 def broad_tile(a, row, ka, b, kb, kc, start, lds, c, ldc):  # type: ignore[no-untyped-def]
     """As `tile`, with AVX-512 6 x 4 vectors: fewer reads of an A that is spread in memory."""
     _in_plain_loops("broad", a, row, ka, b, kb, kc, start, lds, c, ldc)
+
+
+@_tile("triple")
+def triple_tile(a, row, ka, b, kb, kc, start, lds, c, ldc):  # type: ignore[no-untyped-def]
+    """As `tile`, three vectors wide."""
+    _in_plain_loops("triple", a, row, ka, b, kb, kc, start, lds, c, ldc)
 
 
 @_tile("narrow")
