@@ -104,11 +104,11 @@ def grad_w_range(
     start, stop, g, x, parts, gb, ka, kb, columns, blocks, tile_of, image, ah, aw, apart, places,
     room, taken
 ):
-    """Tasks start .. stop - 1, a task being (piece, group, block of g's channels).
+    """Tasks start .. stop - 1, a task being (piece, group, some channels of x).
 
     g (N, F, OH, OW), x (N, C, H, W), parts (pieces, G * panels, F / G, cols). ka, kb: where the
-    numbers of position p begin in g and in the turned x; columns: where a panel begins in the
-    turned x. blocks = (images, rows, channels of g of a task, groups, channels of x side by side);
+    numbers of position p begin in g and in the turned x; columns: where the panels of a task begin
+    in the turned x. blocks = (images, rows, channels of a task, groups, channels side by side);
     tile_of = (rows, cols, kind, square_side); image: numbers of a turned image; ah and aw: see
     Axis.numbers. apart: whether to turn what is read alone (1x1). places: of the sums of a tile,
     and of some channels, in a place of the room. gb (pieces, F), float64 zeros: gets the sums of
@@ -116,13 +116,13 @@ def grad_w_range(
 
     Limit: the tile. TODO
     """
-    block_n, block_h, block_f, groups, block = blocks
+    block_n, block_h, block_c, groups, block = blocks
     rows, cols, kind, side = tile_of
     low_h, step_h, reach_h, count_h = ah
     low_w, step_w, reach_w, count_w = aw
     batch, channels, features = x.shape[0], x.shape[1] // groups, g.shape[1] // groups
-    panels = columns.size
-    pieces_f = (features + block_f - 1) // block_f
+    panels = parts.shape[1] // groups
+    pieces_c = (channels + block_c - 1) // block_c
     pieces_h = (count_h + block_h - 1) // block_h
     items = (batch + block_n - 1) // block_n * pieces_h
     cells_h, cells_w = (block_h - 1) * step_h + reach_h + 1, (count_w - 1) * step_w + reach_w + 1
@@ -135,12 +135,13 @@ def grad_w_range(
     zeros = np.zeros(cols, g.dtype)
     row = np.empty(rows, np.int64)
     for task in range(start, stop):
-        first_f = task % pieces_f * block_f
-        last_f = min(features, first_f + block_f)
-        group = task // pieces_f % groups
-        piece = task // pieces_f // groups
-        for q in range(panels):
-            parts[piece, group * panels + q, first_f:last_f] = 0
+        first_c = task % pieces_c * block_c
+        some_c = min(block_c, channels - first_c)
+        group = task // pieces_c % groups
+        piece = task // pieces_c // groups
+        first_panel = group * panels + task % pieces_c * columns.size
+        last_panel = first_panel + columns.size * some_c // block_c
+        parts[piece, first_panel:last_panel] = 0
         for item in range(
             piece * items // parts.shape[0], (piece + 1) * items // parts.shape[0]
         ):
@@ -150,22 +151,22 @@ def grad_w_range(
             tall = min(block_h, count_h - first_h)
             length = tall * count_w
             for i in range(images):
-                to, first_c = tail(turned, i * image), group * channels
+                to, c = tail(turned, i * image), group * channels + first_c
                 if apart:
                     turn_apart(
-                        x, first_n + i, first_c, channels, block, first_h * step_h,
-                        (step_h, step_w), tall, count_w, side, some, to,
+                        x, first_n + i, c, some_c, block, first_h * step_h, (step_h, step_w),
+                        tall, count_w, side, some, to,
                     )
                 else:
                     turn_padded(
-                        x, first_n + i, first_c, channels, block, first_h * step_h + low_h, low_w,
+                        x, first_n + i, c, some_c, block, first_h * step_h + low_h, low_w,
                         cells_h, cells_w, side, to,
                     )
             first = (first_n * g.shape[1] + group * features) * g_plane + first_h * count_w
-            for q in range(panels):
+            for q in range(last_panel - first_panel):
                 b = tail(turned, columns[q])
-                for f in range(first_f, last_f, rows):
-                    some_f = min(rows, last_f - f)
+                for f in range(0, features, rows):
+                    some_f = min(rows, features - f)
                     for r in range(rows):
                         row[r] = min(r, some_f - 1) * g_plane
                     a = tail(g, first + f * g_plane)
@@ -174,16 +175,16 @@ def grad_w_range(
                     else:
                         any_tile(kind, a, row, ka, b, kb, images * length, zeros, 0, part, cols)
                     # Added here and not in the tile: short chains of sums stay exact.
-                    panel = (piece * groups + group) * panels + q
+                    panel = piece * parts.shape[1] + first_panel + q
                     total = tail(parts, (panel * features + f) * cols)
                     for e in range(some_f * cols):
                         total[e] += part[e]
-            for i in range(images if gb.size > 0 else 0):  # now that they are in a cache
-                add_row_sums(
-                    tail(g, first + (i * g.shape[1] + first_f) * g_plane), g_plane,
-                    last_f - first_f, length,
-                    tail(gb, piece * g.shape[1] + group * features + first_f),
-                )
+            if gb.size > 0 and first_c == 0:  # now that these numbers are in a cache
+                for i in range(images):
+                    add_row_sums(
+                        tail(g, first + i * g.shape[1] * g_plane), g_plane, features, length,
+                        tail(gb, piece * g.shape[1] + group * features),
+                    )
     leave(taken, place)
     # Mentioned once more: views count no reference (rows.tail).
     tail(g, 0), tail(x, 0), tail(gb, 0), tail(parts, 0), tail(room, 0)
@@ -235,42 +236,43 @@ def _plan(
     step_h, step_w = (1, 1) if apart else (ah.step, aw.step)
     line = aw.outputs if apart else aw.cells(aw.outputs)
     plane = line * (block_h if apart else ah.cells(block_h))
-    image = plane * channels
-
-    n, u, v = np.ix_(range(block_n), range(block_h), range(aw.outputs))
-    kb = n * image + (u * (step_h * line) + v * step_w) * block
-    g_plane = ah.outputs * aw.outputs
-    ka = n * (groups * features * g_plane) + u * aw.outputs + v
     taps_h = [i - ah.low for i in ah.phases[0].shifts]
-    runs = [j - aw.low for j in aw.phases[0].shifts][:: neighbours]
-    # A panel is (block of channels, i, run of taps j, some columns); a column (j, channel).
-    begin, i, j, first = np.ix_(
-        range(0, channels, block), taps_h, runs, range(0, block * neighbours, cols)
-    )
-    columns = (begin * plane + (i * line + j) * block + first).astype(np.int64).ravel()
-    begin, i, j, e = np.ix_(
-        range(0, channels, block), range(len(taps_h)), range(len(runs)),
-        range(-(-block * neighbours // cols) * cols),
-    )
-    kw = len(runs) * neighbours
-    place = ((begin + e % block) * len(taps_h) + i) * kw + j * neighbours + e // block
-    place = np.where(e < block * neighbours, place, -1).reshape(-1, cols)
-    count = channels * len(taps_h) * kw
-    group = np.arange(groups)[:, None, None] * (features * count)
-    places = np.where(place < 0, -1, place + group).reshape(-1, cols)
+    runs = [j - aw.low for j in aw.phases[0].shifts][::neighbours]  # where runs of taps begin
+    run = block * neighbours
+    each = len(taps_h) * len(runs) * -(-run // cols)  # panels of a block of channels
 
     items = -(-batch // block_n) * -(-ah.outputs // block_h)
-    panels = columns.size
+    panels = channels // block * each
+    g_plane = ah.outputs * aw.outputs
     size = groups * features * panels * cols * dtype.itemsize
-    pieces = cut(items, batch * g_plane, features, groups, rows, size)
-    tasks = pieces.tasks(features, groups)
+    pieces = cut(items, batch * g_plane, channels, groups, block, size)
+    tasks = pieces.tasks(channels, groups)
+    image = plane * pieces.block
+
+    n, u, v = np.ix_(range(block_n), range(block_h), range(aw.outputs))
+    ka = n * (groups * features * g_plane) + u * aw.outputs + v
+    kb = n * image + (u * (step_h * line) + v * step_w) * block
+    # A panel is (block of channels, i, run of taps j, some columns); a column is (j, channel).
+    begin, i, j, first = np.ix_(range(0, pieces.block, block), taps_h, runs, range(0, run, cols))
+    columns = begin * plane + (i * line + j) * block + first
+    begin, i, j, e = np.ix_(
+        range(0, channels, block), range(len(taps_h)), range(len(runs)),
+        range(-(-run // cols) * cols),
+    )
+    kw = len(runs) * neighbours
+    count = channels * len(taps_h) * kw
+    places = ((begin + e % block) * len(taps_h) + i) * kw + j * neighbours + e // block
+    places = np.where(e < run, places, -1).reshape(-1, cols)
+    group = np.arange(groups)[:, None, None] * (features * count)
+    places = np.where(places < 0, -1, places + group).reshape(-1, cols)
+
     # The turned images, the sums of a tile, some channels, each from the begin of a line on; the
     # last panel is read beyond the images.
     part_at = -(-(block_n * image + cols) // 16) * 16
     some_at = part_at + -(-rows * cols // 16) * 16
     geometry = (
-        ka.astype(np.int64).ravel(), kb.astype(np.int64).ravel(), columns,
-        (block_n, block_h, pieces.block_f, groups, block), (rows, cols, kind, square_side(dtype)),
+        *(table.astype(np.int64).ravel() for table in (ka, kb, columns)),
+        (block_n, block_h, pieces.block, groups, block), (rows, cols, kind, square_side(dtype)),
         image, ah.numbers, aw.numbers, apart, (part_at, some_at),
     )
     return Plan(

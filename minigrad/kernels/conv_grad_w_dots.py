@@ -183,7 +183,7 @@ def plan_dots(
     places = np.where(f < features, f * count, -1) + np.zeros((groups, 1), np.int64)
     places[:, :features] += np.arange(groups)[:, None] * (features * count)
     geometry = (
-        columns, edge, copies, (block_n, block_h, pieces.block_f, groups), (rows, cols, plane),
+        columns, edge, copies, (block_n, block_h, pieces.block, groups), (rows, cols, plane),
         (ah.step, aw.step), ah.low,
     )
     return Plan(

@@ -44,36 +44,37 @@ def add_parts_range(start, stop, parts, rows, block, places, step, gw):
             more = tail(parts, ((piece * panels + q) * parts.shape[2] + r) * cols)
             for e in range(size * cols):
                 total[e] += more[e]
-        for e in range(cols):
-            if places[q, e] < 0:
-                continue
-            column, to = tail(total, e), tail(gw, places[q, e] + r * step)
-            for k in range(size):
-                to[k * step] = column[k * cols]
+        for k in range(size):
+            row, to = tail(total, k * cols), tail(gw, (r + k) * step)
+            for e in range(cols):
+                place = places[q, e]
+                if place >= 0:
+                    to[place] = row[e]
     # Mentioned once more: views count no reference (rows.tail).
     tail(parts, 0), tail(gw, 0)
 
 
 class Pieces(NamedTuple):
-    """pieces of the images, and features of a task (the last task of a group may have less)."""
+    """pieces of the images, and channels of a task (the last of a group may have less)."""
 
     pieces: int
-    block_f: int
+    block: int
 
-    def tasks(self, features: int, groups: int) -> int:
-        """How many (piece, group, block of features) there are."""
-        return self.pieces * groups * -(-features // self.block_f)
+    def tasks(self, channels: int, groups: int) -> int:
+        """How many (piece, group, block of channels) there are."""
+        return self.pieces * groups * -(-channels // self.block)
 
 
 def cut(
-    items: int, positions: int, features: int, groups: int, panel: int, part_bytes: int
+    items: int, positions: int, channels: int, groups: int, panel: int, part_bytes: int
 ) -> Pieces:
-    """items: of images, which are not cut; positions: of all images; features: of a group, which
-    are cut into whole panels of `panel`; part_bytes: of the sums of a piece."""
+    """items: of images, which are not cut; positions: of all images; channels: of a group, which
+    are cut into whole panels of `panel`; part_bytes: of the sums of a piece.
+    """
     pieces = max(1, min(
         items, -(-PIECES // groups), positions // SHARE, PART_BYTES // max(1, part_bytes)
     ))
-    panels = -(-features // panel)
+    panels = -(-channels // panel)
     if 2 * pieces * groups >= PIECES:
         return Pieces(pieces, panels * panel)
     return Pieces(pieces, panel * blocks_of(panels, panels * pieces * groups // PIECES))
@@ -104,7 +105,7 @@ def run(
         plan.kernel, plan.tasks, g, x, parts, gb, *plan.geometry,
         *room_for(plan.scratch, g.dtype), grain=per_chunk(plan.flops),
     )
-    gw = np.empty(size, g.dtype)
+    gw = empty((size,), g.dtype)
     block = max(1, ADDED // cols)
     items = panels * -(-plan.rows // block)
     grain = max(1, 40_000 // (min(block, plan.rows) * cols * (pieces + 4)))
