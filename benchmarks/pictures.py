@@ -5,6 +5,7 @@ here: what the numbers mean (report.py, statistics.py).
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from .catalogue import HEADLINE, PROGRAMS
@@ -247,7 +249,7 @@ def roofline(record: Record, folder: Path, kinds: list[str]) -> list[Path]:
 def _name_points(axes: Any, points: list[tuple[str, float, float]], xs: tuple[float, float],
                  ys: tuple[float, float]) -> None:
     """Names beside points, where there is room for them: first the slowest, which matter most."""
-    import math
+    halo = withStroke(linewidth=3, foreground=axes.get_facecolor())    # over lines, to be read
     taken: list[tuple[float, float, float, float]] = []
 
     def place(value: float, limits: tuple[float, float]) -> float:
@@ -264,7 +266,8 @@ def _name_points(axes: Any, points: list[tuple[str, float, float]], xs: tuple[fl
             if free and not covers:
                 taken.append(box)
                 axes.annotate(name, (x, y), xytext=(8 if side == "left" else -8, 0), ha=side,
-                              textcoords="offset points", va="center", fontsize=9.5)
+                              textcoords="offset points", va="center", fontsize=9.5,
+                              path_effects=[halo])
                 break
 
 
@@ -375,7 +378,7 @@ def memory(record: Record, folder: Path, kinds: list[str]) -> list[Path]:
                 y += 1
             ticks.append(((start + y - 1) / 2, f"batch {PROGRAMS[name].sizes['batch']}"))
             y += 0.8
-        axes.set(yticks=[t for t, _ in ticks], xlim=(0, top * 1.55), xlabel="megabytes")
+        axes.set(yticks=[t for t, _ in ticks], xlim=(0, top * 1.35), xlabel="megabytes")
         axes.set_yticklabels([text for _, text in ticks])
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)

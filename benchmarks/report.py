@@ -169,11 +169,10 @@ def table(record: Record, threads: int, markdown: bool = False) -> str:
                   "of limit"]
         lines += ["", f"### {group}: {about}" if markdown else f"-- {group}: {about}", ""]
         lines += _layout(header, [_cells(r, peers) for r in own], markdown)
-        ratios = [r.ratio.median for r in own if r.ratio and r.program.measure == "steady"]
+        ratios = _ratios(own)
         if len(ratios) > 1:
             mean = geometric_mean(ratios)
-            word = "met" if mean <= CONV_MEAN else "missed"
-            goal = f" (target {CONV_MEAN:.2f}: {word})" if group == "conv" else ""
+            goal = f" (target {CONV_MEAN:.2f}: {_word(mean, CONV_MEAN)})" if group == "conv" else ""
             lines += ["", f"geometric mean of the {len(ratios)} ratios: {mean:.2f}{goal}"]
     growth = _growth(record, threads)
     if growth:
@@ -186,6 +185,14 @@ def table(record: Record, threads: int, markdown: bool = False) -> str:
     if remarks:
         lines += ["", *[f"! {remark}" + ("  " if markdown else "") for remark in remarks]]
     return "\n".join(lines)
+
+
+def _ratios(rows: list[Row]) -> list[float]:
+    return [r.ratio.median for r in rows if r.ratio and r.program.measure == "steady"]
+
+
+def _word(value: float, limit: float) -> str:
+    return "met" if value <= limit else "missed"
 
 
 def growth_of(record: Record, program: Program, peer: str, threads: int) -> float | None:
@@ -209,19 +216,24 @@ def _growth(record: Record, threads: int) -> list[list[str]]:
             continue
         ours, verdict = grown["minigrad"], ""
         if ours is not None and program.limit is not None:
-            word = "met" if ours <= program.limit else "missed"
-            verdict = f"{word} (at most {program.limit:.2f})"
+            verdict = f"{_word(ours, program.limit)} (at most {program.limit:.2f})"
         lines.append([name, program.base, f"x{program.growth:g}",
                       *[f"{g:.2f}" if g else "" for g in grown.values()], verdict, ""])
     return lines
 
 
 def summary(record: Record) -> str:
-    """How many targets are met, for each number of threads."""
+    """How many targets are met, for each number of threads: of rows, of growth, of convolutions."""
     lines = []
     for threads in record.threads:
-        verdicts = [(r.program.name, r.verdict) for name in record.names(threads)
-                    if name in PROGRAMS and (r := row_of(record, PROGRAMS[name], threads)).verdict]
+        rows = [row_of(record, PROGRAMS[n], threads) for n in record.names(threads)
+                if n in PROGRAMS]
+        verdicts = [(r.program.name, r.verdict) for r in rows if r.verdict]
+        verdicts += [(f"growth of {name}", verdict) for name, *_, verdict, _ in
+                     _growth(record, threads) if verdict]
+        ratios = _ratios([r for r in rows if r.program.group == "conv"])
+        if len(ratios) > 1:
+            verdicts.append(("mean of the convolutions", _word(geometric_mean(ratios), CONV_MEAN)))
         met = [n for n, v in verdicts if v.startswith("met")]
         missed = [n for n, v in verdicts if v.startswith("missed")]
         if met or missed:

@@ -1,6 +1,7 @@
 """The run: libraries in processes of their own, taking turns, one active at a time.
 
-For a steady program, a round gives each library one turn; rounds go on until the time is spent.
+For a steady program, a round gives each library one turn; rounds go on until the time is spent, but
+for libraries that are far behind.
 The order rotates from round to round. Before each turn there is a pause, since OpenMP's threads
 spin for up to 0.2 s after their last work and would slow the next library down. What only a fresh
 process shows (import, first step, memory) starts one for each sample.

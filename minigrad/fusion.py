@@ -19,6 +19,7 @@ nn.Sequential runs as one (`conv_relu_pool` in nn/conv.py).
 """
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import weakref
@@ -28,7 +29,7 @@ from typing import Any, cast
 import numpy as np
 from numpy import ndarray
 
-from .engine import Node, Tensor, shares_memory
+from .engine import Node, Tensor, leaf, shares_memory
 from .modes import settings
 from .writes import user_line
 
@@ -37,11 +38,24 @@ from .writes import user_line
 FEWEST = 1 << 13
 
 _array, _node = Tensor.__dict__["array"], Tensor.__dict__["node"]     # the slots themselves
-_lock = threading.RLock()
+_lock = threading.Lock()                           # around looking at a class and changing it
+
+
+def _after_fork_in_child() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 class Waiting(Tensor):
-    """A tensor that is not computed yet. `later`: (op, its input, the user's line, grad mode)."""
+    """A tensor that is not computed yet.
+
+    later: (op, its input, the user's line, grad mode, the lock of whoever computes it), until the
+    numbers are there.
+    """
     __slots__ = ()
 
     @property
@@ -69,12 +83,18 @@ class Waiting(Tensor):
     @property
     def shape(self) -> tuple[int, ...]:
         """That of the input, which an operation that waits does not change."""
-        return _array.__get__(self.later[1]).shape
+        return _of_this_shape(self).shape
 
     @property
     def dtype(self) -> np.dtype:
         """That of the input."""
-        return _array.__get__(self.later[1]).dtype
+        return _of_this_shape(self).dtype
+
+
+def _of_this_shape(y: Tensor) -> ndarray:
+    """The input's array, or y's own if another thread has settled it just now."""
+    later = getattr(y, "later", None)
+    return _array.__get__(y if later is None else later[1])
 
 
 class Watched(Tensor):
@@ -94,11 +114,13 @@ class Watched(Tensor):
 
 
 def _let_go(x: Tensor) -> None:
-    with _lock:
-        if x.__class__ is Watched:
-            waiting = x.later()
-            if waiting is not None:
-                settle(waiting)
+    later = getattr(x, "later", None)
+    waiting = later and later()
+    if waiting is not None:
+        settle(waiting)
+        return
+    with _lock:                                    # nobody waits any more
+        if x.__class__ is Watched and getattr(x, "later", None) is later:
             x.__class__ = Tensor                   # type: ignore[assignment]
 
 
@@ -125,49 +147,61 @@ _ONE_OWNER = _count_one_owner()                    # asked: it depends on the ve
 
 def wait(op: Any, x: Tensor) -> Tensor:
     """The result of op(x), to be computed when somebody looks at it."""
+    if x._requires_grad and x.node is None:
+        leaf(x)                                    # while it may still be looked at
     y = cast(Waiting, Tensor.__new__(Waiting))
     y._requires_grad = settings.grad_enabled and x._requires_grad
     y.grad = None
-    y.later = (op, x, user_line(), settings.grad_enabled)
-    x.later = weakref.ref(y)
-    x.__class__ = Watched
-    return y
+    y.later = (op, x, user_line(), settings.grad_enabled, threading.RLock())
+    with _lock:
+        if x.__class__ is Tensor:
+            x.later = weakref.ref(y)
+            x.__class__ = Watched
+            return y
+    return op.public(x)                            # meanwhile another thread's result waits for x
 
 
 def settle(y: Tensor) -> None:
-    """Computes a tensor that waits; it is an ordinary one from now on."""
-    with _lock:
-        if y.__class__ is not Waiting:             # another thread was faster
+    """Computes a tensor that waits; it is an ordinary one from now on.
+
+    Until then its input stays Watched: whoever wants that meanwhile waits for the lock, too.
+    """
+    later = getattr(y, "later", None)
+    if later is None:                              # another thread was faster
+        return
+    op, x, where, recorded, lock = later
+    with lock:
+        if y.__class__ is not Waiting:
             return
-        op, x, where, recorded = y.later
         before = settings.fuse, settings.grad_enabled
         settings.fuse, settings.grad_enabled = False, recorded
-        x.__class__ = Tensor
         try:
-            result = op.public(x)
-        except BaseException:                      # no memory, Ctrl-C: it waits on
-            x.__class__ = Watched
-            raise
+            result = op.public(_to_read(x))        # if it raises, y waits on
         finally:
             settings.fuse, settings.grad_enabled = before
-        y.__class__ = Tensor                       # type: ignore[assignment]
+        if result.node is not None:
+            result.node.where = where
+        _array.__set__(y, result.array)
+        _node.__set__(y, result.node)
         del y.later, x.later
-        y.array, y.node = result.array, result.node
-        if y.node is not None:
-            y.node.where = where
+        y.__class__ = x.__class__ = Tensor         # type: ignore[assignment]
 
 
 def behind(y: Tensor, name: str, fused: Callable[..., Tensor], *args: Any) -> Tensor | None:
     """fused(x, *args) if y waits to be op `name` of x, else None: then go on with y itself."""
-    with _lock:
-        if y.__class__ is not Waiting:
-            return None
-        op, x, _, recorded = y.later
-        if op.name != name or (x._requires_grad and recorded != settings.grad_enabled):
-            return None
-        x.__class__ = Tensor                       # to read it changes nothing
-        try:
-            return fused(x, *args)
-        finally:
-            if y.__class__ is Waiting:
-                x.__class__ = Watched
+    later = getattr(y, "later", None)
+    if later is None or y.__class__ is not Waiting:
+        return None
+    op, x, _, recorded, lock = later
+    if op.name != name or (x._requires_grad and recorded != settings.grad_enabled):
+        return None
+    with lock:
+        return fused(_to_read(x), *args) if y.__class__ is Waiting else None
+
+
+def _to_read(x: Tensor) -> Tensor:
+    """The same numbers and place in the graph, for one who changes nothing; x stays Watched."""
+    shell = Tensor.__new__(Tensor)
+    shell.array, shell.node = _array.__get__(x), x.node
+    shell._requires_grad, shell.grad = x._requires_grad, None
+    return shell

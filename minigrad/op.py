@@ -131,11 +131,19 @@ class Op:
 
         reads: for an argument, the tensor arguments that its gradient needs (default: all that the
         rule asks for). What nobody needs is not kept: the rule gets None.
+
+        Raises: TypeError at import for a name that does not exist.
         """
         def declare(rule: Callable) -> Callable:
             for name in names:
                 if name not in self.tensors:
                     raise TypeError(f"{self.name}.joint_vjp: '{name}' is not a tensor argument")
+            asked = {*self._requests_of(rule)} & {*self.tensors}
+            for name, needed in (reads or {}).items():
+                if name not in names or not asked.issuperset(needed):
+                    raise TypeError(f"{self.name}.joint_vjp: reads says that '{name}' needs "
+                                    f"{needed}; it is for {names}, and the rule asks for "
+                                    f"{sorted(asked)}")
             self.joint_names, self.joint_rule, self.joint_reads = names, rule, reads or {}
             self._compile()
             return rule

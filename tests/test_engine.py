@@ -540,6 +540,10 @@ def test_a_rule_with_an_unknown_name_is_an_error_at_import():
         return x
     try:
         function = op(samples=None)(broken)
+        for reads in ({"typo": ("x",)}, {"x": ("typo",)}, {"x": ("x", "y")}):
+            with pytest.raises(TypeError, match="joint_vjp: reads says that"):
+                function.joint_vjp("x", reads=reads)(lambda g, x: (g,))
+        function.joint_vjp("x", reads={"x": ("x",)})(lambda g, x: (g,))
         with pytest.raises(TypeError, match="unknown.*'typo'.*known names"):
             function.vjp(x=lambda g, typo: g)
         with pytest.raises(TypeError, match="'y' is not a tensor argument"):

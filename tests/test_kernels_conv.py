@@ -1,12 +1,13 @@
 """The convolution kernels against their plain twins, as an adjoint trio, and over threads."""
 
 import contextlib
-import os
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from kernel_testing import DTYPES, PLAIN, examples
 
 from minigrad.kernels import conv as conv_module
 from minigrad.kernels import conv_depthwise, conv_flat, conv_grad_w_parts
@@ -25,22 +26,12 @@ from minigrad.kernels.dot_tile import dot_shape, dots_of_rows
 from minigrad.kernels.masked import masked_lanes
 from minigrad.kernels.spaced import put, take
 from minigrad.kernels.stencil import ROWS, stencil_lanes
-from minigrad.kernels.threads import get_num_threads, set_num_threads
+from minigrad.kernels.threads import set_num_threads
 
-PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
-DTYPES = [np.float32, np.float64]
+pytestmark = pytest.mark.usefixtures("quiet")
 # Relative to the same sum over absolute values: what rounding may do to sums of some 500 terms.
 TOLERANCE = {np.float32: 2e-6, np.float64: 1e-14}
-deterministic = settings(
-    max_examples=12 if PLAIN else 100, derandomize=True, deadline=None, database=None
-)
-
-
-@pytest.fixture(autouse=True)
-def quiet():
-    """The plain run warns of overflow and NaN where the compiled loops do not."""
-    with np.errstate(all="ignore"):
-        yield
+deterministic = examples(100, plain=12)
 
 
 def out_size(size, kernel, stride, padding, dilation):
@@ -326,15 +317,11 @@ def test_same_bits_at_any_number_of_threads(name, dtype, monkeypatch):
     grad_w_module._route.cache_clear()
     whole = run()
     cut = True
-    threads = get_num_threads()
-    try:
-        for n in (1, 2, 3):
-            set_num_threads(n)
-            for a, b in zip(run(), whole):
-                np.testing.assert_array_equal(a, b)
-    finally:
-        set_num_threads(threads)
-        grad_w_module._route.cache_clear()
+    for n in (1, 2, 3):
+        set_num_threads(n)
+        for a, b in zip(run(), whole):
+            np.testing.assert_array_equal(a, b)
+    grad_w_module._route.cache_clear()
     assert sum(count > 1 for count in chunks) >= 3 * 3  # three passes did split, each time
 
 

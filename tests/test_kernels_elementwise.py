@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from minigrad import get_num_threads, set_num_threads
+from minigrad import set_num_threads
 from minigrad.kernels.elementwise import (
     PIECES, SHARED, _in_pieces, add_into, function, minus, over, spread, times,
 )
@@ -21,11 +21,8 @@ def same(got, want):
 
 
 @pytest.fixture(params=[1, 3])
-def threads(request):
-    before = get_num_threads()
+def threads(request, threads_as_before):
     set_num_threads(request.param)
-    yield
-    set_num_threads(before)
 
 
 OTHERS = {

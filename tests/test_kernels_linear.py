@@ -23,7 +23,7 @@ from minigrad.kernels.linear import (
     product_reference,
     sums,
 )
-from minigrad.kernels.threads import get_num_threads, set_num_threads
+from minigrad.kernels.threads import set_num_threads
 from minigrad.kernels.tile import (
     TileShape,
     broad_tile,
@@ -293,16 +293,12 @@ def test_same_bits_at_any_number_of_threads(dtype, monkeypatch):
             family.linear_grad_w(g[:1], x[:1]),
         ]
 
-    before = get_num_threads()
-    try:
-        set_num_threads(1)
-        want = results()
-        for threads in (2, 3, 5):
-            set_num_threads(threads)
-            for got, expected in zip(results(), want):
-                np.testing.assert_array_equal(got, expected)
-    finally:
-        set_num_threads(before)
+    set_num_threads(1)
+    want = results()
+    for threads in (2, 3, 5):
+        set_num_threads(threads)
+        for got, expected in zip(results(), want):
+            np.testing.assert_array_equal(got, expected)
 
 
 def test_add_rows_writes_only_its_blocks():

@@ -1,11 +1,12 @@
 """The pooling kernels against their plain twins, as adjoints of each other, and over threads."""
 
-import os
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from kernel_testing import DTYPES, PLAIN, examples
 
 from minigrad.kernels import pool_avg, pool_indices, pool_max, pool_rows
 from minigrad.kernels.pool_avg import (
@@ -23,21 +24,11 @@ from minigrad.kernels.pool_indices import (
     max_pool2d_scatter_reference,
 )
 from minigrad.kernels.pool_max import max_pool2d_grad, max_pool2d_pick, max_pool2d_places
-from minigrad.kernels.threads import get_num_threads, set_num_threads
+from minigrad.kernels.threads import set_num_threads
 
-PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
-DTYPES = [np.float32, np.float64]
+pytestmark = pytest.mark.usefixtures("quiet")
 TOLERANCE = {np.float32: 2e-6, np.float64: 1e-14}
-deterministic = settings(
-    max_examples=25 if PLAIN else 100, derandomize=True, deadline=None, database=None
-)
-
-
-@pytest.fixture(autouse=True)
-def quiet():
-    """The plain run warns of NaN where the compiled loops do not."""
-    with np.errstate(all="ignore"):
-        yield
+deterministic = examples(100, plain=25)
 
 
 def output_size(size, kernel, stride, padding, dilation, ceil_mode):
@@ -281,14 +272,10 @@ def test_same_bits_at_any_number_of_threads(kernel, stride, out_hw, dtype, monke
 
     for file in (pool_max, pool_indices, pool_avg):
         monkeypatch.setattr(file, "parallel", counted)
-    threads = get_num_threads()
-    try:
-        for n in (1, 2, 3):
-            set_num_threads(n)
-            for a, b in zip(run(), whole):
-                np.testing.assert_array_equal(a, b)
-    finally:
-        set_num_threads(threads)
+    for n in (1, 2, 3):
+        set_num_threads(n)
+        for a, b in zip(run(), whole):
+            np.testing.assert_array_equal(a, b)
     assert chunks == [1] * 9 + [2] * 9 + [3] * 9
 
 

@@ -1,11 +1,12 @@
 """The RNN kernels against their plain twins and finite differences; the accuracy of tanh."""
 
-import os
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+
+from kernel_testing import DTYPES, PLAIN, examples
 
 from minigrad.kernels.jit import jit
 from minigrad.kernels.math import tanh
@@ -20,16 +21,13 @@ from minigrad.kernels.rnn import (
     rnn_scan,
     rnn_scan_reference,
 )
-from minigrad.kernels.threads import get_num_threads, set_num_threads
+from minigrad.kernels.threads import set_num_threads
 from minigrad.kernels.tile import tile_shape
 
-PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
-DTYPES = [np.float32, np.float64]
+pytestmark = pytest.mark.usefixtures("quiet")
 TOLERANCE = {np.float32: 1e-5, np.float64: 1e-13}
 ALL = Needs(True, True, True, True, True)
-deterministic = settings(
-    max_examples=10 if PLAIN else 60, derandomize=True, deadline=None, database=None
-)
+deterministic = examples(60, plain=10)
 # T, N, I, D: on both sides of one and of several tiles, blocks of time and groups of rows; 0 and 1.
 SHAPES = st.tuples(
     st.integers(0, 3 if PLAIN else 40),
@@ -37,13 +35,6 @@ SHAPES = st.tuples(
     st.integers(0, 3 if PLAIN else 40),
     st.integers(0, 6 if PLAIN else 70),
 )
-
-
-@pytest.fixture(autouse=True)
-def quiet():
-    """The plain run warns of overflow and NaN where the compiled loops do not."""
-    with np.errstate(all="ignore"):
-        yield
 
 
 def make(shape, dtype, seed=0):
@@ -212,16 +203,12 @@ def test_only_what_is_needed_is_returned_with_the_same_bits():
 @pytest.mark.parametrize("shape", [(200, 2, 20, 128), (64, 37, 11, 64), (128, 14, 9, 70)])
 def test_same_bits_at_any_number_of_threads(dtype, shape):
     assert _plan(*shape, np.dtype(dtype)).chunks > 1  # so there is something to share
-    before = get_num_threads()
-    try:
-        set_num_threads(1)
-        alone = everything(shape, dtype)
-        for threads in (2, 3):
-            set_num_threads(threads)
-            for a, b in zip(everything(shape, dtype), alone, strict=True):
-                assert a.tobytes() == b.tobytes()
-    finally:
-        set_num_threads(before)
+    set_num_threads(1)
+    alone = everything(shape, dtype)
+    for threads in (2, 3):
+        set_num_threads(threads)
+        for a, b in zip(everything(shape, dtype), alone, strict=True):
+            assert a.tobytes() == b.tobytes()
 
 
 def central(f, x, direction, step=1e-6):

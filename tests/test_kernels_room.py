@@ -1,18 +1,17 @@
 """Places for threads: each kernel has one of its own for as long as it runs."""
 
-import os
 import threading
 
 import numpy as np
 import pytest
 
+from kernel_testing import PLAIN
+
 from minigrad.kernels import room as room_module
 from minigrad.kernels.jit import jit
-from minigrad.kernels.room import enter, leave, room_for
+from minigrad.kernels.room import enter, enter_within, leave, room_for
 from minigrad.kernels.rows import tail
-from minigrad.kernels.threads import get_num_threads, parallel, set_num_threads
-
-PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+from minigrad.kernels.threads import parallel, set_num_threads
 
 
 @jit
@@ -32,13 +31,6 @@ def sums_by_way_of_a_room(start, stop, values, out, room, taken):
     tail(room, 0)
 
 
-@pytest.fixture
-def threads():
-    before = get_num_threads()
-    yield set_num_threads
-    set_num_threads(before)
-
-
 def total(repeats):
     """Whether rows of small integers, whose sums are exact, are added up without a mistake."""
     values = np.random.default_rng(0).integers(0, 9, (64, 100)).astype(np.float32)
@@ -49,13 +41,13 @@ def total(repeats):
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_no_two_threads_share_a_place(threads, count):
-    threads(count)
+def test_no_two_threads_share_a_place(count):
+    set_num_threads(count)
     total(1 if PLAIN else 200)
 
 
-def test_several_callers_at_once(threads):
-    threads(3)
+def test_several_callers_at_once():
+    set_num_threads(3)
     failures = []
 
     def call():
@@ -76,7 +68,18 @@ def test_several_callers_at_once(threads):
 def test_who_finds_no_place_does_not_wait_for_ever():
     """A chunk that raised never left its place."""
     with pytest.raises(RuntimeError, match="no place is free"):
-        enter(np.ones(3, np.int64))
+        enter_within(np.ones(3, np.int64), 100)
+
+
+@pytest.mark.skipif(PLAIN, reason="one thread works at a time, always in place 0")
+def test_more_threads_than_places_take_turns():
+    values = np.random.default_rng(0).integers(0, 9, (64, 100)).astype(np.float32)
+    for _ in range(100):
+        set_num_threads(2)
+        out, room = np.zeros(64, np.float32), room_for(100)
+        set_num_threads(5)  # by another thread, say, before the kernel starts
+        parallel(sums_by_way_of_a_room, 64, values, out, *room)
+        np.testing.assert_array_equal(out, 20 * values.sum(1))
 
 
 @pytest.mark.skipif(PLAIN, reason="one thread works at a time, always in place 0")
@@ -94,8 +97,8 @@ def test_a_place_is_free_again_once_it_is_left():
     np.testing.assert_array_equal(taken, [1, 1, 0])
 
 
-def test_a_room_is_kept_unless_it_is_large(threads):
-    threads(2)
+def test_a_room_is_kept_unless_it_is_large():
+    set_num_threads(2)
     room, taken = room_for(1000)
     assert room.shape == (2, 1008), "each place is a number of cache lines"
     assert room.ctypes.data % 64 == room.strides[0] % 64 == 0

@@ -1,11 +1,12 @@
 """The softmax and cross-entropy kernels against their plain twins; the accuracy of exp."""
 
-import os
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+
+from kernel_testing import DTYPES, PLAIN, examples
 
 from minigrad.kernels import softmax as softmax_module
 from minigrad.kernels.math import exp, from_order_key, order_key
@@ -25,23 +26,13 @@ from minigrad.kernels.softmax import (
     softmax_grad_reference,
     softmax_reference,
 )
-from minigrad.kernels.threads import get_num_threads, set_num_threads
+from minigrad.kernels.threads import set_num_threads
 
-PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
-DTYPES = [np.float32, np.float64]
+pytestmark = pytest.mark.usefixtures("quiet")
 TOLERANCE = {np.float32: 2e-6, np.float64: 1e-13}
-deterministic = settings(
-    max_examples=20 if PLAIN else 60, derandomize=True, deadline=None, database=None
-)
+deterministic = examples(60, plain=20)
 SHAPES = st.tuples(st.integers(0, 7), st.integers(0, 20 if PLAIN else 70))
 SCALES = st.sampled_from([0.1, 3.0, 100.0, 1e4])
-
-
-@pytest.fixture(autouse=True)
-def quiet():
-    """The twins warn of inf - inf and the plain run of overflow; the compiled loops do not."""
-    with np.errstate(all="ignore"):
-        yield
 
 
 def draw(shape, dtype, scale=3.0, seed=0):
@@ -260,14 +251,10 @@ def test_same_bits_at_any_number_of_threads(dtype, monkeypatch):
     monkeypatch.setattr(softmax_module, "_MIN_ITEMS", 10**9)
     whole = everything(x, g, target, weight)
     monkeypatch.setattr(softmax_module, "_MIN_ITEMS", 50)  # 9 chunks
-    before = get_num_threads()
-    try:
-        for threads in (1, 2, 3):
-            set_num_threads(threads)
-            for a, b in zip(whole, everything(x, g, target, weight), strict=True):
-                assert a.tobytes() == b.tobytes()
-    finally:
-        set_num_threads(before)
+    for threads in (1, 2, 3):
+        set_num_threads(threads)
+        for a, b in zip(whole, everything(x, g, target, weight), strict=True):
+            assert a.tobytes() == b.tobytes()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -1,26 +1,19 @@
 """Softmax and cross-entropy over a middle dimension against the twins, which see rows."""
-import os
 
 import numpy as np
 import pytest
 
-from minigrad import get_num_threads, set_num_threads
+from kernel_testing import DTYPES, PLAIN
+
+from minigrad import set_num_threads
 from minigrad.kernels import softmax as rows
 from minigrad.kernels import softmax_columns as columns
 from minigrad.kernels.math import log_from_one
 
-PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
-DTYPES = [np.float32, np.float64]
+pytestmark = pytest.mark.usefixtures("quiet")
 TOLERANCE = {np.float32: 2e-6, np.float64: 1e-13}
 # One position, less and more than a vector, than an item of work; more classes than a block.
 SHAPES = [(0, 3, 2), (2, 3, 0), (2, 1, 1), (1, 3, 5), (3, 4, 16), (2, 5, 70), (1, 70, 3)]
-
-
-@pytest.fixture(autouse=True)
-def quiet():
-    """The twins warn of inf - inf and the plain run of overflow; the compiled loops do not."""
-    with np.errstate(all="ignore"):
-        yield
 
 
 def draw(shape, dtype, scale=3.0, seed=0):
@@ -106,18 +99,14 @@ def test_many_classes_keep_the_digits(dtype):
 def test_the_same_bits_at_any_number_of_threads():
     x, g = draw((2, 5, 4000), np.float32), draw((2, 5, 4000), np.float32, seed=1)
     target = np.random.default_rng(0).integers(0, 5, 8000)
-    before = get_num_threads()
     results = []
-    try:
-        for threads in (1, 3):
-            set_num_threads(threads)
-            y = columns.softmax(x)
-            loss, log_z = columns.cross_entropy(x, target)
-            results.append([y, columns.log_softmax(x), columns.softmax_grad(g, y), loss, log_z,
-                            columns.log_softmax_grad(g, y),
-                            columns.cross_entropy_grad(g[0, 0].repeat(2), x, log_z, target)])
-    finally:
-        set_num_threads(before)
+    for threads in (1, 3):
+        set_num_threads(threads)
+        y = columns.softmax(x)
+        loss, log_z = columns.cross_entropy(x, target)
+        results.append([y, columns.log_softmax(x), columns.softmax_grad(g, y), loss, log_z,
+                        columns.log_softmax_grad(g, y),
+                        columns.cross_entropy_grad(g[0, 0].repeat(2), x, log_z, target)])
     for a, b in zip(*results):
         np.testing.assert_array_equal(a, b)
 

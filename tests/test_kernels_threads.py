@@ -20,11 +20,8 @@ from minigrad.kernels.threads import get_num_threads, parallel, set_num_threads
 
 
 @pytest.fixture(autouse=True)
-def three_threads():
-    before = get_num_threads()
+def three_threads(threads_as_before):
     set_num_threads(3)
-    yield
-    set_num_threads(before)
 
 
 @jit
@@ -291,6 +288,8 @@ def test_default_from_the_environment(monkeypatch):
     monkeypatch.delenv("MINIGRAD_NUM_THREADS")
     assert threads._default_threads() == 6
     monkeypatch.setenv("OMP_NUM_THREADS", "many")
+    monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
+    monkeypatch.setattr(threads, "_cpu_quota", lambda *folders: None)
     cores = threads._default_threads()
     assert 1 <= cores <= (os.cpu_count() or 1)
     if hasattr(os, "sched_getaffinity"):

@@ -1,9 +1,10 @@
 """The words of vector.py: each as compiled against the same word as written."""
 
-import os
 
 import numpy as np
 import pytest
+
+from kernel_testing import DTYPES, PLAIN
 
 from minigrad.kernels.vector import (
     bits,
@@ -32,9 +33,6 @@ from minigrad.kernels.vector import (
     total,
     vector_jit,
 )
-
-PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
-DTYPES = [np.float32, np.float64]
 
 
 @vector_jit

@@ -1,12 +1,13 @@
 """Winograd's convolution against the plain twins of the direct one, and where it is used."""
 
 import contextlib
-import os
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from kernel_testing import PLAIN, examples
 
 from minigrad.kernels import conv as conv_module
 from minigrad.kernels import conv_grad_w, winograd, winograd_grad_w
@@ -26,20 +27,11 @@ from minigrad.kernels.sandwich import (
     sandwich_of_image,
     sandwich_to_image,
 )
-from minigrad.kernels.threads import get_num_threads, set_num_threads
+from minigrad.kernels.threads import set_num_threads
 
-PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+pytestmark = pytest.mark.usefixtures("quiet")
 TOLERANCE = 3e-6  # relative to the same sum over absolute values
-deterministic = settings(
-    max_examples=12 if PLAIN else 60, derandomize=True, deadline=None, database=None
-)
-
-
-@pytest.fixture(autouse=True)
-def quiet():
-    """The plain run warns of overflow and NaN where the compiled loops do not."""
-    with np.errstate(all="ignore"):
-        yield
+deterministic = examples(60, plain=12)
 
 
 @contextlib.contextmanager
@@ -254,14 +246,10 @@ def test_nothing_is_left_over_from_numbers_that_were_not_finite():
 @pytest.mark.parametrize(("khw", "dilation"), [(THREE, ONE), ((5, 4), (3, 2))])
 def test_same_bits_at_any_number_of_threads(khw, dilation):
     arrays = make(6, 48, 40, (23, 23), ONE, ONE, khw, dilation)
-    count = get_num_threads()
-    try:
-        runs = []
-        for threads in (1, 2, 5):
-            set_num_threads(threads)
-            runs.append(passes(*arrays))
-    finally:
-        set_num_threads(count)
+    runs = []
+    for threads in (1, 2, 5):
+        set_num_threads(threads)
+        runs.append(passes(*arrays))
     for run in runs[1:]:
         for got, want in zip(run, runs[0]):
             np.testing.assert_array_equal(got, want)

@@ -68,7 +68,10 @@ def test_the_last_view_frees_it():
     del a
     assert address(memory.empty((4, LARGE), FLOAT)) != where
     assert (view == 5).all()
+    free = len(kept())
     del view
+    assert len(kept()) == free + 1
+    assert address(memory.empty((4, LARGE), FLOAT)) == where
     mg.empty_cache()
 
 

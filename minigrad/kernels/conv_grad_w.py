@@ -297,7 +297,7 @@ def is_dots(channels: int, features: int, dtype: np.dtype, ah: Axis, aw: Axis) -
 
 
 class _Route(NamedTuple):
-    """What the sizes decide. Remembered: to find it takes 300 us."""
+    """What the sizes decide. Remembered: to find it takes 140 us."""
 
     ah: Axis
     aw: Axis

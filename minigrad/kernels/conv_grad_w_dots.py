@@ -71,8 +71,8 @@ def grad_w_dots_range(
     dot tile, numbers in all copies of a channel). gb (pieces, F), float64 zeros: gets the sums
     of g, unless it is empty.
 
-    Limit: memory, as few channels of x meet each number of g: the CNN's first layer, 64 images of 28
-    x 28 to 32 channels, reads 6.4 MB and takes 0.36 ms on two cores; elsewhere the dot tile.
+    Limit: memory, as few channels of x meet each number of g: the CNN's first layer, 64 images of
+    28 x 28 to 32 channels, reads 6.4 MB and takes 0.36 ms on two cores; elsewhere the dot tile.
     """
     block_n, block_h, block_f, groups = blocks
     rows, cols, plane = sizes

@@ -78,7 +78,7 @@ def conv2d_relu_max_pool2d_grad(
         plan = short_plan(of_x, of_w, g.dtype, conv, pool)
         if plan is not None:
             gw, gb = short_pool_grad(plan, g, places, ready(x), nowhere_of(places))
-            return None, gw.reshape(of_w), gb
+            return None, gw.reshape(of_w), gb if needs[2] else None
     out_hw, stride, padding, dilation, groups = conv
     khw = of_w[2], of_w[3]
     gx = empty(of_x, g.dtype) if needs[0] else None

@@ -20,18 +20,17 @@ A region is compiled for each kernel and kind of arguments, but does not contain
 told once where the kernel's machine code is (`code_of`), and keeps that in a word of its own. With
 the kernel inside, the kernel was compiled twice, which took 2.3 of 15.3 s of a first CNN step.
 
-Not here: who the workers are, when they park (threads.py).
+Not here: who the workers are, when they park (threads.py); the atomic words (atomic.py).
 """
 
 from __future__ import annotations
 
-import platform
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from .atomic import tools
 from .jit import Kernel, compile_beside, jit
 
 # Words of the control block, each on a cache line of its own: 8 numbers of 8 bytes.
@@ -39,8 +38,7 @@ OPEN, NEXT, INSIDE, FAILED, CODE, COUNT, ITEMS, LEAVE = range(0, 64, 8)
 CONTROL_WORDS = 64
 ARGUMENT_WORDS = 1024  # 8 KiB: an array is 7 words, so some 140 arrays
 
-DONE, UNFINISHED, UNKNOWN = 0, 1, 2
-_SPINS = 20_000  # turns that the caller waits for the last worker before it sleeps a little
+DONE, UNKNOWN = 0, 1
 # Turns between two offers of the core to others. A worker that was just woken is often put on the
 # core of the one who woke it: there it spun for its whole patience before the caller went on.
 _TURNS = 64
@@ -51,79 +49,14 @@ def new_control() -> np.ndarray:
     return np.zeros(CONTROL_WORDS + ARGUMENT_WORDS, np.int64)
 
 
-def _tools() -> tuple[Callable[..., Any], ...]:
-    """Atomic words and calls through a pointer, which Numba does not offer by itself."""
+def _compiled_take() -> Callable[..., Any]:
     from llvmlite import ir
     from numba import types
     from numba.extending import intrinsic
 
     i64 = ir.IntType(64)
     chunk = (types.intp, types.intp, types.voidptr)  # start, stop, arguments
-
-    def word(context: Any, builder: Any, kind: Any, array: Any, i: Any) -> Any:
-        data = context.make_array(kind)(context, builder, array).data
-        return builder.gep(data, [i])
-
-    @intrinsic
-    def load(typingctx, control, i):  # type: ignore[no-untyped-def]
-        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            at = word(context, builder, signature.args[0], *args)
-            return builder.load_atomic(at, "seq_cst", 8)
-
-        return types.intp(control, types.intp), codegen
-
-    @intrinsic
-    def store(typingctx, control, i, value):  # type: ignore[no-untyped-def]
-        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            at = word(context, builder, signature.args[0], *args[:2])
-            builder.store_atomic(args[2], at, "seq_cst", 8)
-            return context.get_dummy_value()
-
-        return types.void(control, types.intp, types.intp), codegen
-
-    @intrinsic
-    def add(typingctx, control, i, value):  # type: ignore[no-untyped-def]
-        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            at = word(context, builder, signature.args[0], *args[:2])
-            return builder.atomic_rmw("add", at, args[2], "seq_cst")
-
-        return types.intp(control, types.intp, types.intp), codegen
-
-    @intrinsic
-    def pause(typingctx):  # type: ignore[no-untyped-def]
-        """Tells the core that this is a loop that waits: 10 to 50 ns."""
-        machine = platform.machine().lower()
-
-        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            if machine in ("x86_64", "amd64"):
-                name, inputs = "llvm.x86.sse2.pause", []
-            elif machine in ("aarch64", "arm64"):
-                name, inputs = "llvm.aarch64.hint", [ir.Constant(ir.IntType(32), 1)]  # yield
-            else:
-                return context.get_dummy_value()
-            kind = ir.FunctionType(ir.VoidType(), [value.type for value in inputs])
-            module = builder.module
-            hint = module.globals.get(name) or ir.Function(module, kind, name)
-            builder.call(hint, inputs)
-            return context.get_dummy_value()
-
-        return types.void(), codegen
-
-    @intrinsic
-    def give_way(typingctx):  # type: ignore[no-untyped-def]
-        """Lets another thread have this core, if one waits for it."""
-
-        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            if sys.platform != "win32":
-                module = builder.module
-                kind = ir.FunctionType(ir.IntType(32), [])
-                function = module.globals.get("sched_yield") or ir.Function(
-                    module, kind, "sched_yield"
-                )
-                builder.call(function, [])
-            return context.get_dummy_value()
-
-        return types.void(), codegen
+    load, store, add, *_ = tools()
 
     @intrinsic
     def call(typingctx, control, start, stop):  # type: ignore[no-untyped-def]
@@ -142,12 +75,6 @@ def _tools() -> tuple[Callable[..., Any], ...]:
             return status.is_ok
 
         return types.boolean(control, types.intp, types.intp), codegen
-
-    return load, store, add, pause, give_way, call
-
-
-def _compiled_take() -> Callable[..., Any]:
-    load, store, add, _, _, call = _tools()
 
     def take(control):  # type: ignore[no-untyped-def]
         count, items = load(control, COUNT), load(control, ITEMS)
@@ -168,7 +95,7 @@ def take(control):  # type: ignore[no-untyped-def]
 
 
 def _compiled_serve() -> Callable[..., Any]:
-    load, _, add, pause, give_way, _ = _tools()
+    load, _, add, _, pause, give_way = tools()
 
     def serve(control, patience):  # type: ignore[no-untyped-def]
         idle = 0
@@ -196,27 +123,6 @@ def serve(control, patience):  # type: ignore[no-untyped-def]
     """
 
 
-def _compiled_finish() -> Callable[..., Any]:
-    load, _, _, pause, give_way, _ = _tools()
-
-    def finish(control):  # type: ignore[no-untyped-def]
-        for i in range(_SPINS):
-            if load(control, INSIDE) == 0:
-                return DONE
-            pause()
-            if i % _TURNS == _TURNS - 1:
-                give_way()
-        return UNFINISHED
-
-    return finish
-
-
-@jit(compiled_as=_compiled_finish)
-def finish(control):  # type: ignore[no-untyped-def]
-    """Waits a while for the workers that are inside: DONE or UNFINISHED."""
-    return DONE
-
-
 def code_of(kernel: Kernel, args: tuple[Any, ...]) -> int:
     """The address of the machine code of `kernel(start, stop, *args)`. Compiles it if need be.
 
@@ -235,16 +141,15 @@ def region(kernel: Kernel) -> Callable[..., int]:
     """region(control, code, items, count, args): `kernel(start, stop, *args)` over chunks, shared.
 
     code: 0, or after UNKNOWN was returned, and nothing done, code_of(kernel, args). Compiled once
-    for each kernel and kind of arguments. Returns DONE or UNFINISHED: then a worker still runs its
-    last chunk, and the caller must call `finish` until it says DONE, and keep the arguments alive.
-    control[FAILED] is 1 if a chunk raised.
+    for each kernel and kind of arguments. It returns DONE when no worker is inside any more: until
+    then the call itself keeps the arguments alive. control[FAILED] is 1 if a chunk raised.
     """
     from llvmlite import ir
     from numba import types
     from numba.core import cgutils
     from numba.extending import intrinsic
 
-    _, store, *_ = _tools()
+    load, store, _, _, pause, give_way = tools()
     i64 = ir.IntType(64)
     chunk = (types.intp, types.intp, types.voidptr)
 
@@ -304,6 +209,12 @@ def region(kernel: Kernel) -> Callable[..., int]:
         store(control, OPEN, 1)
         take(control)
         store(control, OPEN, 0)
-        return finish(control)
+        turn = 0
+        while load(control, INSIDE) != 0:
+            pause()
+            turn += 1
+            if turn % _TURNS == 0:
+                give_way()
+        return DONE
 
     return compile_beside(kernel, run, ".region")

@@ -1,8 +1,8 @@
 """Memory in which a kernel keeps what it makes on the way: a place for each thread, kept for later.
 
 Fresh memory is dear: the system hands it out in pages of 4 KiB, at 0.15 to 1.5 us each. For the
-300 KiB of an item of winograd.py that is as long as the item takes. So the caller keeps one array
-with a place for each thread, and a kernel takes a free place for as long as it runs:
+512 KiB and more of an item of winograd.py that is as long as the item takes. So the caller keeps
+one array with a place for each thread, and a kernel takes a free place for as long as it runs:
 
     room, taken = room_for(count)                       in Python, before `parallel`
     place = enter(taken)                                in the kernel
@@ -23,12 +23,13 @@ from typing import Any
 
 import numpy as np
 
+from .atomic import tools
 from .jit import jit
 from .rows import LINE, aligned
 from .threads import get_num_threads
 
 KEPT = 1 << 22  # bytes of a place that are kept
-_TURNS = 1 << 20  # looks for a free place; there is one at the first, unless a chunk never left
+_TURNS = 1 << 28  # looks for a free place, 10 s or more: after that, chunks that failed never left
 
 
 class _Kept(threading.local):
@@ -57,66 +58,43 @@ def room_for(count: int, dtype: Any = np.float32) -> tuple[np.ndarray, np.ndarra
     return array[: threads * size].view(dtype).reshape(threads, -1), taken
 
 
-def _tools() -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Atomic words, which Numba does not offer by itself."""
-    from llvmlite import ir
-    from numba import types
-    from numba.extending import intrinsic
-
-    i64 = ir.IntType(64)
-
-    def word(context: Any, builder: Any, kind: Any, array: Any, i: Any) -> Any:
-        data = context.make_array(kind)(context, builder, array).data
-        return builder.gep(data, [i])
-
-    @intrinsic
-    def claim(typingctx, taken, i):  # type: ignore[no-untyped-def]
-        """taken[i] = 1 if it is 0; whether it was."""
-
-        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            at = word(context, builder, signature.args[0], *args)
-            free, mine = ir.Constant(i64, 0), ir.Constant(i64, 1)
-            pair = builder.cmpxchg(at, free, mine, "acq_rel", "monotonic")
-            return builder.extract_value(pair, 1)
-
-        return types.boolean(taken, types.intp), codegen
-
-    @intrinsic
-    def release(typingctx, taken, i):  # type: ignore[no-untyped-def]
-        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            at = word(context, builder, signature.args[0], *args)
-            builder.store_atomic(ir.Constant(i64, 0), at, "release", 8)
-            return context.get_dummy_value()
-
-        return types.void(taken, types.intp), codegen
-
-    return claim, release
-
-
 def _compiled_enter() -> Callable[..., Any]:
-    claim, _ = _tools()
+    _, _, _, claim, pause, give_way = tools()
 
-    def enter(taken):  # type: ignore[no-untyped-def]
-        for _ in range(_TURNS):
+    def enter_within(taken, turns):  # type: ignore[no-untyped-def]
+        for turn in range(turns):
             for place in range(taken.size):
                 if claim(taken, place):
                     return place
+            pause()
+            if turn % 64 == 63:
+                give_way()
         raise RuntimeError("room: no place is free, since chunks of this kernel have failed")
 
-    return enter
+    return enter_within
 
 
 @jit(compiled_as=_compiled_enter)
-def enter(taken):  # type: ignore[no-untyped-def]
-    """The number of a place that nobody is in. With a place for each thread there is one."""
+def enter_within(taken, turns):  # type: ignore[no-untyped-def]
+    """As `enter`; raises after so many looks."""
     return 0  # without the JIT one thread works at a time
 
 
+@jit
+def enter(taken):  # type: ignore[no-untyped-def]
+    """The number of a place that nobody is in.
+
+    With a place for each thread there is one; only if `set_num_threads` came between `room_for` and
+    `parallel` there are too few, and one waits for another to leave.
+    """
+    return enter_within(taken, _TURNS)
+
+
 def _compiled_leave() -> Callable[..., Any]:
-    _, release = _tools()
+    store = tools().store
 
     def leave(taken, place):  # type: ignore[no-untyped-def]
-        release(taken, place)
+        store(taken, place, 0)
 
     return leave
 

@@ -276,6 +276,18 @@ def _kernel(
     return jit(compiled_as=build, inline=True)(plain)
 
 
+@jit
+def _entry(coefficients, i, j, source, first, row, col):  # type: ignore[no-untyped-def]
+    """Entry (i, j) of L X L^T, L the coefficients, X[a, b] = source[first + a * row + b * col]."""
+    total = np.float32(0)
+    for a in range(coefficients.shape[1]):
+        for b in range(coefficients.shape[1]):
+            factor = coefficients[i, a] * coefficients[j, b]
+            if factor != 0:
+                total += factor * source[first + a * row + b * col]
+    return total
+
+
 def sandwich(matrix: Matrix) -> Kernel:
     """A kernel: out = L source L^T for grid_lanes() grids of float32 at once. L is the matrix.
 
@@ -286,19 +298,14 @@ def sandwich(matrix: Matrix) -> Kernel:
     Limit: loads and stores.
     """
     coefficients = np.array(matrix, np.float32)
-    side, size = coefficients.shape
+    side = len(matrix)
 
     def loops(lanes: int) -> Callable[..., Any]:
         def plain(source, row, col, out, out_row, out_col):  # type: ignore[no-untyped-def]
             for lane in range(lanes):
                 for i in range(side):
                     for j in range(side):
-                        total = np.float32(0)
-                        for a in range(size):
-                            for b in range(size):
-                                factor = coefficients[i, a] * coefficients[j, b]
-                                if factor != 0:
-                                    total += factor * source[a * row + b * col + lane]
+                        total = _entry(coefficients, i, j, source, lane, row, col)
                         out[i * out_row + j * out_col + lane] = total
 
         return plain
@@ -317,7 +324,7 @@ def sandwich_to_image(matrix: Matrix, spread: int = 1) -> Kernel:
     Limit: loads and stores.
     """
     coefficients = np.array(matrix, np.float32)
-    side, size = coefficients.shape
+    side = len(matrix)
 
     def loops(lanes: int) -> Callable[..., Any]:
         columns = np.array([_column(lane, side, spread) for lane in range(lanes)])
@@ -328,13 +335,7 @@ def sandwich_to_image(matrix: Matrix, spread: int = 1) -> Kernel:
                     for j in range(side):
                         at = columns[lane] + j * spread
                         if at < counts[1]:
-                            total = np.float32(0)
-                            for a in range(size):
-                                for b in range(size):
-                                    factor = coefficients[i, a] * coefficients[j, b]
-                                    if factor != 0:
-                                        total += factor * source[a * row + b * col + lane]
-                            total += plus
+                            total = plus + _entry(coefficients, i, j, source, lane, row, col)
                             out[i * out_row + at] = total
                             odd[at] += total - total
 

@@ -14,7 +14,8 @@ Not here: which axis is meant, reductions over the rows, checks of labels (the p
 """
 import numpy as np
 
-from minigrad.kernels.jit import ready
+from minigrad.memory import empty
+from minigrad.kernels.jit import Kernel, ready
 from minigrad.kernels.threads import one_each, parallel
 from minigrad.kernels.vector import (
     choose,
@@ -246,26 +247,27 @@ def _grain(x: np.ndarray) -> int:
     return one_each(rows, -(-_MIN_ITEMS // (columns + _ROW_ITEMS)))
 
 
+def _over_rows(kernel: Kernel, *inputs: np.ndarray) -> np.ndarray:
+    """What a kernel makes of inputs (R, K), the last of which gives the result its dtype."""
+    inputs = tuple([ready(a) for a in inputs])
+    like = inputs[-1]
+    out = empty(like.shape, like.dtype)
+    flat = [a.reshape(-1) for a in (*inputs, out)]
+    parallel(kernel, len(like), *flat, like.shape[1], grain=_grain(like))
+    return out
+
+
 def softmax(x: np.ndarray) -> np.ndarray:
     """y_k = exp(x_k) / sum_j exp(x_j) in each row: x (R, K) -> (R, K).
 
     A row with NaN or +inf, or with nothing but -inf, becomes NaN, as in torch.
     """
-    x = ready(x)
-    y = np.empty_like(x)
-    columns = x.shape[1]
-    parallel(_softmax_range, len(x), x.reshape(-1), y.reshape(-1), columns, grain=_grain(x))
-    return y
+    return _over_rows(_softmax_range, x)
 
 
 def log_softmax(x: np.ndarray) -> np.ndarray:
     """y_k = x_k - log sum_j exp(x_j) in each row: x (R, K) -> (R, K). NaN as in `softmax`."""
-    x = ready(x)
-    y = np.empty_like(x)
-    columns = x.shape[1]
-    flat = (x.reshape(-1), y.reshape(-1))
-    parallel(_log_softmax_range, len(x), *flat, columns, grain=_grain(x))
-    return y
+    return _over_rows(_log_softmax_range, x)
 
 
 def logsumexp(x: np.ndarray) -> np.ndarray:
@@ -279,24 +281,12 @@ def logsumexp(x: np.ndarray) -> np.ndarray:
 
 def softmax_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
     """gx_k = y_k (g_k - sum_j g_j y_j), with y = softmax(x): g (R, K), y (R, K) -> (R, K)."""
-    g = ready(g)
-    y = ready(y)
-    gx = np.empty_like(y)
-    columns = y.shape[1]
-    flat = (g.reshape(-1), y.reshape(-1), gx.reshape(-1))
-    parallel(_softmax_grad_range, len(y), *flat, columns, grain=_grain(y))
-    return gx
+    return _over_rows(_softmax_grad_range, g, y)
 
 
 def log_softmax_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
     """gx_k = g_k - exp(y_k) sum_j g_j, with y = log_softmax(x): g (R, K), y (R, K) -> (R, K)."""
-    g = ready(g)
-    y = ready(y)
-    gx = np.empty_like(y)
-    columns = y.shape[1]
-    flat = (g.reshape(-1), y.reshape(-1), gx.reshape(-1))
-    parallel(_log_softmax_grad_range, len(y), *flat, columns, grain=_grain(y))
-    return gx
+    return _over_rows(_log_softmax_grad_range, g, y)
 
 
 def weights_of(x: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, float]:
@@ -353,7 +343,7 @@ def cross_entropy_grad(
     target = ready(target)
     columns = x.shape[1]
     weight, weight_sum = weights_of(x, weight)
-    gx = np.empty_like(x)
+    gx = empty(x.shape, x.dtype)
     options = (weight_sum, int(ignore_index), float(label_smoothing))
     parallel(_cross_entropy_grad_range, len(x), g, x.reshape(-1), columns, log_z, target, weight,
              *options, gx.reshape(-1), grain=_grain(x))

@@ -19,7 +19,8 @@ Not here: sums over K in float64, which softmax.py has: 32 exponentials are adde
 """
 import numpy as np
 
-from minigrad.kernels.jit import jit, ready
+from minigrad.memory import empty
+from minigrad.kernels.jit import Kernel, jit, ready
 from minigrad.kernels.math import log_from_one
 from minigrad.kernels.softmax import weights_of
 from minigrad.kernels.threads import parallel
@@ -279,47 +280,38 @@ def _work(x: np.ndarray) -> tuple[int, int, int]:
     return len(x) * groups, groups, max(1, _MIN_ITEMS // (wide * max(1, x.shape[1])))
 
 
+def _over_columns(kernel: Kernel, *inputs: np.ndarray) -> np.ndarray:
+    """What a kernel makes of inputs (N, K, L), the last of which gives the result its dtype."""
+    inputs = tuple([ready(a) for a in inputs])
+    like = inputs[-1]
+    out = empty(like.shape, like.dtype)
+    items, groups, grain = _work(like)
+    flat = [a.reshape(-1) for a in (*inputs, out)]
+    parallel(kernel, items, groups, *flat, *like.shape[1:], grain=grain)
+    return out
+
+
 def softmax(x: np.ndarray) -> np.ndarray:
     """y_k = exp(x_k) / sum_j exp(x_j) over the middle dimension: x (N, K, L) -> (N, K, L).
 
     NaN as in softmax.py.
     """
-    x = ready(x)
-    y = np.empty_like(x)
-    items, groups, grain = _work(x)
-    flat = x.reshape(-1), y.reshape(-1)
-    parallel(_softmax_range, items, groups, *flat, *x.shape[1:], grain=grain)
-    return y
+    return _over_columns(_softmax_range, x)
 
 
 def log_softmax(x: np.ndarray) -> np.ndarray:
     """y_k = x_k - log sum_j exp(x_j) over the middle dimension: x (N, K, L) -> (N, K, L)."""
-    x = ready(x)
-    y = np.empty_like(x)
-    items, groups, grain = _work(x)
-    flat = x.reshape(-1), y.reshape(-1)
-    parallel(_log_softmax_range, items, groups, *flat, *x.shape[1:], grain=grain)
-    return y
+    return _over_columns(_log_softmax_range, x)
 
 
 def softmax_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
     """gx_k = y_k (g_k - sum_j g_j y_j), with y = softmax(x): g, y (N, K, L) -> (N, K, L)."""
-    g, y = ready(g), ready(y)
-    gx = np.empty_like(y)
-    items, groups, grain = _work(y)
-    flat = g.reshape(-1), y.reshape(-1), gx.reshape(-1)
-    parallel(_softmax_grad_range, items, groups, *flat, *y.shape[1:], grain=grain)
-    return gx
+    return _over_columns(_softmax_grad_range, g, y)
 
 
 def log_softmax_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
     """gx_k = g_k - exp(y_k) sum_j g_j, with y = log_softmax(x): g, y (N, K, L) -> (N, K, L)."""
-    g, y = ready(g), ready(y)
-    gx = np.empty_like(y)
-    items, groups, grain = _work(y)
-    flat = g.reshape(-1), y.reshape(-1), gx.reshape(-1)
-    parallel(_log_softmax_grad_range, items, groups, *flat, *y.shape[1:], grain=grain)
-    return gx
+    return _over_columns(_log_softmax_grad_range, g, y)
 
 
 def cross_entropy(
@@ -357,7 +349,7 @@ def cross_entropy_grad(
     x, g, target = ready(x), ready(g), ready(target)
     log_z = ready(log_z.astype(np.float64, copy=False))
     weight, weight_sum = weights_of(x, weight)
-    gx = np.empty_like(x)
+    gx = empty(x.shape, x.dtype)
     items, groups, grain = _work(x)
     parallel(_cross_entropy_grad_range, items, groups, g, x.reshape(-1), *x.shape[1:], log_z,
              target, weight, weight_sum, int(ignore_index), float(label_smoothing),

@@ -34,16 +34,14 @@ from .jit import Kernel
 from .region import (
     FAILED,
     LEAVE,
-    UNFINISHED,
     UNKNOWN,
     code_of,
-    finish,
     new_control,
     region,
     serve,
 )
 
-_MAX_CHUNKS = 32  # enough to balance the load; each allocates its scratch anew
+_MAX_CHUNKS = 32  # enough to balance the load
 
 
 def _default_threads() -> int:
@@ -249,9 +247,9 @@ def set_num_threads(n: int) -> None:
 def one_each(n: int, least: int) -> int:
     """The grain of `parallel` over n items whose results do not depend on the cut: n over threads.
 
-    One chunk a thread, as long as that is no less than `least`: in the next loop over these numbers
-    each thread then finds its part in its own cache. 262,144 products took 21 us, in eight chunks,
-    which any thread may take, 26 to 38.
+    About one chunk a thread, as long as that is no less than `least`: in the next loop over these
+    numbers each thread then finds its part in its own cache. 262,144 products took 21 us, in eight
+    chunks, which any thread may take, 26 to 38.
     """
     return max(least, n // get_num_threads())
 
@@ -336,18 +334,8 @@ def _share_compiled(pool: _Pool, kernel: Kernel, args: tuple, n: int, count: int
         if worker.parked:
             worker.parked = False
             worker.inbox.put(HELP)
-    status = run(control, 0, n, count, args)
-    if status == UNKNOWN:
-        status = run(control, code_of(kernel, args), n, count, args)
-    interrupt = None
-    while status == UNFINISHED:  # the arrays must live until the last worker is done with them
-        try:
-            time.sleep(1e-5)
-        except BaseException as error:  # Ctrl-C
-            interrupt = error
-        status = finish(control)
-    if interrupt is not None:
-        raise interrupt
+    if run(control, 0, n, count, args) == UNKNOWN:
+        run(control, code_of(kernel, args), n, count, args)
     if control[FAILED]:  # a chunk raised: so does the first of them here
         _one_by_one(kernel.run, args, n, count)
         raise RuntimeError(f"{kernel} failed in a thread, and did not when it was run once more")

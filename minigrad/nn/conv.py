@@ -165,13 +165,15 @@ def conv_relu_pool(layers: Sequence[Module], input: Any) -> Tensor | None:
     None for other layers, and if somebody looks at what is between them: a hook, a `forward` that
     was replaced. (Not: a `Module.__call__` that was replaced.)
     """
-    if [layer.__class__ for layer in layers] != _FUSED or not settings.fuse:
+    if len(layers) < len(_FUSED) or not settings.fuse or not isinstance(input, Tensor):
         return None
+    for layer, (kind, forward) in zip(layers, _FUSED):
+        if (layer.__class__ is not kind or layer._forward_hooks or kind.forward is not forward
+                or "forward" in vars(layer)):
+            return None
     conv: Any = layers[0]
     pool: Any = layers[2]
-    if (not isinstance(input, Tensor) or conv.padding_mode != "zeros" or pool.return_indices
-            or any(layer._forward_hooks or "forward" in vars(layer) for layer in layers)
-            or [layer.__class__.forward for layer in layers] != _FORWARDS):
+    if conv.padding_mode != "zeros" or pool.return_indices:
         return None
     try:
         return conv2d_relu_max_pool2d(
@@ -183,8 +185,8 @@ def conv_relu_pool(layers: Sequence[Module], input: Any) -> Tensor | None:
         raise
 
 
-_FUSED: list[type[Module]] = [Conv2d, ReLU, MaxPool2d]
-_FORWARDS = [layer.forward for layer in _FUSED]
+_KINDS: tuple[type[Module], ...] = (Conv2d, ReLU, MaxPool2d)
+_FUSED = [(kind, kind.forward) for kind in _KINDS]
 
 
 def _check_windows(layer: str, kernel_size: Any, stride: Any, padding: Any) -> None:

@@ -8,8 +8,6 @@ Not here: the three by themselves (`conv.py`, `activation.py`, `pool.py`), the l
 """
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ..engine import Tensor
@@ -21,31 +19,18 @@ from .dims import remembered
 from .pool import max_pool2d_grad
 
 
-def _door(input, weight, bias, stride, padding, dilation, groups, pool_size, pool_stride,
-          pool_padding, pool_dilation, ceil_mode):
-    b, dtype_b = (None, None) if bias is None else (bias.shape, bias.dtype)
-    options = _options(input.shape, weight.shape, b, input.dtype, weight.dtype, dtype_b, stride,
-                       padding, dilation, groups, pool_size, pool_stride, pool_padding,
-                       pool_dilation, ceil_mode)
-    return input, weight, bias, *options
-
-
 @remembered
-def _options(x, w, b, dtype, dtype_w, dtype_b, stride, padding, dilation, groups, *pooling):
-    """All options as pairs, for such shapes and dtypes, or the reason against it."""
-    stride, sides, dilation, groups = _conv._options(
+def _geometry(x, w, b, dtype, dtype_w, dtype_b, stride, padding, dilation, groups, *pooling):
+    """(what the kernel of the convolution is told, what that of the pooling is, see
+    kernels/conv_pool.py, and the options of the gradients of conv2d), or the reason against these.
+
+    Shapes and dtypes of x, w and the bias (None without). One look into a memory, for all of it.
+    """
+    options = stride, sides, dilation, groups = _conv._options(
         x, w, b, dtype, dtype_w, dtype_b, stride, padding, dilation, groups)
     conv_hw = _conv._out_hw(x, w, stride, sides, dilation)
-    *pairs, _ = _pool._options("max_pool2d", (*x[:-3], w[0], *conv_hw), dtype, *pooling)
-    return stride, sides, dilation, groups, *pairs, bool(pooling[-1])
-
-
-@remembered
-def _geometry(x, w, stride, padding, dilation, groups, *pooling):
-    """(what the convolution's kernel is told, what the pooling's is), see kernels/conv_pool.py."""
-    conv_hw = _conv._out_hw(x, w, stride, padding, dilation)
-    *pairs, out_hw = _pool._options("", (*x[:-3], w[0], *conv_hw), np.dtype(np.float32), *pooling)
-    return (conv_hw, stride, padding[:2], dilation, groups), (*pairs, out_hw)
+    *pairs, out_hw = _pool._options("max_pool2d", (*x[:-3], w[0], *conv_hw), dtype, *pooling)
+    return (conv_hw, stride, sides[:2], dilation, groups), (*pairs, out_hw), options
 
 
 def _samples(r):
@@ -68,7 +53,7 @@ def _ref(x, w, b=None, stride=1, padding=0, dilation=1, groups=1, *pooling):
     return _pool._max_ref(np.maximum(y, 0.0), *(pooling or (2,)))[0]
 
 
-@op(samples=_samples, ref=_ref, door=_door)
+@op(samples=_samples, ref=_ref)
 def conv2d_relu_max_pool2d(
         input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int | Pair = 1,
         padding: int | Pair | str = 0, dilation: int | Pair = 1, groups: int = 1,
@@ -90,8 +75,10 @@ def conv2d_relu_max_pool2d(
 
     Raises: as conv2d and max_pool2d.
     """
-    conv, pool = _geometry(_batch_shape(input), weight.shape, stride, padding, dilation, groups,
-                           pool_size, pool_stride, pool_padding, pool_dilation, ceil_mode)
+    b, dtype_b = (None, None) if bias is None else (bias.shape, bias.dtype)
+    conv, pool, _ = _geometry(input.shape, weight.shape, b, input.dtype, weight.dtype, dtype_b,
+                              stride, padding, dilation, groups, pool_size, pool_stride,
+                              pool_padding, pool_dilation, ceil_mode)
     x, added = _conv._batched(input)
     y, places = kernel.conv2d_relu_max_pool2d(x, weight, bias, conv, pool)
     return (y[0], places[0]) if added else (y, places)
@@ -101,24 +88,19 @@ def conv2d_relu_max_pool2d(
     "input": ("weight",), "weight": ("input",), "bias": ()})
 def _gradients(g, input, weight, input_shape, weight_shape, aux, needs, stride, padding, dilation,
                groups, pool_size, pool_stride, pool_padding, pool_dilation, ceil_mode):
-    added = len(input_shape) == 3
-    of_x = (1, *input_shape) if added else input_shape
-    conv, pool = _geometry(of_x, weight_shape, stride, padding, dilation, groups, pool_size,
-                           pool_stride, pool_padding, pool_dilation, ceil_mode)
+    conv, pool, options = _geometry(input_shape, weight_shape, None, g.dtype, g.dtype, None, stride,
+                                    padding, dilation, groups, pool_size, pool_stride,
+                                    pool_padding, pool_dilation, ceil_mode)
     if isinstance(g, Tensor):                      # to be differentiated again: the composition's
         result = max_pool2d_grad(g, aux, conv[0], *pool[:-1])
-        options = stride, padding, dilation, groups
         return (
             conv2d_grad_x(result, weight, input_shape[-2:], *options) if needs[0] else None,
             conv2d_grad_w(result, input, weight_shape[2:], *options) if needs[1] else None,
             _conv.bias_gradient(result) if needs[2] else None)
+    added = len(input_shape) == 3
+    of_x = (1, *input_shape) if added else input_shape
     if added:
         g, aux, input = g[None], aux[None], None if input is None else input[None]
     gx, gw, gb = kernel.conv2d_relu_max_pool2d_grad(g, aux, input, weight, (of_x, weight_shape),
                                                     conv, pool, needs)
     return gx[0] if added and needs[0] else gx, gw, gb
-
-
-def _batch_shape(input: Any) -> tuple[int, ...]:
-    """The shape with N."""
-    return input.shape if len(input.shape) == 4 else (1, *input.shape)

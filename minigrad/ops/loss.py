@@ -282,7 +282,7 @@ def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tens
         total, inside = kernel.logits_loss(input, target)
         if not inside:
             _check_range(name, "target", target, _TARGET_FIX)
-        return input.dtype.type(total if reduction == "sum" else mean_of(total, input.size))
+        return np.array(total if reduction == "sum" else mean_of(total, input.size), input.dtype)
     _check_range(name, "target", target, _TARGET_FIX)
     log_s = logsigmoid(input)
     if pos_weight is None:
@@ -299,15 +299,20 @@ def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tens
     return total if reduction == "sum" else mean_of(total, loss.size)
 
 
+_INPUT_ALONE = (True, False, False, False)
+
+
 @binary_cross_entropy_with_logits.joint_vjp("input", "target", "weight", "pos_weight")
 def _logits_rule(g, input, target, weight, pos_weight, reduction, needs):
     """With a = 1 + (p - 1) y: d/dx = (1 - y) - a (1 - s), d/dy = -x - (p - 1) log s, ..."""
+    if needs == _INPUT_ALONE and g.__class__ is ndarray and g.ndim == 0 and pos_weight is None \
+            and weight is None and _by_loop(input, target):
+        share = max(input.size, 1) if reduction == "mean" else 1
+        return kernel.logits_loss_grad(input, target, g.item() / share), None, None, None
     g = _share(g, input, reduction)
     of_each = g if weight is None else g * weight
     gx = gy = gw = gp = None
-    if needs[0] and pos_weight is None and of_each.ndim == 0 and _by_loop(input, target):
-        gx = kernel.logits_loss_grad(input, target, of_each)
-    elif needs[0] and pos_weight is None:
+    if needs[0] and pos_weight is None:
         gx = (sigmoid(input) - target) * of_each
     elif needs[0]:
         gx = ((1.0 - target) - ((pos_weight - 1.0) * target + 1.0) * sigmoid(-input)) * of_each
