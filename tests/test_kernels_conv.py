@@ -287,8 +287,7 @@ THREADED = {
     "flat": full(4, 5, 9, 12, 3, padding=1),
     "in place": full(9, 5, 9, 12, 1),
     "depthwise": full(3, 4, 4, 6, 3, padding=1, groups=4),
-    "several pieces": full(9, 16, 9, 20, 3, padding=1),
-    "several pieces of dots": full(9, 3, 9, 20, 3, padding=1),
+    "x turned in blocks": full(4, 16, 9, 4, 3, padding=1),
 }
 
 
