@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kernel_testing import DTYPES, PLAIN, examples
 
 from minigrad.kernels import conv as conv_module
-from minigrad.kernels import conv_depthwise, conv_flat
+from minigrad.kernels import conv_depthwise, conv_flat, conv_grad_w_parts
 from minigrad.kernels import conv_grad_w as grad_w_module
 from minigrad.kernels import stencil as stencil_module
 from minigrad.kernels.conv import (
@@ -22,6 +22,8 @@ from minigrad.kernels.conv import (
     conv2d_grad_x_reference,
     conv2d_reference,
 )
+from minigrad.kernels.dot_tile import dot_shape, dots_of_rows
+from minigrad.kernels.masked import masked_lanes
 from minigrad.kernels.spaced import put, take
 from minigrad.kernels.stencil import ROWS, stencil_lanes
 from minigrad.kernels.threads import set_num_threads
@@ -147,6 +149,11 @@ LARGE = {
     "1x1, less than a long tile": full(3, 20, 17, 6, 1),
     "1x1, a short tile at the end": full(3, 20, 17, 14, 1),
     "1x1, stride, groups": full(2, 18, 34, 21, 1, stride=2, groups=2),
+    "1x1, whole lines": full(2, 19, 35, 8, 1),
+    "1x1, images share an item": full(17, 32, 33, 4, 1),
+    "channels in blocks": full(3, 32, 20, 15, 3, stride=2, padding=1),
+    "channels in blocks, groups, 1x1": full(3, 64, 20, 15, 1, stride=2, groups=2),
+    "features that fill no tile": full(2, 16, 9, 40, 3, padding=1, stride=3),
     "many channels, one image": full(1, 70, 90, 3, 3, padding=1),
     "many channels to one": full(2, 40, 1, 20, 3, padding=1),
     "few channels to many": full(2, 3, 34, 33, 3, padding=1),
@@ -178,7 +185,17 @@ def test_large(name, dtype):
 @contextlib.contextmanager
 def all_go(way):
     """All shapes take this way, whichever would be the fastest for them."""
-    with pytest.MonkeyPatch.context() as patch:
+    routes = conv_module._route_forward, conv_module._route_backward, grad_w_module._route
+
+    def forget():
+        for route in routes:
+            route.cache_clear()
+
+    with contextlib.ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        stack.callback(forget)
+        forget()
+
         def fits(features, aw, dtype):
             """What the stencils cannot do stays on the tile."""
             return (
@@ -189,10 +206,15 @@ def all_go(way):
         patch.setattr(conv_module, "is_depthwise", fits)
         patch.setattr(grad_w_module, "few_outputs", fits)
         patch.setattr(conv_module, "is_flat", lambda *sizes: way == "flat")
+
+        def is_dots(channels, features, dtype, ah, aw):
+            return way == "dots" and masked_lanes(dtype) > 0
+
+        patch.setattr(grad_w_module, "is_dots", is_dots)
         yield
 
 
-WAYS = ["tile", "flat", "depthwise"]
+WAYS = ["tile", "flat", "depthwise", "dots"]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -270,6 +292,7 @@ THREADED = {
     "flat": full(4, 5, 9, 12, 3, padding=1),
     "in place": full(9, 5, 9, 12, 1),
     "depthwise": full(3, 4, 4, 6, 3, padding=1, groups=4),
+    "x turned in blocks": full(4, 16, 9, 4, 3, padding=1),
 }
 
 
@@ -292,14 +315,17 @@ def test_same_bits_at_any_number_of_threads(name, dtype, monkeypatch):
         chunks.append(n if cut else 1)
         parallel(kernel, n, *args, grain=1 if cut else n + 1)
 
-    for module in (conv_module, conv_flat, conv_depthwise, grad_w_module):
+    for module in (conv_module, conv_flat, conv_depthwise, conv_grad_w_parts):
         monkeypatch.setattr(module, "parallel", in_one_or_all_pieces)
+    monkeypatch.setattr(conv_grad_w_parts, "SHARE", 1)  # even these few positions are cut
+    grad_w_module._route.cache_clear()
     whole = run()
     cut = True
     for n in (1, 2, 3):
         set_num_threads(n)
         for a, b in zip(run(), whole):
             np.testing.assert_array_equal(a, b)
+    grad_w_module._route.cache_clear()
     assert sum(count > 1 for count in chunks) >= 3 * 3  # three passes did split, each time
 
 
@@ -378,6 +404,29 @@ def test_dots_equal_their_plain_loops(name, dtype):
         kernel.run(*image, g, 40, got, counts)
         kernel.plain(*image, g, 40, want, counts)
         np.testing.assert_allclose(got, want, rtol=0, atol=50 * np.finfo(dtype).eps)
+
+
+@pytest.mark.skipif(not masked_lanes(np.float64), reason="no masked loads on this machine")
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_dots_of_rows_equal_their_plain_loops(dtype):
+    rows, cols, _ = dot_shape(dtype)
+    for seed in range(5 if PLAIN else 100):
+        r = np.random.default_rng(seed)
+        images, count = int(r.integers(1, 4)), int(r.integers(1, 70))
+        pitches = 500, 300
+        a, b = (r.standard_normal(2000).astype(dtype) for _ in "ab")
+        row, col = r.integers(0, 400, rows), r.integers(0, 200, cols)
+        got = r.standard_normal(cols * 20).astype(dtype)
+        want = got.copy()
+        # What lies behind the last number of an image must not be looked at.
+        for array, begins, pitch in ((a, row, pitches[0]), (b, col, pitches[1])):
+            used = begins[:, None, None] + np.arange(images)[:, None] * pitch + np.arange(count)
+            hidden = np.ones(array.size, bool)
+            hidden[used] = False
+            array[hidden] = np.nan
+        dots_of_rows.run(a, row, b, col, images, pitches, count, got, 20)
+        dots_of_rows.plain(a, row, b, col, images, pitches, count, want, 20)
+        np.testing.assert_allclose(got, want, rtol=0, atol=200 * np.finfo(dtype).eps)
 
 
 def test_inputs_need_not_be_contiguous_or_writable():

@@ -26,6 +26,7 @@ from minigrad.kernels.linear import (
 from minigrad.kernels.threads import set_num_threads
 from minigrad.kernels.tile import (
     TileShape,
+    broad_tile,
     choose_shape,
     cpu_features,
     long_tile,
@@ -61,7 +62,10 @@ def scale(a, b, bias=None):
 
 
 # ------------------------------------------------------------------------------------ the tile
-TILES = {"wide": tile, "long": long_tile, "narrow": narrow_tile, "single": single_tile}
+TILES = {
+    "wide": tile, "broad": broad_tile, "long": long_tile, "narrow": narrow_tile,
+    "single": single_tile,
+}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

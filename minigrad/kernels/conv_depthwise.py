@@ -307,6 +307,13 @@ def grad_w_depthwise_range(
             grad_w_plane(g, x, gw, f, c, first_c, places, ah, aw)
 
 
+@functools.lru_cache(maxsize=256)
+def _tap_places(ah: Axis, aw: Axis) -> np.ndarray:
+    """(down, right) of each tap. Remembered: 30 us of NumPy."""
+    down, right = (np.array(a.phases[0].shifts, np.int64) - a.low for a in (ah, aw))
+    return np.stack([np.repeat(down, right.size), np.tile(right, down.size)], axis=1)
+
+
 def grad_w_depthwise(
     g: np.ndarray, x: np.ndarray, kh: int, kw: int, ah: Axis, aw: Axis, groups: int, bias: bool
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -315,11 +322,9 @@ def grad_w_depthwise(
     gw = np.empty((g.shape[1], channels, kh * kw), g.dtype)
     gb = np.zeros((1, g.shape[1] if bias else 0))
     taps = _taps(1, ah, aw, kh, kw)
-    down, right = (np.array(a.phases[0].shifts) - a.low for a in (ah, aw))
-    places = np.stack([np.repeat(down, kw), np.tile(right, kh)], axis=1).astype(np.int64)
     flops = SLOWER * 2 * g.size // g.shape[1] * kh * kw
     parallel(
-        grad_w_depthwise_range, g.shape[1] * channels, g, x, gw, gb, *taps, places, groups,
-        stencil_lanes(x.dtype), ah.numbers, aw.numbers, grain=per_chunk(flops),
+        grad_w_depthwise_range, g.shape[1] * channels, g, x, gw, gb, *taps, _tap_places(ah, aw),
+        groups, stencil_lanes(x.dtype), ah.numbers, aw.numbers, grain=per_chunk(flops),
     )
     return gw, gb

@@ -274,7 +274,7 @@ def broad_tile(a, row, ka, b, kb, kc, start, lds, c, ldc):  # type: ignore[no-un
 
 @_tile("long")
 def long_tile(a, row, ka, b, kb, kc, start, lds, c, ldc):  # type: ignore[no-untyped-def]
-    """As `tile`, with AVX-512 8 x 3 vectors: for a B whose vectors straddle cache lines."""
+    """As `tile`, with AVX-512 8 x 3 vectors: fewer loads of a B whose vectors straddle lines."""
     _in_plain_loops("long", a, row, ka, b, kb, kc, start, lds, c, ldc)
 
 

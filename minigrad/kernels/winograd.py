@@ -440,7 +440,7 @@ def cheaper(
     loss of 2 % on average. Transforms go by whole vectors, half empty in rows of 7 pixels, and the
     columns of the last register tiles are computed whether there is something in them or not.
     """
-    _, cols, lanes = tile_shape(np.float32)
+    rows, cols, lanes = tile_shape(np.float32)
     if lanes < 8:  # NEON has no masked loads: not measured there
         return False
     ch, cw = cut_of(ah), cut_of(aw)
@@ -453,7 +453,7 @@ def cheaper(
     written = batch * ch.tiles * (-(-cw.tiles // vectors) * vectors)
     pairs = channels * features * batch * ah.outputs * aw.outputs * taps
     if gradient:
-        direct = 0.04 * pairs * (-(-features // lanes) * lanes / features)
+        direct = 0.031 * pairs * (-(-features // rows) * rows / features)
         products = tiles * channels * (-(-features // cols) * cols)
     else:
         direct = pairs / 30

@@ -20,11 +20,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..memory import empty
 from .conv_geometry import PIECES, Axis, Pair, blocks_of
 from .jit import jit
 from .reduce import add_row_sums
 from .room import enter, leave, room_for
-from .rows import aligned, copy, copy_rows, tail, to_line
+from .rows import copy, copy_rows, tail, to_line
 from .sandwich import grid_lanes, sandwich
 from .threads import parallel
 from .tile import tile, tile_shape
@@ -294,12 +295,12 @@ def grad_w(
     """
     channels, features = x.shape[1], g.shape[1]
     plan = _plan(x.shape[0], channels, features, ah, aw, part_bytes)
-    parts = aligned(plan.parts, x.dtype)
+    parts = empty(plan.parts, x.dtype)
     gb = np.zeros((plan.parts[0], features if bias else 0))
     room, taken = room_for(plan.scratch)
     parallel(winograd_grad_w_range, plan.tasks, g, x, parts, gb, *plan.geometry, room, taken)
     kh, kw = khw
-    gw = np.empty((features, channels, kh * kw), x.dtype)
+    gw = empty((features, channels, kh * kw), x.dtype)
     tasks = plan.parts[1] * -(-channels // 16)
     fine = np.zeros(tasks, np.bool_)
     parallel(
