@@ -42,6 +42,7 @@ from .vector import (
     choose,
     evens,
     lanes,
+    largest,
     load,
     load_all,
     load_counts,
@@ -113,89 +114,141 @@ def nothing_below_zero(best, place, nowhere, like):
 
 
 @functools.partial(vector_jit, inline=True)
-def _max_of_plane(
-    image, base, pitch, y, places, out, out_hw, kernel, stride, dilation, initial, nowhere, relu
+def _row_maxima(
+    image, at, pitch, rows, n, kernel, step, dilation, begin, infinity, tops, marks
 ):
-    """One plane, whose cell (h, w) is image[base + h * pitch + w]; y and places begin at `out`.
+    """Of each of `rows` rows the maxima of n windows side by side, and j of each, into tops, marks.
 
-    initial: the place of each window's maximum while there is none: it stays where all cells are
-    -inf.
+    The first of equals stays. NaN counts as infinity. begin: j where all cells are -inf.
     """
+    size = lanes(image)
+    # Two cells of each window out of the same two vectors.
+    paired = kernel // 2 if step == 2 and dilation == 1 else 0
+    ceiling = spread(infinity, image)
+    for h in range(rows):
+        cell = at + h * pitch
+        best = spread(-np.inf, image)
+        place = begin
+        for j in range(0, 2 * paired, 2):
+            low = load(image, cell + j, 0, 2 * n)
+            high = load(image, cell + j + size, 0, 2 * n - size)
+            best, place = larger(best, place, evens(low, high), j, ceiling, image)
+            best, place = larger(best, place, odds(low, high), j + 1, ceiling, image)
+        for j in range(2 * paired, kernel):
+            value = load_cells(image, cell + j * dilation, step, n)
+            best, place = larger(best, place, value, j, ceiling, image)
+        store_all(tops, h * size, best)
+        store_all(marks, h * size, place)
+
+
+@functools.partial(vector_jit, inline=True)
+def larger(best, place, value, here, ceiling, like):
+    """The larger of best (found at place) and value (found here), and its place."""
+    value = choose(value < ceiling, value, ceiling)
+    more = value > best
+    return choose(more, value, best), choose(more, spread(here, like), place)
+
+
+@functools.partial(vector_jit, inline=True)
+def _max_of_plane(
+    image, base, pitch, y, places, out, out_hw, kernel, stride, dilation, down, along, nowhere,
+    relu, tops, marks, infinity
+):
+    """One plane, whose cell (h, w) is image[base + h * pitch + w]; y and places begin at `out`."""
     rows, columns = out_hw
     size = lanes(image)
-    step = stride[1]
-    # Two cells of each window out of the same two vectors.
-    paired = kernel[1] // 2 if step == 2 and dilation[1] == 1 else 0
+    summit = spread(-np.inf, image)
     for strip in range(0, rows, STRIP_ROWS):
+        end = min(strip + STRIP_ROWS, rows)
+        height = (end - strip - 1) * stride[0] + (kernel[0] - 1) * dilation[0] + 1
         for v in range(0, columns, size):
             n = min(size, columns - v)
-            for u in range(strip, min(strip + STRIP_ROWS, rows)):
-                best = spread(-np.inf, image)
-                bound = best
-                place = load_counts(initial, u * columns + v, 0, n, image)
-                for i in range(kernel[0]):
-                    at = base + (u * stride[0] + i * dilation[0]) * pitch + v * step
-                    here = i * kernel[1]
-                    for _ in range(paired):
-                        low = load(image, at, 0, 2 * n)
-                        high = load(image, at + size, 0, 2 * n - size)
-                        best, place, bound = first_larger(
-                            best, place, bound, evens(low, high), here, image
-                        )
-                        best, place, bound = first_larger(
-                            best, place, bound, odds(low, high), here + 1, image
-                        )
-                        at += 2
-                        here += 2
-                    for _ in range(2 * paired, kernel[1]):
-                        value = load_cells(image, at, step, n)
-                        best, place, bound = first_larger(best, place, bound, value, here, image)
-                        at += dilation[1]
-                        here += 1
+            _row_maxima(image, base + strip * stride[0] * pitch + v * stride[1], pitch, height, n,
+                        kernel[1], stride[1], dilation[1], load_marks(along, v, image), infinity,
+                        tops, marks)
+            for u in range(strip, end):
+                at = (u - strip) * stride[0] * size
+                best = load_all(tops, at)
+                place = load_marks(marks, at, image) + spread(down[np.uint64(u)], image)
+                for i in range(1, kernel[0]):
+                    at += dilation[0] * size
+                    value = load_all(tops, at)
+                    there = load_marks(marks, at, image) + spread(i * kernel[1], image)
+                    more = value > best
+                    place = choose(more, there, place)
+                    best = choose(more, value, best)
+                summit = choose(best > summit, best, summit)
                 if relu:
                     best, place = nothing_below_zero(best, place, nowhere, image)
                 store(y, out + u * columns + v, 0, n, best)
                 store(places, out + u * columns + v, 0, n, place)
+    if largest(summit) == np.inf:
+        look_again(image, base, pitch, y, places, out, out_hw, kernel, stride, dilation)
+
+
+@jit(inline=True)
+def look_again(image, base, pitch, y, places, out, out_hw, kernel, stride, dilation):
+    """Where a maximum is infinite: was it NaN? The last NaN of the window wins."""
+    for u in range(out_hw[0]):
+        for v in range(out_hw[1]):
+            o = out + u * out_hw[1] + v
+            if y[o] == np.inf:
+                for i in range(kernel[0]):
+                    row = base + (u * stride[0] + i * dilation[0]) * pitch + v * stride[1]
+                    for j in range(kernel[1]):
+                        value = image[row + j * dilation[1]]
+                        if value != value:
+                            y[o] = value
+                            places[o] = i * kernel[1] + j
 
 
 @vector_jit
-def max_pool_range(start, stop, x, y, places, hw, out_hw, kernel, stride, dilation, nowhere, relu):
-    """Planes start .. stop - 1 of a maximum, where no window hangs over.
-
-    x, y, places: flat (P * H * W), (P * OH * OW) twice.
-
-    Limit: bytes where windows do not overlap: 2x2 on 64x64x28x28 (float32) took 0.32 ms on two
-    cores, where a loop that only reads x and writes y took 0.29. Else five instructions a cell for
-    a vector of windows, all on the two ports for vectors: 0.47 ms for 3x3 with stride 2.
-    """
-    initial = np.zeros(out_hw[0] * out_hw[1], places.dtype)
-    for p in range(start, stop):
-        _max_of_plane(x, p * hw[0] * hw[1], hw[1], y, places, p * initial.size, out_hw, kernel,
-                      stride, dilation, initial, nowhere, relu)
-
-
-@vector_jit
-def max_pool_framed_range(
-    start, stop, x, y, places, hw, out_hw, kernel, stride, padding, dilation, nowhere, relu
+def max_pool_range(
+    start, stop, x, y, places, hw, out_hw, kernel, stride, padding, dilation, framing, nowhere, relu, infinity
 ):
-    """`max_pool_range` for windows that may hang over: planes get -inf all around.
-
-    That is never greater than anything, so it is never taken.
-    """
+    """Planes start .. stop - 1 of a maximum."""
     rows, columns = out_hw
-    height, pitch = frame_size(hw, out_hw, kernel, stride, padding, dilation)
-    framed = np.full(height * pitch, -np.inf, x.dtype)
-    initial = np.full(rows * columns, nowhere, places.dtype)
+    size = lanes(x)
+    tops = np.empty(
+        ((min(STRIP_ROWS, rows) - 1) * stride[0] + (kernel[0] - 1) * dilation[0] + 1) * size,
+        x.dtype)
+    marks = np.empty(tops.size, mark_dtype(x))
     down = _first_inside(hw[0], rows, kernel[0], stride[0], padding[0], dilation[0])
-    along = _first_inside(hw[1], columns, kernel[1], stride[1], padding[1], dilation[1])
+    beside = _first_inside(hw[1], columns, kernel[1], stride[1], padding[1], dilation[1])
+    along = np.zeros(columns + size, marks.dtype)
+    blind = False
     for u in range(rows):
-        for v in range(columns):
-            if down[u] >= 0 and along[v] >= 0:  # else dilated past a small image
-                initial[u * columns + v] = down[u] * kernel[1] + along[v]
+        blind = blind or down[u] < 0
+        down[u] *= kernel[1]
+    for v in range(columns):
+        blind = blind or beside[v] < 0
+        along[v] = beside[v]
+    pitch = hw[1]
+    image = x
+    if framing:
+        height, pitch = frame_size(hw, out_hw, kernel, stride, padding, dilation)
+        framed = np.full(height * pitch, -np.inf, x.dtype)
+        image = framed
     for p in range(start, stop):
-        frame_plane(framed, pitch, padding, x, p * hw[0] * hw[1], hw)
-        _max_of_plane(framed, 0, pitch, y, places, p * initial.size, out_hw, kernel, stride,
-                      dilation, initial, nowhere, relu)
+        base = p * hw[0] * hw[1]
+        if framing:
+            frame_plane(image, pitch, padding, x, base, hw)
+            base = 0
+        out = p * rows * columns
+        if kernel == (3, 3) and stride == (2, 2) and dilation == (1, 1):
+            _max_of_plane(image, base, pitch, y, places, out, out_hw, (3, 3), (2, 2), (1, 1), down,
+                          along, nowhere, relu, tops, marks, infinity)
+        elif kernel == (2, 2) and stride == (2, 2) and dilation == (1, 1):
+            _max_of_plane(image, base, pitch, y, places, out, out_hw, (2, 2), (2, 2), (1, 1), down,
+                          along, nowhere, relu, tops, marks, infinity)
+        else:
+            _max_of_plane(image, base, pitch, y, places, out, out_hw, kernel, stride, dilation, down,
+                          along, nowhere, relu, tops, marks, infinity)
+        if blind:
+            for u in range(rows):
+                for v in range(columns):
+                    if down[u] < 0 or beside[v] < 0:
+                        places[out + u * columns + v] = nowhere
 
 
 def max_pool2d_places(
@@ -234,13 +287,10 @@ def max_pool2d_places(
         arrays = (flat(x), y.reshape(-1), places.reshape(-1))
         hw, out_hw = (height, width), pair(out_hw)
         kernel, stride, dilation = pair(kernel), pair(stride), pair(dilation)
-        rest = (dilation, nowhere_of(places), bool(relu))
-        if hangs_over(hw, out_hw, kernel, stride, padding, dilation):
-            parallel(max_pool_framed_range, batch * channels, *arrays, hw, out_hw, kernel, stride,
-                     pair(padding), *rest, grain=grain(batch * channels, cells))
-        else:
-            parallel(max_pool_range, batch * channels, *arrays, hw, out_hw, kernel, stride, *rest,
-                     grain=grain(batch * channels, cells))
+        rest = (nowhere_of(places), bool(relu), np.inf)
+        framing = hangs_over(hw, out_hw, kernel, stride, padding, dilation)
+        parallel(max_pool_range, batch * channels, *arrays, hw, out_hw, kernel, stride,
+                 pair(padding), dilation, framing, *rest, grain=grain(batch * channels, cells))
     return y, places
 
 
