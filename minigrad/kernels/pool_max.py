@@ -129,7 +129,7 @@ def _larger(best, place, value, here, ceiling, like):
 
 @functools.partial(vector_jit, inline=True)
 def _maxima_along(
-    image, at, pitch, height, n, kernel, step, dilation, begin, infinity, tops, marks
+    image, at, pitch, height, n, kernel, stride, dilation, begin, infinity, tops, marks
 ):
     """The maxima along rows: tops[h], of the n windows side by side that begin at at + h * pitch.
 
@@ -138,8 +138,11 @@ def _maxima_along(
     size = lanes(image)
     ceiling = spread(infinity, image)
     # Two cells of each window out of the same two vectors.
-    paired = kernel // 2 if step == 2 and dilation == 1 else 0
+    paired = kernel[1] // 2 if stride[1] == 2 and dilation[1] == 1 else 0
+    gaps = stride[0] > kernel[0] and dilation[0] == 1
     for h in range(height):
+        if gaps and np.uint64(h) % np.uint64(stride[0]) >= np.uint64(kernel[0]):
+            continue  # between two windows
         cell = at + h * pitch
         best = spread(-np.inf, image)
         place = begin
@@ -148,8 +151,8 @@ def _maxima_along(
             high = load(image, cell + j + size, 0, 2 * n - size)
             best, place = _larger(best, place, evens(low, high), j, ceiling, image)
             best, place = _larger(best, place, odds(low, high), j + 1, ceiling, image)
-        for j in range(2 * paired, kernel):
-            value = load_cells(image, cell + j * dilation, step, n)
+        for j in range(2 * paired, kernel[1]):
+            value = load_cells(image, cell + j * dilation[1], stride[1], n)
             best, place = _larger(best, place, value, j, ceiling, image)
         store_all(tops, h * size, best)
         store_all(marks, h * size, place)
@@ -157,14 +160,14 @@ def _maxima_along(
 
 @functools.partial(vector_jit, inline=True)
 def _max_of_plane(
-    image, base, pitch, y, places, out, out_hw, kernel, stride, dilation, begins, nowhere, relu,
-    infinity, tops, marks
+    image, base, pitch, y, places, out, out_hw, kernel, stride, dilation, below, across, nowhere,
+    relu, infinity, tops, marks
 ):
     """One plane, whose cell (h, w) is image[base + h * pitch + w]; y and places begin at `out`.
 
     First along the rows of a strip, then down the columns of what was found (tops, marks): windows
-    that overlap share their rows. begins: the first place of each row and column of windows that
-    lies on the image.
+    that overlap share their rows. below, across: the first place of each row and column of windows
+    that lies on the image.
     """
     rows, columns = out_hw
     size = lanes(image)
@@ -176,13 +179,13 @@ def _max_of_plane(
             n = min(size, columns - v)
             _maxima_along(
                 image, base + strip * stride[0] * pitch + v * stride[1], pitch, height, n,
-                kernel[1], stride[1], dilation[1], load_marks(begins[1], v, image), infinity,
+                kernel, stride, dilation, load_marks(across, v, image), infinity,
                 tops, marks,
             )
             for u in range(strip, end):
                 at = (u - strip) * stride[0] * size
                 best = load_all(tops, at)
-                place = load_marks(marks, at, image) + spread(begins[0][np.uint64(u)], image)
+                place = load_marks(marks, at, image) + spread(below[np.uint64(u)], image)
                 for i in range(1, kernel[0]):
                     at += dilation[0] * size
                     value = load_all(tops, at)
@@ -237,10 +240,14 @@ def max_pool_range(
     marks = np.empty(reach * size, mark_dtype(x))
     down = _first_inside(hw[0], rows, kernel[0], stride[0], padding[0], dilation[0])
     along = _first_inside(hw[1], columns, kernel[1], stride[1], padding[1], dilation[1])
-    blind = down.min() < 0 or along.min() < 0  # windows dilated past a small image
-    across = np.zeros(columns + size, marks.dtype)
-    across[:columns] = along
-    begins = down * kernel[1], across
+    blind = False  # whether there are windows that see no image, dilated past a small one
+    below, across = np.zeros(rows, np.int64), np.zeros(columns + size, marks.dtype)
+    for u in range(rows):
+        below[u] = down[u] * kernel[1]
+        blind = blind or down[u] < 0
+    for v in range(columns):
+        across[v] = along[v]
+        blind = blind or along[v] < 0
     pitch, image = hw[1], x
     if hangs:
         height, pitch = frame_size(hw, out_hw, kernel, stride, padding, dilation)
@@ -252,13 +259,13 @@ def max_pool_range(
             base = 0
         if kernel == (3, 3) and stride == (2, 2) and dilation == (1, 1):
             _max_of_plane(image, base, pitch, y, places, out, out_hw, (3, 3), (2, 2), (1, 1),
-                          begins, nowhere, relu, infinity, tops, marks)
+                          below, across, nowhere, relu, infinity, tops, marks)
         elif kernel == (2, 2) and stride == (2, 2) and dilation == (1, 1):
             _max_of_plane(image, base, pitch, y, places, out, out_hw, (2, 2), (2, 2), (1, 1),
-                          begins, nowhere, relu, infinity, tops, marks)
+                          below, across, nowhere, relu, infinity, tops, marks)
         else:
             _max_of_plane(image, base, pitch, y, places, out, out_hw, kernel, stride, dilation,
-                          begins, nowhere, relu, infinity, tops, marks)
+                          below, across, nowhere, relu, infinity, tops, marks)
         if blind:
             for u in range(rows):
                 for v in range(columns):
