@@ -58,15 +58,12 @@ def _average_of_plane(image, base, pitch, y, out, by, times, out_hw, kernel, str
     size = lanes(image)
     step = stride[1]
     paired = kernel[1] // 2 if step == 2 else 0  # two cells out of the same two vectors
-    gaps = stride[0] > kernel[0]
     for strip in range(0, rows, STRIP_ROWS):
         end = min(strip + STRIP_ROWS, rows)
         height = rows_of_strip(end - strip, kernel[0], stride[0], 1)
         for v in range(0, columns, size):
             n = min(size, columns - v)
             for h in range(height):
-                if gaps and np.uint64(h) % np.uint64(stride[0]) >= np.uint64(kernel[0]):
-                    continue  # between two windows
                 cell = base + (strip * stride[0] + h) * pitch + v * step
                 total = spread(0.0, image)
                 for j in range(0, 2 * paired, 2):
