@@ -18,6 +18,7 @@ from minigrad.kernels.linear import (
     dots,
     linear,
     linear_grad_w,
+    linear_grad_w_and_bias,
     linear_grad_x,
     product,
     product_reference,
@@ -225,6 +226,7 @@ def test_loops_for_few_rows(m, k, n, dtype, seed):
         (1, 97, 101), (1, 7, 1), (1, 1, 7), (1, 601, 550), (3, 601, 550), (8, 601, 550),  # few rows
         (601, 550, 1), (601, 550, 3), (550, 1, 601), (1000, 300, 8),  # few columns
         (9, 300, 131), (40, 300, 131), (64, 131, 97), (130, 513, 100), (70, 64, 65),  # the tile
+        (600, 70, 300), (3000, 70, 40),  # several blocks of k, several pieces
     ],
 )  # fmt: skip
 def test_public_products_by_every_route(m, k, f, dtype):
@@ -236,6 +238,9 @@ def test_public_products_by_every_route(m, k, f, dtype):
     close(linear(x, w, bias), (wide + bias).astype(dtype), scale(x, w.T, bias))
     close(linear_grad_x(g, w), (g.astype("f8") @ w).astype(dtype), scale(g, w))
     close(linear_grad_w(g, x), (g.T.astype("f8") @ x).astype(dtype), scale(g.T, x))
+    gw, gb = linear_grad_w_and_bias(g, x)
+    np.testing.assert_array_equal(gw, linear_grad_w(g, x))
+    close(gb, g.astype("f8").sum(0).astype(dtype), np.abs(g).sum(0))
     for now, before in zip((x, w, g, bias), copies):
         np.testing.assert_array_equal(now, before)
 
@@ -291,6 +296,7 @@ def test_same_bits_at_any_number_of_threads(dtype, monkeypatch):
             dots(x[:2], w, None),
             sums(g[:2], w),
             family.linear_grad_w(g[:1], x[:1]),
+            linear_grad_w_and_bias(g, x)[1],
         ]
 
     set_num_threads(1)

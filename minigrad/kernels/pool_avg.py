@@ -1,8 +1,7 @@
 """The average over windows of an image, and its gradient, which is the transpose.
 
-A window starts at u * stride - padding; cells outside of the image count as 0, or not at all. All
-cells of a window are added in registers. Sums down the rows first and then along them are fewer
-additions, but go through memory: 3x3 windows with stride 2 took 1.5 times as long.
+A window starts at u * stride - padding; cells outside of the image count as 0, or not at all. Sums
+go along the rows first, in registers, then down.
 
 Not here: rows of windows as vectors (pool_rows.py), checking shapes and choosing output sizes,
 ceil_mode included (`ops/pool.py`).
@@ -28,6 +27,7 @@ from .pool_rows import (
     heard_from,
     load_cells,
     pair,
+    rows_of_strip,
     silent_rows,
     store_phase,
 )
@@ -42,65 +42,75 @@ from .vector import (
     spread,
     store,
     store_all,
+    store_pairs,
     vector_jit,
 )
 
 
 @functools.partial(vector_jit, inline=True)
-def _average_of_plane(image, base, pitch, y, out, by, times, out_hw, kernel, stride):
+def _average_of_plane(image, base, pitch, y, out, by, times, out_hw, kernel, stride, sums):
     """One plane, whose cell (h, w) is image[base + h * pitch + w]; y begins at `out`.
 
-    by: what the sum of each window is divided by; with `times`, multiplied.
+    First along the rows of a strip, then down the columns of these sums: windows that overlap share
+    their rows. by: what the sum of each window is divided by; with `times`, multiplied.
     """
     rows, columns = out_hw
     size = lanes(image)
     step = stride[1]
     paired = kernel[1] // 2 if step == 2 else 0  # two cells out of the same two vectors
     for strip in range(0, rows, STRIP_ROWS):
+        end = min(strip + STRIP_ROWS, rows)
+        height = rows_of_strip(end - strip, kernel[0], stride[0], 1)
         for v in range(0, columns, size):
             n = min(size, columns - v)
-            for u in range(strip, min(strip + STRIP_ROWS, rows)):
-                begin = base + u * stride[0] * pitch + v * step
+            for h in range(height):
+                cell = base + (strip * stride[0] + h) * pitch + v * step
                 total = spread(0.0, image)
-                for j in range(paired):
-                    low = spread(0.0, image)
-                    high = spread(0.0, image)
-                    for i in range(kernel[0]):
-                        at = begin + i * pitch + 2 * j
-                        low = low + load(image, at, 0, 2 * n)
-                        high = high + load(image, at + size, 0, 2 * n - size)
+                for j in range(0, 2 * paired, 2):
+                    low = load(image, cell + j, 0, 2 * n)
+                    high = load(image, cell + j + size, 0, 2 * n - size)
                     total = total + evens(low, high) + odds(low, high)
                 for j in range(2 * paired, kernel[1]):
-                    for i in range(kernel[0]):
-                        total = total + load_cells(image, begin + i * pitch + j, step, n)
+                    total = total + load_cells(image, cell + j, step, n)
+                store_all(sums, h * size, total)
+            for u in range(strip, end):
+                at = (u - strip) * stride[0] * size
+                total = load_all(sums, at)
+                for i in range(1, kernel[0]):
+                    total = total + load_all(sums, at + i * size)
                 share = load_beside(by, u * columns + v, n, 1.0)
                 total = total * share if times else total / share
                 store(y, out + u * columns + v, 0, n, total)
 
 
 @vector_jit
-def avg_pool_range(start, stop, x, y, by, times, hw, out_hw, kernel, stride):
-    """Planes start .. stop - 1 of an average, where no window hangs over.
+def avg_pool_range(start, stop, x, y, by, times, hw, out_hw, kernel, stride, padding, hangs):
+    """Planes start .. stop - 1 of an average. x, y: flat (P * H * W), (P * OH * OW); by (OH * OW).
 
-    x, y: flat (P * H * W), (P * OH * OW); by: (OH * OW).
+    hangs: whether windows hang over; then planes get 0 all around. The usual windows are constants
+    in copies of their own, as in `max_pool_range`.
 
-    Limit: bytes where windows do not overlap: 2x2 on 64x64x28x28 took 0.30 ms on two cores, where a
-    loop that only reads x and writes y took 0.29. Else a load and an addition for each cell of a
-    vector of windows: 0.31 ms for 3x3 with stride 2.
+    Limit: bytes. ns a plane of 28x28 on one core, through memory (in the second cache): 2x2 with
+    stride 2 162 (106), 3x3 with stride 2 185 (142), where a loop that only reads x takes 135 (51);
+    all nine cells of each window took 215 (190), of 3x3 with stride 1 1750, now 600.
     """
+    reach = rows_of_strip(min(STRIP_ROWS, out_hw[0]), kernel[0], stride[0], 1)
+    sums = np.empty(reach * lanes(x), x.dtype)
+    pitch, image = hw[1], x
+    if hangs:
+        height, pitch = frame_size(hw, out_hw, kernel, stride, padding, (1, 1))
+        image = np.zeros(height * pitch, x.dtype)
     for p in range(start, stop):
-        _average_of_plane(x, p * hw[0] * hw[1], hw[1], y, p * by.size, by, times, out_hw, kernel,
-                          stride)
-
-
-@vector_jit
-def avg_pool_framed_range(start, stop, x, y, by, times, hw, out_hw, kernel, stride, padding):
-    """`avg_pool_range` for windows that may hang over: planes get 0 all around."""
-    height, pitch = frame_size(hw, out_hw, kernel, stride, padding, (1, 1))
-    framed = np.zeros(height * pitch, x.dtype)
-    for p in range(start, stop):
-        frame_plane(framed, pitch, padding, x, p * hw[0] * hw[1], hw)
-        _average_of_plane(framed, 0, pitch, y, p * by.size, by, times, out_hw, kernel, stride)
+        base, out = p * hw[0] * hw[1], p * by.size
+        if hangs:
+            frame_plane(image, pitch, padding, x, base, hw)
+            base = 0
+        if kernel == (3, 3) and stride == (2, 2):
+            _average_of_plane(image, base, pitch, y, out, by, times, out_hw, (3, 3), (2, 2), sums)
+        elif kernel == (2, 2) and stride == (2, 2):
+            _average_of_plane(image, base, pitch, y, out, by, times, out_hw, (2, 2), (2, 2), sums)
+        else:
+            _average_of_plane(image, base, pitch, y, out, by, times, out_hw, kernel, stride, sums)
 
 
 @vector_jit
@@ -137,6 +147,56 @@ def avg_pool_grad_apart_range(start, stop, g, gx, by, times, hw, out_hw, kernel,
             gx[(p * height + h) * width : (p * height + h + 1) * width] = 0
 
 
+@functools.partial(vector_jit, inline=True)
+def _frame_shares(framed, begin, pitch, g, source, by, times, out_hw):
+    """Copies what each window of a plane gives to a cell; its row u begins at begin + u * pitch."""
+    rows, columns = out_hw
+    for v in range(0, columns, lanes(g)):
+        n = columns - v
+        for u in range(rows):
+            value = load(g, source + u * columns + v, 0, n)
+            share = load_beside(by, u * columns + v, n, 1.0)
+            value = value * share if times else value / share
+            store_all(framed, begin + u * pitch + v, value)
+
+
+@vector_jit
+def avg_pool_grad_three_range(start, stop, g, gx, by, times, hw, out_hw, padding):
+    """Planes start .. stop - 1 of the gradient of an average over 3 x 3 cells, windows 2 apart.
+
+    g, gx: flat; by: as above. First along the rows: an even column hears from two windows of a row,
+    an odd one from one. Then down: an even row of the image hears from two rows of windows, of
+    which the upper one's sums are still in registers.
+
+    Limit: bytes: 185 ns a plane of 28x28 on one core, a loop that only writes gx 145 (135 in the
+    second cache; with the lists of `avg_pool_grad_range` 245).
+    """
+    height, width = hw
+    rows, columns = out_hw
+    size = lanes(g)
+    down, along = (height + padding[0] + 1) // 2, (width + padding[1] + 1) // 2
+    pitch = 1 + max(along, columns) + size
+    framed = np.zeros((1 + max(down, rows)) * pitch + size, g.dtype)
+    for p in range(start, stop):
+        _frame_shares(framed, pitch + 1, pitch, g, p * rows * columns, by, times, out_hw)
+        for strip in range(0, down, STRIP_ROWS):
+            for m in range(padding[1] // 2, along, size):
+                low = padding[1] - 2 * m
+                high = width + low
+                above = load_all(framed, strip * pitch + 1 + m)
+                above_twice = load_all(framed, strip * pitch + m) + above
+                for k in range(strip, min(strip + STRIP_ROWS, down)):
+                    here = load_all(framed, (k + 1) * pitch + 1 + m)
+                    twice = load_all(framed, (k + 1) * pitch + m) + here
+                    h = 2 * k - padding[0]
+                    at = (p * height + h) * width - low
+                    if h >= 0:
+                        store_pairs(gx, at, low, high, above_twice + twice, above + here)
+                    if 0 <= h + 1 < height:
+                        store_pairs(gx, at + width, low, high, twice, here)
+                    above, above_twice = here, twice
+
+
 @vector_jit
 def avg_pool_grad_range(start, stop, g, gx, by, times, hw, out_hw, kernel, stride, padding):
     """Planes start .. stop - 1 of the gradient of an average. g, gx: flat; by: as above.
@@ -154,13 +214,7 @@ def avg_pool_grad_range(start, stop, g, gx, by, times, hw, out_hw, kernel, strid
     framed = np.zeros((above + down) * pitch + size, g.dtype)
     begins, backs, _ = heard_from(kernel, stride, (1, 1), pitch)
     for p in range(start, stop):
-        for v in range(0, columns, size):
-            n = columns - v
-            for u in range(rows):
-                value = load(g, (p * rows + u) * columns + v, 0, n)
-                share = load_beside(by, u * columns + v, n, 1.0)
-                value = value * share if times else value / share
-                store_all(framed, (above + u) * pitch + left + v, value)
+        _frame_shares(framed, above * pitch + left, pitch, g, p * rows * columns, by, times, out_hw)
         for strip in range(0, down, STRIP_ROWS):
             for m in range(padding[1] // step, along, size):
                 low = padding[1] - step * m
@@ -251,10 +305,8 @@ def avg_pool2d(
         cells = height * width * -(-kernel[0] // stride[0]) + y[0, 0].size * kernel[1]
         least = grain(batch * channels, cells + ROW_CELLS * out_hw[0])
         arrays = (flat(x), y.reshape(-1), *by, hw, out_hw)
-        if hangs_over(hw, out_hw, *shape, (1, 1)):
-            parallel(avg_pool_framed_range, batch * channels, *arrays, *shape, grain=least)
-        else:
-            parallel(avg_pool_range, batch * channels, *arrays, *shape[:2], grain=least)
+        hangs = hangs_over(hw, out_hw, *shape, (1, 1))
+        parallel(avg_pool_range, batch * channels, *arrays, *shape, hangs, grain=least)
     return y
 
 
@@ -281,7 +333,9 @@ def avg_pool2d_grad(
         least = grain(batch * channels, cells + ROW_CELLS * hw[0])
         arrays = (flat(g), gx.reshape(-1), *by, hw, out_hw)
         apart = kernel[0] <= stride[0] and kernel[1] <= stride[1]
-        if apart and not hangs_over(hw, out_hw, *shape, (1, 1)):
+        if shape[:2] == ((3, 3), (2, 2)):
+            parallel(avg_pool_grad_three_range, batch * channels, *arrays, shape[2], grain=least)
+        elif apart and not hangs_over(hw, out_hw, *shape, (1, 1)):
             parallel(avg_pool_grad_apart_range, batch * channels, *arrays, *shape[:2],
                      grain=least)
         else:

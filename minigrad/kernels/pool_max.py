@@ -34,6 +34,7 @@ from .pool_rows import (
     heard_from,
     load_cells,
     pair,
+    rows_of_strip,
     silent_rows,
     store_phase,
 )
@@ -42,6 +43,7 @@ from .vector import (
     choose,
     evens,
     lanes,
+    largest,
     load,
     load_all,
     load_counts,
@@ -51,6 +53,7 @@ from .vector import (
     spread,
     store,
     store_all,
+    store_pairs,
     vector_jit,
 )
 
@@ -94,7 +97,7 @@ def first_larger(best, place, bound, value, here, like):
 
     The first of equals stays; NaN replaces all numbers, and no number replaces it. For that `bound`
     is best with infinity for NaN: one comparison with it says both. (`value <= bound` is false for
-    NaN; the choices that make the bound are single instructions, a minimum and a maximum.)
+    NaN.)
     """
     stays = value <= bound
     number = choose(value < np.inf, value, spread(np.inf, like))
@@ -113,89 +116,159 @@ def nothing_below_zero(best, place, nowhere, like):
 
 
 @functools.partial(vector_jit, inline=True)
+def _larger(best, place, value, here, ceiling, like):
+    """The larger of best (found at place) and value (found here), and its place.
+
+    The first of equals stays, and NaN counts as infinity, which is what `ceiling` holds: as an
+    argument of the kernel, since LLVM makes two instructions of a minimum with a known infinity.
+    """
+    value = choose(value < ceiling, value, ceiling)
+    more = value > best
+    return choose(more, value, best), choose(more, spread(here, like), place)
+
+
+@functools.partial(vector_jit, inline=True)
+def _maxima_along(
+    image, at, pitch, height, n, kernel, stride, dilation, begin, infinity, tops, marks
+):
+    """The maxima along rows: tops[h], of the n windows side by side that begin at at + h * pitch.
+
+    marks[h]: the cell j of each where it was found; `begin` where all are -inf. Rows that lie
+    between two windows are not left out: with that branch Numba counts references in each plane,
+    and two threads took as long as one.
+    """
+    size = lanes(image)
+    ceiling = spread(infinity, image)
+    # Two cells of each window out of the same two vectors.
+    paired = kernel[1] // 2 if stride[1] == 2 and dilation[1] == 1 else 0
+    for h in range(height):
+        cell = at + h * pitch
+        best = spread(-np.inf, image)
+        place = begin
+        for j in range(0, 2 * paired, 2):
+            low = load(image, cell + j, 0, 2 * n)
+            high = load(image, cell + j + size, 0, 2 * n - size)
+            best, place = _larger(best, place, evens(low, high), j, ceiling, image)
+            best, place = _larger(best, place, odds(low, high), j + 1, ceiling, image)
+        for j in range(2 * paired, kernel[1]):
+            value = load_cells(image, cell + j * dilation[1], stride[1], n)
+            best, place = _larger(best, place, value, j, ceiling, image)
+        store_all(tops, h * size, best)
+        store_all(marks, h * size, place)
+
+
+@functools.partial(vector_jit, inline=True)
 def _max_of_plane(
-    image, base, pitch, y, places, out, out_hw, kernel, stride, dilation, initial, nowhere, relu
+    image, base, pitch, y, places, out, out_hw, kernel, stride, dilation, below, across, nowhere,
+    relu, infinity, tops, marks
 ):
     """One plane, whose cell (h, w) is image[base + h * pitch + w]; y and places begin at `out`.
 
-    initial: the place of each window's maximum while there is none: it stays where all cells are
-    -inf.
+    First along the rows of a strip, then down the columns of what was found (tops, marks): windows
+    that overlap share their rows. below, across: the first place of each row and column of windows
+    that lies on the image.
     """
     rows, columns = out_hw
     size = lanes(image)
-    step = stride[1]
-    # Two cells of each window out of the same two vectors.
-    paired = kernel[1] // 2 if step == 2 and dilation[1] == 1 else 0
+    summit = spread(-np.inf, image)
     for strip in range(0, rows, STRIP_ROWS):
+        end = min(strip + STRIP_ROWS, rows)
+        height = rows_of_strip(end - strip, kernel[0], stride[0], dilation[0])
         for v in range(0, columns, size):
             n = min(size, columns - v)
-            for u in range(strip, min(strip + STRIP_ROWS, rows)):
-                best = spread(-np.inf, image)
-                bound = best
-                place = load_counts(initial, u * columns + v, 0, n, image)
-                for i in range(kernel[0]):
-                    at = base + (u * stride[0] + i * dilation[0]) * pitch + v * step
-                    here = i * kernel[1]
-                    for _ in range(paired):
-                        low = load(image, at, 0, 2 * n)
-                        high = load(image, at + size, 0, 2 * n - size)
-                        best, place, bound = first_larger(
-                            best, place, bound, evens(low, high), here, image
-                        )
-                        best, place, bound = first_larger(
-                            best, place, bound, odds(low, high), here + 1, image
-                        )
-                        at += 2
-                        here += 2
-                    for _ in range(2 * paired, kernel[1]):
-                        value = load_cells(image, at, step, n)
-                        best, place, bound = first_larger(best, place, bound, value, here, image)
-                        at += dilation[1]
-                        here += 1
+            _maxima_along(
+                image, base + strip * stride[0] * pitch + v * stride[1], pitch, height, n,
+                kernel, stride, dilation, load_marks(across, v, image), infinity, tops, marks,
+            )
+            for u in range(strip, end):
+                at = (u - strip) * stride[0] * size
+                best = load_all(tops, at)
+                place = load_marks(marks, at, image) + spread(below[np.uint64(u)], image)
+                for i in range(1, kernel[0]):
+                    at += dilation[0] * size
+                    value = load_all(tops, at)
+                    more = value > best
+                    there = load_marks(marks, at, image) + spread(i * kernel[1], image)
+                    best, place = choose(more, value, best), choose(more, there, place)
+                summit = choose(best > summit, best, summit)
                 if relu:
                     best, place = nothing_below_zero(best, place, nowhere, image)
                 store(y, out + u * columns + v, 0, n, best)
                 store(places, out + u * columns + v, 0, n, place)
+    if largest(summit) == np.inf:
+        _find_nan(image, base, pitch, y, places, out, out_hw, kernel, stride, dilation)
+
+
+@jit(inline=True)
+def _find_nan(image, base, pitch, y, places, out, out_hw, kernel, stride, dilation):
+    """Looks again where a maximum is infinite: if there is NaN in the window, the last one wins."""
+    for u in range(out_hw[0]):
+        for v in range(out_hw[1]):
+            o = out + u * out_hw[1] + v
+            if y[o] == np.inf:
+                for i in range(kernel[0]):
+                    row = base + (u * stride[0] + i * dilation[0]) * pitch + v * stride[1]
+                    for j in range(kernel[1]):
+                        value = image[row + j * dilation[1]]
+                        if value != value:
+                            y[o] = value
+                            places[o] = i * kernel[1] + j
 
 
 @vector_jit
-def max_pool_range(start, stop, x, y, places, hw, out_hw, kernel, stride, dilation, nowhere, relu):
-    """Planes start .. stop - 1 of a maximum, where no window hangs over.
-
-    x, y, places: flat (P * H * W), (P * OH * OW) twice.
-
-    Limit: bytes where windows do not overlap: 2x2 on 64x64x28x28 (float32) took 0.32 ms on two
-    cores, where a loop that only reads x and writes y took 0.29. Else five instructions a cell for
-    a vector of windows, all on the two ports for vectors: 0.47 ms for 3x3 with stride 2.
-    """
-    initial = np.zeros(out_hw[0] * out_hw[1], places.dtype)
-    for p in range(start, stop):
-        _max_of_plane(x, p * hw[0] * hw[1], hw[1], y, places, p * initial.size, out_hw, kernel,
-                      stride, dilation, initial, nowhere, relu)
-
-
-@vector_jit
-def max_pool_framed_range(
-    start, stop, x, y, places, hw, out_hw, kernel, stride, padding, dilation, nowhere, relu
+def max_pool_range(
+    start, stop, x, y, places, hw, out_hw, kernel, stride, padding, dilation, hangs, nowhere, relu,
+    infinity
 ):
-    """`max_pool_range` for windows that may hang over: planes get -inf all around.
+    """Planes start .. stop - 1 of a maximum; x, y, places: flat (P * H * W), (P * OH * OW) twice.
 
-    That is never greater than anything, so it is never taken.
+    hangs: whether windows hang over; then a plane gets -inf all around, which is never greater than
+    anything, so that it is never taken. infinity: as _larger says.
+
+    The usual windows are constants in copies of their own: their loops vanish, and with them the
+    jumps that the processor guesses wrong. ns a plane of 28x28 on one core, in the second cache:
+    3x3 with stride 2 235 (all nine cells of each window: 300), 2x2 165 (178).
+    Limit: instructions, some 16 for a row of windows and 7 for a row of the window down; 2x2, which
+    shares no rows: bytes.
     """
     rows, columns = out_hw
-    height, pitch = frame_size(hw, out_hw, kernel, stride, padding, dilation)
-    framed = np.full(height * pitch, -np.inf, x.dtype)
-    initial = np.full(rows * columns, nowhere, places.dtype)
+    size = lanes(x)
+    reach = rows_of_strip(min(STRIP_ROWS, rows), kernel[0], stride[0], dilation[0])
+    tops = np.empty(reach * size, x.dtype)
+    marks = np.empty(reach * size, mark_dtype(x))
     down = _first_inside(hw[0], rows, kernel[0], stride[0], padding[0], dilation[0])
     along = _first_inside(hw[1], columns, kernel[1], stride[1], padding[1], dilation[1])
+    blind = False  # whether there are windows that see no image, dilated past a small one
+    below, across = np.zeros(rows, np.int64), np.zeros(columns + size, marks.dtype)
     for u in range(rows):
-        for v in range(columns):
-            if down[u] >= 0 and along[v] >= 0:  # else dilated past a small image
-                initial[u * columns + v] = down[u] * kernel[1] + along[v]
+        below[u] = down[u] * kernel[1]
+        blind = blind or down[u] < 0
+    for v in range(columns):
+        across[v] = along[v]
+        blind = blind or along[v] < 0
+    pitch, image = hw[1], x
+    if hangs:
+        height, pitch = frame_size(hw, out_hw, kernel, stride, padding, dilation)
+        image = np.full(height * pitch, -np.inf, x.dtype)
     for p in range(start, stop):
-        frame_plane(framed, pitch, padding, x, p * hw[0] * hw[1], hw)
-        _max_of_plane(framed, 0, pitch, y, places, p * initial.size, out_hw, kernel, stride,
-                      dilation, initial, nowhere, relu)
+        base, out = p * hw[0] * hw[1], p * rows * columns
+        if hangs:
+            frame_plane(image, pitch, padding, x, base, hw)
+            base = 0
+        if kernel == (3, 3) and stride == (2, 2) and dilation == (1, 1):
+            _max_of_plane(image, base, pitch, y, places, out, out_hw, (3, 3), (2, 2), (1, 1),
+                          below, across, nowhere, relu, infinity, tops, marks)
+        elif kernel == (2, 2) and stride == (2, 2) and dilation == (1, 1):
+            _max_of_plane(image, base, pitch, y, places, out, out_hw, (2, 2), (2, 2), (1, 1),
+                          below, across, nowhere, relu, infinity, tops, marks)
+        else:
+            _max_of_plane(image, base, pitch, y, places, out, out_hw, kernel, stride, dilation,
+                          below, across, nowhere, relu, infinity, tops, marks)
+        if blind:
+            for u in range(rows):
+                for v in range(columns):
+                    if down[u] < 0 or along[v] < 0:
+                        places[out + u * columns + v] = nowhere
 
 
 def max_pool2d_places(
@@ -234,13 +307,10 @@ def max_pool2d_places(
         arrays = (flat(x), y.reshape(-1), places.reshape(-1))
         hw, out_hw = (height, width), pair(out_hw)
         kernel, stride, dilation = pair(kernel), pair(stride), pair(dilation)
-        rest = (dilation, nowhere_of(places), bool(relu))
-        if hangs_over(hw, out_hw, kernel, stride, padding, dilation):
-            parallel(max_pool_framed_range, batch * channels, *arrays, hw, out_hw, kernel, stride,
-                     pair(padding), *rest, grain=grain(batch * channels, cells))
-        else:
-            parallel(max_pool_range, batch * channels, *arrays, hw, out_hw, kernel, stride, *rest,
-                     grain=grain(batch * channels, cells))
+        hangs = hangs_over(hw, out_hw, kernel, stride, padding, dilation)
+        parallel(max_pool_range, batch * channels, *arrays, hw, out_hw, kernel, stride,
+                 pair(padding), dilation, hangs, nowhere_of(places), bool(relu), np.inf,
+                 grain=grain(batch * channels, cells))
     return y, places
 
 
@@ -281,6 +351,77 @@ def max_pool_grad_apart_range(start, stop, g, places, gx, hw, out_hw, kernel, st
                             before = total
         for h in silent:
             gx[(p * height + h) * width : (p * height + h + 1) * width] = 0
+
+
+@functools.partial(vector_jit, inline=True)
+def _windows_at(g, places, row, m, columns):
+    """Of windows m, m + 1, ... of a row what arrives there and their places; of m - 1, m, ... too.
+
+    `row` is where the row begins in g and places. What is beside the row is 0, at place 0.
+    """
+    at = row + m
+    n = columns - m
+    first = 1 if m == 0 else 0
+    return (
+        load(g, at, 0, n),
+        load_counts(places, at, 0, n, g),
+        load(g, at - 1, first, n + 1),
+        load_counts(places, at - 1, first, n + 1, g),
+    )
+
+
+@functools.partial(vector_jit, inline=True)
+def _heard(even, odd, windows, place):
+    """even, odd: plus what their cells hear from these windows, which begin at `place` in the row.
+
+    An even column is cell 0 of one window, and before that cell 2 of the last; an odd one cell 1.
+    """
+    here, mark, before, mark_before = windows
+    even = choose(mark_before == place + 2, even + before, even)
+    even = choose(mark == place, even + here, even)
+    odd = choose(mark == place + 1, odd + here, odd)
+    return even, odd
+
+
+@vector_jit
+def max_pool_grad_three_range(start, stop, g, places, gx, hw, out_hw, padding):
+    """Planes start .. stop - 1 of the gradient of a maximum over 3 x 3 cells, windows 2 apart.
+
+    g, places, gx: flat. Two rows of the image at a time: the even one hears from the row of windows
+    that begins there and from the one before, still in registers; the odd one from the former.
+
+    Limit: bytes: 190 ns a plane of 28x28 on one core, a loop that only writes gx 145 (135 in the
+    second cache; with the lists of `max_pool_grad_range` 330).
+    """
+    height, width = hw
+    rows, columns = out_hw
+    size = lanes(g)
+    zero = spread(0.0, g)
+    silent = (zero, spread(-1, g), zero, spread(-1, g))
+    along = (width + padding[1] + 1) // 2
+    down = (height + padding[0] + 1) // 2
+    for p in range(start, stop):
+        for strip in range(0, down, STRIP_ROWS):
+            for m in range(padding[1] // 2, along, size):
+                low = padding[1] - 2 * m
+                high = width + low
+                upper = silent
+                if 0 < strip <= rows:
+                    upper = _windows_at(g, places, (p * rows + strip - 1) * columns, m, columns)
+                for k in range(strip, min(strip + STRIP_ROWS, down)):
+                    lower = silent
+                    if k < rows:
+                        lower = _windows_at(g, places, (p * rows + k) * columns, m, columns)
+                    h = 2 * k - padding[0]
+                    at = (p * height + h) * width - low
+                    if h >= 0:
+                        even, odd = _heard(zero, zero, upper, 6)
+                        even, odd = _heard(even, odd, lower, 0)
+                        store_pairs(gx, at, low, high, even, odd)
+                    if 0 <= h + 1 < height:
+                        even, odd = _heard(zero, zero, lower, 3)
+                        store_pairs(gx, at + width, low, high, even, odd)
+                    upper = lower
 
 
 @vector_jit
@@ -356,7 +497,10 @@ def max_pool2d_grad(
         kernel, stride, dilation = pair(kernel), pair(stride), pair(dilation)
         overlap = -(-kernel[0] // stride[0]) * -(-kernel[1] // stride[1])
         least = grain(batch * channels, hw[0] * (hw[1] * overlap + ROW_CELLS))
-        if overlap == 1 and not hangs_over(hw, out_hw, kernel, stride, padding, dilation) and (
+        if kernel == (3, 3) and stride == (2, 2) and dilation == (1, 1):
+            parallel(max_pool_grad_three_range, batch * channels, *arrays, hw, out_hw,
+                     pair(padding), grain=least)
+        elif overlap == 1 and not hangs_over(hw, out_hw, kernel, stride, padding, dilation) and (
             dilation == (1, 1)
         ):
             parallel(max_pool_grad_apart_range, batch * channels, *arrays, hw, out_hw, kernel,

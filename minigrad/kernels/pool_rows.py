@@ -77,6 +77,12 @@ def load_cells(x, at, step, n):
     return value
 
 
+@jit(inline=True)
+def rows_of_strip(windows, kernel, stride, dilation):
+    """How many rows of an image some rows of windows reach over."""
+    return (windows - 1) * stride + (kernel - 1) * dilation + 1
+
+
 @jit
 def frame_size(hw, out_hw, kernel, stride, padding, dilation):
     """Rows and columns of an image with so much around it that no window hangs over."""

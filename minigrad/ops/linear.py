@@ -222,6 +222,12 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return y
     y = kernel.linear(_rows(input), weight, bias)
     return y.reshape((*input.shape[:-1], weight.shape[0]))
-linear.vjp(input=lambda g, weight: g @ weight if g.ndim < 2 else product(g, weight),
-           weight=lambda g, input: product(_rows(g).mT, _rows(input)),    # (O, R) @ (R, I)
-           bias=lambda g: g)
+linear.vjp(input=lambda g, weight: g @ weight if g.ndim < 2 else product(g, weight))
+
+
+@linear.joint_vjp("weight", "bias", reads={"weight": ("input",), "bias": ()})
+def _weight_and_bias(g, input, needs):
+    if needs[1] and needs[2] and g.__class__ is ndarray and g.size * input.shape[-1] > _SMALL:
+        return kernel.linear_grad_w_and_bias(_rows(g), _rows(input))       # one pass over g
+    return (product(_rows(g).mT, _rows(input)) if needs[1] else None,      # (O, R) @ (R, I)
+            g if needs[2] else None)
