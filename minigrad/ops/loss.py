@@ -305,16 +305,20 @@ _INPUT_ALONE = (True, False, False, False)
 @binary_cross_entropy_with_logits.joint_vjp("input", "target", "weight", "pos_weight")
 def _logits_rule(g, input, target, weight, pos_weight, reduction, needs):
     """With a = 1 + (p - 1) y: d/dx = (1 - y) - a (1 - s), d/dy = -x - (p - 1) log s, ..."""
-    if needs == _INPUT_ALONE and g.__class__ is ndarray and g.ndim == 0 and pos_weight is None \
+    gx = gy = gw = gp = None
+    if needs[0] and g.__class__ is ndarray and g.ndim == 0 and pos_weight is None \
             and weight is None and _by_loop(input, target):
         share = max(input.size, 1) if reduction == "mean" else 1
-        return kernel.logits_loss_grad(input, target, g.item() / share), None, None, None
+        gx = kernel.logits_loss_grad(input, target, g.item() / share)
+        if needs == _INPUT_ALONE:                                # as in training
+            return gx, None, None, None
     g = _share(g, input, reduction)
     of_each = g if weight is None else g * weight
-    gx = gy = gw = gp = None
-    if needs[0] and pos_weight is None:
+    if gx is not None or not needs[0]:
+        pass
+    elif pos_weight is None:
         gx = (sigmoid(input) - target) * of_each
-    elif needs[0]:
+    else:
         gx = ((1.0 - target) - ((pos_weight - 1.0) * target + 1.0) * sigmoid(-input)) * of_each
     if needs[1]:
         slope = input if pos_weight is None else input + (pos_weight - 1.0) * logsigmoid(input)
