@@ -1,6 +1,5 @@
 """The pooling kernels against their plain twins, as adjoints of each other, and over threads."""
 
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
