@@ -17,6 +17,7 @@ import pytest
 
 import minigrad.kernels
 from minigrad.kernels import jit as jit_module
+from minigrad.kernels import part as part_module
 from minigrad.kernels.jit import Kernel, _jit_disabled, cache_root, events, jit, ready
 
 needs_jit = pytest.mark.skipif(_jit_disabled(), reason="nothing is compiled in this run")
@@ -66,7 +67,8 @@ class Copy:
         self.kernels.mkdir(parents=True)
         (self.kernels.parent / "__init__.py").touch()
         (self.kernels / "__init__.py").touch()
-        shutil.copy(jit_module.__file__, self.kernels)
+        for module in (jit_module, part_module):
+            shutil.copy(module.__file__, self.kernels)
         (self.kernels / "helper.py").write_text(HELPER)
         (self.kernels / "user.py").write_text(USER)
 
@@ -135,6 +137,14 @@ def test_a_damaged_entry_is_compiled_again_and_replaced(filled, kind):
         path.write_bytes(damaged(path.read_bytes())[kind])
     assert filled.run() == COLD
     assert filled.run() == WARM
+
+
+def test_a_helper_from_the_cache_is_linked_into_a_new_kernel(copy):
+    assert copy.run() == COLD
+    (kernel,) = copy.cache.rglob("user.double-*.bin")
+    kernel.unlink()
+    assert copy.run() == "[0.0, 2.0, 4.0] 1 1 1"
+    assert copy.run() == WARM
 
 
 def test_an_edited_helper_in_another_file_is_never_stale(copy):
@@ -335,6 +345,30 @@ def test_kernels_outside_the_package_are_not_cached():
     assert local(1) == 2
     assert events["compiled"] == before["compiled"] + 1
     assert events["stored"] == before["stored"]
+
+
+@needs_jit
+def test_a_helper_is_made_into_machine_code_in_its_kernel_alone():
+    @jit
+    def one_above(x):
+        if x < 0:
+            raise ValueError("want a number that is not negative")
+        return x + 1
+
+    @jit
+    def two_above(x):
+        return one_above(one_above(x))
+
+    assert two_above(1) == 3
+    (part,) = one_above.part().overloads.values()
+    assert part.library.get_pointer_to_function(part.fndesc.llvm_func_name) == 0
+    (kernel,) = two_above.dispatcher().overloads.values()
+    assert kernel.library.get_pointer_to_function(kernel.fndesc.llvm_func_name) != 0
+    with pytest.raises(ValueError, match="not negative"):
+        two_above(-1)
+    assert one_above(1) == 2  # and from Python it is compiled for Python
+    with pytest.raises(ValueError, match="not negative"):
+        one_above(-1)
 
 
 @needs_jit

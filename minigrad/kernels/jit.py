@@ -11,11 +11,12 @@ file alone, so that an edited helper in another file stays stale (#1833), and do
 NUMBA_BOUNDSCHECK. Ours never raises: whatever is wrong with the disk means compiling again and
 at most one warning.
 
-Compiling is slow (12 s for all that a first CNN step needs): once half a second of it has passed,
-one line on stderr says what is being waited for. MINIGRAD_QUIET=1 silences it, and `python -m
-minigrad warmup` compiles ahead.
+Compiling is slow (10 to 15 s for all that a first CNN step needs): once half a second of it has
+passed, one line on stderr says what is being waited for. MINIGRAD_QUIET=1 silences it, and
+`python -m minigrad warmup` compiles ahead.
 
-Not here: threads (threads.py); any check of arguments (the public ops do that).
+Not here: what a kernel inside another one is spared (part.py); threads (threads.py); any check of
+arguments (the public ops do that).
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
+
+from .part import part_compiler
 
 #: What happened in this process: "compiled", "loaded" from the cache, "stored" into it.
 events: Counter[str] = Counter()
@@ -76,6 +79,7 @@ class Kernel:
         self.inline = inline
         self._build = compiled_as
         self._dispatcher: Any = None
+        self._part: Any = None
         self.run: Callable[..., Any] = plain if _jit_disabled() else self._first_call
 
     def __call__(self, *args: Any) -> Any:
@@ -94,22 +98,35 @@ class Kernel:
         return self.run
 
     def dispatcher(self) -> Any:
-        """Numba's dispatcher of this kernel, made once; nothing is compiled yet."""
+        """Numba's dispatcher of this kernel for Python, made once; nothing is compiled yet."""
         with _lock:
             if self._dispatcher is None:
-                numba = numba_module()
-                source = self.plain
-                if self._build is not None:
-                    source = self._build()
-                    _name_apart(source, self)
-                flags = set(self.fastmath) or False
-                # Nobody calls a kernel from C: the wrapper for that took 5 % of the time.
-                made = numba.njit(
-                    nogil=True, fastmath=flags, forceinline=self.inline, no_cfunc_wrapper=True
-                )(source)
-                _attach_cache(made, self)
-                self._dispatcher = made
+                self._dispatcher = self._new_dispatcher("")
             return self._dispatcher
+
+    def part(self) -> Any:
+        """Numba's dispatcher of this kernel inside other kernels (part.py). Not for Python."""
+        with _lock:
+            if self._part is None:
+                self._part = self._new_dispatcher(
+                    ".part", no_cpython_wrapper=True, pipeline_class=part_compiler()
+                )
+            return self._part
+
+    def _new_dispatcher(self, suffix: str, **options: Any) -> Any:
+        source = self.plain
+        if self._build is not None:
+            source = self._build()
+            _name_apart(source, self)
+        made = numba_module().njit(
+            nogil=True,
+            fastmath=set(self.fastmath) or False,
+            forceinline=self.inline,
+            no_cfunc_wrapper=True,  # nobody calls a kernel from C: it took 5 % of the time
+            **options,
+        )(source)
+        _attach_cache(made, self, suffix)
+        return made
 
     def __repr__(self) -> str:
         return f"<kernel {self.plain.__module__}.{self.plain.__qualname__}>"
@@ -160,7 +177,7 @@ def numba_module() -> Any:
 
     @typeof_impl.register(Kernel)
     def typeof_kernel(kernel: Kernel, context: Any) -> Any:
-        return numba.types.Dispatcher(kernel.dispatcher())
+        return numba.types.Dispatcher(kernel.part())
 
     return numba
 
@@ -240,7 +257,7 @@ class _Compiling:
         # may be closed: nothing of that may stop a program.
         with contextlib.suppress(Exception):
             print(
-                f"minigrad: compiling its kernels for this machine{once} (12 seconds or so; "
+                f"minigrad: compiling its kernels for this machine{once} (15 seconds or so; "
                 "`python -m minigrad warmup` does it ahead)",
                 file=sys.stderr,
                 flush=True,
