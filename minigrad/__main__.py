@@ -46,7 +46,8 @@ def _add_warmup(commands: argparse._SubParsersAction) -> None:
 def _warmup(args: argparse.Namespace) -> int:
     import numpy as np
 
-    from .kernels.jit import _cache_folder, _jit_disabled
+    from .kernels.cache import cache_folder
+    from .kernels.jit import _jit_disabled
     from .warmup import warmup
 
     if _jit_disabled():
@@ -55,7 +56,7 @@ def _warmup(args: argparse.Namespace) -> int:
     os.environ.setdefault("MINIGRAD_QUIET", "1")     # the progress says that something is compiled
     dtypes = [np.float32, np.float64] if args.float64 else [np.float32]
     compiled, found, seconds = warmup(dtypes, iter if args.quiet else _shown)
-    folder = _cache_folder()
+    folder = cache_folder()
     print(f"{compiled} kernels compiled, {found} found compiled, in {seconds:.1f} s; "
           + (f"kept in {folder}" if folder else "kept nowhere: the cache cannot be used"))
     return 0 if folder else 1

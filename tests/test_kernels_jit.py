@@ -16,9 +16,11 @@ import numpy as np
 import pytest
 
 import minigrad.kernels
+from minigrad.kernels import cache as cache_module
 from minigrad.kernels import jit as jit_module
 from minigrad.kernels import part as part_module
-from minigrad.kernels.jit import Kernel, _jit_disabled, cache_root, events, jit, ready
+from minigrad.kernels.cache import cache_root
+from minigrad.kernels.jit import Kernel, _jit_disabled, events, jit, ready
 
 needs_jit = pytest.mark.skipif(_jit_disabled(), reason="nothing is compiled in this run")
 
@@ -67,7 +69,7 @@ class Copy:
         self.kernels.mkdir(parents=True)
         (self.kernels.parent / "__init__.py").touch()
         (self.kernels / "__init__.py").touch()
-        for module in (jit_module, part_module):
+        for module in (cache_module, jit_module, part_module):
             shutil.copy(module.__file__, self.kernels)
         (self.kernels / "helper.py").write_text(HELPER)
         (self.kernels / "user.py").write_text(USER)
@@ -232,7 +234,7 @@ def test_old_versions_are_forgotten(tmp_path):
     for i in range(12):
         (tmp_path / f"v{i:02}").mkdir()
         os.utime(tmp_path / f"v{i:02}", (1000 + i, 1000 + i))
-    jit_module._prune(tmp_path, tmp_path / "v00")
+    cache_module._prune(tmp_path, tmp_path / "v00")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["v00"] + [
         f"v{i:02}" for i in range(4, 12)
     ]

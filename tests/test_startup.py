@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from minigrad.__main__ import _shown, main
-from minigrad.kernels import jit as jit_module
+from minigrad.kernels import cache as cache_module
 from minigrad.kernels import threads
 from minigrad.kernels.jit import _Compiling, _jit_disabled, events, jit
 
@@ -56,7 +56,7 @@ def slow(monkeypatch):
     """Compiling that has taken a second already."""
     compiling = _Compiling()
     compiling.spent = 1.0
-    monkeypatch.setattr(jit_module, "_cache_folder", lambda: Path("somewhere"))
+    monkeypatch.setattr(cache_module, "cache_folder", lambda: Path("somewhere"))
     monkeypatch.delenv("MINIGRAD_QUIET", raising=False)
     return compiling
 
@@ -85,7 +85,7 @@ def test_the_line_can_be_silenced(slow, capsys, monkeypatch):
 
 
 def test_the_line_promises_no_once_without_a_cache(slow, capsys, monkeypatch):
-    monkeypatch.setattr(jit_module, "_cache_folder", lambda: None)
+    monkeypatch.setattr(cache_module, "cache_folder", lambda: None)
     compile_twice(slow)
     assert "machine (" in capsys.readouterr().err
 
@@ -220,7 +220,7 @@ def test_warmup_without_the_jit_says_so(tmp_path):
 @needs_jit
 def test_warmup_that_can_keep_nothing_fails(monkeypatch, capsys):
     monkeypatch.setattr("minigrad.warmup._steps", lambda dtype: iter([]))
-    monkeypatch.setattr(jit_module, "_cache_folder", lambda: None)
+    monkeypatch.setattr(cache_module, "cache_folder", lambda: None)
     assert main(["warmup", "--quiet"]) == 1
     assert "kept nowhere" in capsys.readouterr().out
 
@@ -335,7 +335,7 @@ def group(tmp_path, monkeypatch):
             path = tmp_path / "root" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content)
-        return threads._cpu_quota(tmp_path / "root", tmp_path / "membership")
+        return threads._cpu_quota(str(tmp_path / "root"), str(tmp_path / "membership"))
     return quota
 
 
@@ -357,7 +357,7 @@ def test_a_containers_quota(group, membership, files, want):
 
 
 def test_a_system_without_control_groups(tmp_path):
-    assert threads._cpu_quota(tmp_path, tmp_path / "missing") is None
+    assert threads._cpu_quota(str(tmp_path), str(tmp_path / "missing")) is None
 
 
 @pytest.mark.parametrize("quota, want", [(None, 8), (0.3, 1), (2, 2), (2.5, 3), (64, 8)])

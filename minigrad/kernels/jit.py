@@ -5,18 +5,12 @@ not import Numba; the first call compiles it for the types it was given, or load
 code of an earlier process. The plain function stays at hand as `kernel.plain`, and is what runs
 under NUMBA_DISABLE_JIT=1.
 
-Why a cache of our own, and not `njit(cache=True)`: Numba's raises at import where no folder is
-writable (numba #5566), raises EOFError for a truncated file (#10434), keys a function by its own
-file alone, so that an edited helper in another file stays stale (#1833), and does not notice
-NUMBA_BOUNDSCHECK. Ours never raises: whatever is wrong with the disk means compiling again and
-at most one warning.
-
 Compiling is slow (10 to 15 s for all that a first CNN step needs): once half a second of it has
 passed, one line on stderr says what is being waited for. MINIGRAD_QUIET=1 silences it, and
 `python -m minigrad warmup` compiles ahead.
 
-Not here: what a kernel inside another one is spared (part.py); threads (threads.py); any check of
-arguments (the public ops do that).
+Not here: where compiled kernels are kept (cache.py); what a kernel inside another one is spared
+(part.py); threads (threads.py); any check of arguments (the public ops do that).
 """
 
 from __future__ import annotations
@@ -24,20 +18,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
-import hashlib
 import os
-import pickle
-import platform
-import shutil
-import stat
 import sys
-import tempfile
 import threading
 import time
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
@@ -48,8 +34,7 @@ from .part import part_compiler
 events: Counter[str] = Counter()
 
 _lock = threading.RLock()
-_FOLDER = Path(__file__).resolve().parent
-_IMPORTED = time.time()
+IMPORTED = time.time()
 
 
 @functools.cache
@@ -252,7 +237,9 @@ class _Compiling:
         self.told = True
         if os.environ.get("MINIGRAD_QUIET", "0").strip() not in ("", "0"):
             return
-        once = "" if _cache_folder() is None else ", once"
+        from .cache import cache_folder
+
+        once = "" if cache_folder() is None else ", once"
         # Not a warning: those become errors under `-W error`. stderr is None under pythonw, and
         # may be closed: nothing of that may stop a program.
         with contextlib.suppress(Exception):
@@ -298,227 +285,6 @@ def _take_literals_as_numbers(dispatcher: Any) -> None:
     dispatcher.get_call_template = get_call_template
 
 
-# ------------------------------------------------------------------------- the compile cache
-#
-# One file for each kernel and signature, in a folder named by a hash of everything that decides
-# the machine code: all files of kernels/, the versions, the CPU, Numba's own settings. A changed
-# helper changes the folder, so nothing in it can be stale. A file is its SHA-256 and the pickle:
-# a truncated or damaged one is noticed before it is unpickled. Files are written beside and
-# renamed, so that processes may race: the last one wins, with the same content.
-#
-# Unpickling runs code, so the folder must be ours alone: made with mode 0700, refused if someone
-# else owns it or may write to it.
-
-_KEPT_VERSIONS = 8  # folders of other versions that survive a new one being made
-
-
-def cache_root() -> Path:
-    """The folder under which compiled kernels are kept.
-
-    MINIGRAD_CACHE_DIR if set; else NUMBA_CACHE_DIR/minigrad; else the platform's place for a
-    user's caches: $XDG_CACHE_HOME or ~/.cache, ~/Library/Caches, %LOCALAPPDATA%.
-    """
-    own = os.environ.get("MINIGRAD_CACHE_DIR")
-    if own:
-        return Path(own) / "kernels"
-    numbas = os.environ.get("NUMBA_CACHE_DIR")
-    if numbas:
-        return Path(numbas) / "minigrad" / "kernels"
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or os.path.expanduser(r"~\AppData\Local")
-    elif sys.platform == "darwin":
-        base = os.path.expanduser("~/Library/Caches")
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(base) / "minigrad" / "kernels"
-
-
-def _version_key() -> str:
-    """Hash of everything but the kernel and its types that decides the machine code."""
-    import llvmlite  # type: ignore[import-untyped]
-    import llvmlite.binding as llvm  # type: ignore[import-untyped]
-    import numba
-
-    h = hashlib.sha256()
-    for path in sorted(_FOLDER.glob("*.py")):
-        h.update(path.name.encode())
-        h.update(hashlib.sha256(path.read_bytes()).digest())
-    try:
-        features = llvm.get_host_cpu_features().flatten()
-    except RuntimeError:  # LLVM does not know the features of every CPU
-        features = ""
-    # Settings such as NUMBA_BOUNDSCHECK or NUMBA_CPU_NAME change the code that is made.
-    settings = sorted(
-        (k, v) for k, v in os.environ.items() if k.startswith("NUMBA_") and "CACHE" not in k
-    )
-    h.update(
-        repr(
-            (
-                sys.version,
-                platform.machine(),
-                numba.__version__,
-                llvmlite.__version__,
-                np.__version__,
-                llvm.get_host_cpu_name(),
-                features,
-                bool(getattr(numba.config, "USING_SVML", False)),
-                settings,
-            )
-        ).encode()
-    )
-    return h.hexdigest()[:32]
-
-
-def _edited_since_import() -> bool:
-    """Whether the files say something else than the code in memory, as in a long notebook session.
-
-    Then the hash of the files is not the name of what would be stored.
-    """
-    return any(path.stat().st_mtime > _IMPORTED for path in _FOLDER.glob("*.py"))
-
-
-def _private_folder(path: Path) -> None:
-    """Make `path`, private to this user. Raises OSError if it cannot be, or is not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError):
-        path.mkdir(mode=0o700)
-    if hasattr(os, "getuid"):
-        info = os.lstat(path)
-        if not stat.S_ISDIR(info.st_mode):
-            raise PermissionError(f"{path} is not a folder")
-        if info.st_uid != os.getuid():
-            raise PermissionError(f"{path} belongs to user {info.st_uid}, not to you")
-        if info.st_mode & 0o022:
-            raise PermissionError(
-                f"{path} may be written by other users (mode {info.st_mode & 0o777:o}): "
-                "chmod 700 it"
-            )
-
-
-@functools.cache
-def _cache_folder() -> Path | None:
-    """This version's folder, made on demand; None (after one warning) if there can be none."""
-    root: Path | None = None
-    try:
-        root = cache_root()
-        _private_folder(root)
-        folder = root / _version_key()
-        fresh = not folder.exists()
-        _private_folder(folder)
-        if fresh:
-            _prune(root, folder)
-        return folder
-    except Exception as error:
-        _warn(
-            f"minigrad cannot keep compiled kernels in {root}: {error}. They are compiled anew in "
-            "each process; set MINIGRAD_CACHE_DIR to a folder that you alone can write."
-        )
-        return None
-
-
-def _prune(root: Path, current: Path) -> None:
-    """Forget the versions that were made longest ago, so that the cache does not grow forever."""
-    others = [p for p in root.iterdir() if p != current and p.is_dir() and not p.is_symlink()]
-    others.sort(key=lambda p: p.stat().st_mtime, reverse=True)
-    for old in others[_KEPT_VERSIONS:]:
-        shutil.rmtree(old, ignore_errors=True)
-
-
-_warned = False
-
-
-def _warn(message: str) -> None:
-    """At most one warning a process, and no exception even under `-W error`."""
-    global _warned
-    if _warned:
-        return
-    _warned = True
-    try:
-        warnings.warn(message, RuntimeWarning, stacklevel=2)
-    except RuntimeWarning:
-        print(message, file=sys.stderr)
-
-
-class _DiskCache:
-    """Stands where Numba's dispatcher has its cache: the same methods, none of which raises."""
-
-    cache_path = None
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def _path(self, sig: Any, codegen: Any) -> Path | None:
-        folder = _cache_folder()
-        if folder is None or _edited_since_import():
-            return None
-        key = hashlib.sha256(repr((self._name, sig, codegen.magic_tuple())).encode())
-        return folder / f"{self._name}-{key.hexdigest()[:24]}.bin"
-
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        path = None
-        try:
-            target_context.refresh()
-            path = self._path(sig, target_context.codegen())
-            if path is None:
-                return None
-            blob = path.read_bytes()
-            if hashlib.sha256(blob[32:]).digest() != blob[:32]:
-                raise ValueError("damaged")
-            from numba.core.compiler import CompileResult
-
-            result = CompileResult._rebuild(target_context, *pickle.loads(blob[32:]))
-            events["loaded"] += 1
-            return result
-        except FileNotFoundError:
-            return None
-        except Exception:
-            if path is not None:
-                _remove(path)  # it is written anew after compiling
-            return None
-
-    def save_overload(self, sig: Any, result: Any) -> None:
-        events["compiled"] += 1
-        temporary = None
-        try:
-            path = self._path(sig, result.codegen)
-            if path is None or result.lifted or result.library.has_dynamic_globals:
-                return
-            from numba.core.serialize import dumps
-
-            blob = dumps(result._reduce())
-            # mkstemp: mode 0600 and a name that no other process has.
-            handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-            with os.fdopen(handle, "wb") as file:
-                file.write(hashlib.sha256(blob).digest() + blob)
-            os.replace(temporary, path)
-            events["stored"] += 1
-        except Exception as error:
-            if temporary is not None:
-                _remove(Path(temporary))
-            _warn(f"minigrad could not store a compiled kernel: {type(error).__name__}: {error}")
-
-    def enable(self) -> None:
-        pass
-
-    def disable(self) -> None:
-        pass
-
-    def flush(self) -> None:
-        pass
-
-
-class _NoCache(_DiskCache):
-    """Counts compilations and keeps nothing."""
-
-    def _path(self, sig: Any, codegen: Any) -> None:
-        return None
-
-
-def _remove(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        path.unlink()
-
-
 def compile_beside(kernel: Kernel, function: Callable[..., Any], suffix: str) -> Any:
     """Numba's dispatcher of a function that was made for a kernel, in the cache beside it."""
     _name_apart(function, kernel, suffix)
@@ -540,24 +306,12 @@ def _name_apart(function: Callable[..., Any], kernel: Kernel, suffix: str = "") 
     function.__qualname__ = name
 
 
-def _attach_cache(dispatcher: Any, kernel: Kernel, suffix: str = "") -> bool:
-    """Give a dispatcher our cache, if the key is sure to cover all that it is compiled from.
-
-    suffix: of the name, for what is compiled from the kernel besides the kernel itself.
-
-    It is for module-level functions in the files of this folder. Anything else (a closure, a
-    kernel in a test or in a user's file) depends on values and files that no hash here has seen.
-    """
-    plain = kernel.plain
+def _attach_cache(dispatcher: Any, kernel: Kernel, suffix: str = "") -> None:
+    """Give a dispatcher our cache. suffix: see cache_for."""
     if not hasattr(dispatcher, "_cache"):
-        return False  # some other Numba: uncached
-    file = Path(plain.__code__.co_filename).resolve()
-    covered = file.parent == _FOLDER and file.exists() and plain.__closure__ is None
-    name = f"{plain.__module__.rpartition('.')[2]}.{plain.__qualname__}"
-    if kernel.fastmath:
-        name += "." + "-".join(sorted(kernel.fastmath))
-    covered = covered and "<" not in name
-    dispatcher._cache = (_DiskCache if covered else _NoCache)(name + suffix)
-    _watch_compiler(dispatcher, covered)
+        return  # some other Numba: uncached
+    from .cache import cache_for
+
+    dispatcher._cache, kept = cache_for(kernel, suffix)
+    _watch_compiler(dispatcher, kept)
     _take_literals_as_numbers(dispatcher)
-    return covered

@@ -6,6 +6,7 @@ every machine (PCG64), though not the numbers that torch draws. Drawing is not d
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import threading
 from collections.abc import Callable
@@ -92,8 +93,9 @@ def _generator_from(state: dict) -> Generator:
 class _Default(threading.local):
     """The default generator of the calling thread, made when the thread first draws."""
 
-    def __init__(self) -> None:
-        self.generator = Generator()
+    @functools.cached_property
+    def generator(self) -> Generator:
+        return Generator()             # not before: to import numpy.random takes 8 ms
 
 
 _default = _Default()
