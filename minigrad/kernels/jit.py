@@ -5,7 +5,7 @@ not import Numba; the first call compiles it for the types it was given, or load
 code of an earlier process. The plain function stays at hand as `kernel.plain`, and is what runs
 under NUMBA_DISABLE_JIT=1.
 
-Compiling is slow (10 to 15 s for all that a first CNN step needs): once half a second of it has
+Compiling is slow (some 15 s for all that a first CNN step needs): once half a second of it has
 passed, one line on stderr says what is being waited for. MINIGRAD_QUIET=1 silences it, and
 `python -m minigrad warmup` compiles ahead.
 
