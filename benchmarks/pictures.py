@@ -310,10 +310,9 @@ def scaling(record: Record, folder: Path, kinds: list[str]) -> list[Path]:
             axes.set_ylim(low, high)
             axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: quantity(v, "s")))
             axes.yaxis.set_minor_formatter(NullFormatter())
-        named = [axes.get_legend_handles_labels() for axes in grid[:len(panels)]]
-        if named:
-            most = max(named, key=lambda handles_and_labels: len(handles_and_labels[1]))
-            figure.legend(*most, loc="outside upper left", ncols=4, fontsize=11)
+        lines = {line.get_label(): line for axes in grid[:len(panels)] for line in axes.lines}
+        if lines:
+            figure.legend(lines.values(), lines, loc="outside upper left", ncols=4, fontsize=11)
         if more_threads:
             _thread_panel(grid[len(panels)], record)
         for axes in grid[count:]:

@@ -57,6 +57,17 @@ def _first_call(*args: Any, **kwargs: Any) -> Any:
     return OP.public(*args, **kwargs)              # type: ignore[name-defined]  # noqa: F821
 
 
+def _parameter_names(rule: Callable) -> list[str]:
+    """What inspect.signature(rule).parameters names, for a plain function in a tenth of the time:
+    it took 8 ms of an import for all rules."""
+    if type(rule) is FunctionType and not hasattr(rule, "__wrapped__"):
+        code = rule.__code__
+        stars = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
+        if not (code.co_kwonlyargcount or code.co_flags & stars):
+            return list(code.co_varnames[:code.co_argcount])
+    return list(inspect.signature(rule).parameters)
+
+
 class Op:
     """A differentiable function of arrays, and everything that the project knows about it.
 
@@ -151,8 +162,7 @@ class Op:
         return declare
 
     def _requests_of(self, rule: Callable) -> list[str]:
-        code = rule.__code__            # inspect.signature took 8 ms of the import for all rules
-        names = list(code.co_varnames[1:code.co_argcount])
+        names = _parameter_names(rule)[1:]
         known = {*self.parameters, *(f"{t}_shape" for t in self.tensors), "out", "aux", "needs"}
         unknown = [n for n in names if n not in known]
         if unknown:

@@ -7,7 +7,7 @@ backward: every operation on its samples (small, and long where it works element
 short arrays may be left to NumPy), then the layers at the sizes of real models. Whatever kernels
 that reaches lie in the cache afterwards.
 
-Not here: how a kernel is compiled and kept (kernels/jit.py).
+Not here: how a kernel is compiled (kernels/jit.py) and kept (kernels/cache.py).
 """
 from __future__ import annotations
 

@@ -6,6 +6,8 @@ import io
 import os
 import stat
 import struct
+import subprocess
+import sys
 from collections import namedtuple
 
 import numpy as np
@@ -480,3 +482,26 @@ def test_workers_warn_and_change_nothing():
     with pytest.warns(UserWarning, match="num_workers=2 has no effect"):
         loader = DataLoader(data, batch_size=2, num_workers=2)
     assert [x.tolist() for x, in loader] == [[0, 1], [2, 3], [4, 5]]
+
+
+def test_what_reads_files_is_imported_when_it_is_asked_for():
+    program = """if True:
+        import sys
+        import minigrad
+        late = ("minigrad.data.fashion_mnist", "gzip", "numpy.random")
+        print([name for name in late if name in sys.modules])
+        print("FashionMNIST" in dir(minigrad.data), minigrad.data.fashion_mnist.__name__)
+        from minigrad.data import *
+        print(FashionMNIST.classes[0], Subset.__name__, load_fashion_mnist.__name__)
+        try:
+            minigrad.data.CIFAR10
+        except AttributeError as error:
+            print(error)
+    """
+    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert out.stdout.splitlines() == [
+        "[]",
+        "True minigrad.data.fashion_mnist",
+        "T-shirt/top Subset load_fashion_mnist",
+        "module 'minigrad.data' has no attribute 'CIFAR10'",
+    ], out.stderr

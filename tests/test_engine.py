@@ -5,6 +5,7 @@ import pickle
 import sys
 import threading
 import weakref
+from functools import partial, wraps
 
 import numpy as np
 import pytest
@@ -546,6 +547,10 @@ def test_a_rule_with_an_unknown_name_is_an_error_at_import():
         function.joint_vjp("x", reads={"x": ("x",)})(lambda g, x: (g,))
         with pytest.raises(TypeError, match="unknown.*'typo'.*known names"):
             function.vjp(x=lambda g, typo: g)
+        for rule in (lambda g, *, typo: g, partial(lambda g, typo: g), wraps(lambda g, typo: g)(
+                lambda *args: args)):
+            with pytest.raises(TypeError, match="unknown.*'typo'.*known names"):
+                function.vjp(x=rule)
         with pytest.raises(TypeError, match="'y' is not a tensor argument"):
             function.vjp(y=lambda g: g)
     finally:

@@ -1,4 +1,5 @@
 """Data sets, and the DataLoader that goes through them in batches: torch.utils.data's names."""
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .dataloader import DataLoader as DataLoader
@@ -18,16 +19,20 @@ if TYPE_CHECKING:
     from .fashion_mnist import FashionMNIST as FashionMNIST
     from .fashion_mnist import load_fashion_mnist as load_fashion_mnist
 
-# Imported when they are asked for: what unpacks, checks and stores files takes 10 ms to import.
-_FILES = ("FashionMNIST", "load_fashion_mnist")
+__all__ = [
+    "BatchSampler", "ConcatDataset", "DataLoader", "Dataset", "FashionMNIST", "RandomSampler",
+    "Sampler", "SequentialSampler", "Subset", "SubsetRandomSampler", "TensorDataset",
+    "default_collate", "load_fashion_mnist", "random_split",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _FILES:
+    # Imported when asked for: what unpacks, checks and stores files takes 10 ms to import.
+    if name not in ("FashionMNIST", "load_fashion_mnist", "fashion_mnist"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import fashion_mnist
-    return getattr(fashion_mnist, name)
+    module = import_module(".fashion_mnist", __name__)
+    return module if name == "fashion_mnist" else getattr(module, name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_FILES})
+    return __all__

@@ -5,7 +5,7 @@ not import Numba; the first call compiles it for the types it was given, or load
 code of an earlier process. The plain function stays at hand as `kernel.plain`, and is what runs
 under NUMBA_DISABLE_JIT=1.
 
-Compiling is slow (some 15 s for all that a first CNN step needs): once half a second of it has
+Compiling is slow (15 to 22 s for all that a first CNN step needs): once half a second of it has
 passed, one line on stderr says what is being waited for. MINIGRAD_QUIET=1 silences it, and
 `python -m minigrad warmup` compiles ahead.
 
@@ -28,7 +28,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from .part import part_compiler
+from .part import part_options
 
 #: What happened in this process: "compiled", "loaded" from the cache, "stored" into it.
 events: Counter[str] = Counter()
@@ -90,12 +90,15 @@ class Kernel:
             return self._dispatcher
 
     def part(self) -> Any:
-        """Numba's dispatcher of this kernel inside other kernels (part.py). Not for Python."""
+        """Numba's dispatcher of this kernel inside other kernels (part.py). Not for Python.
+
+        A kernel that is called from both is compiled for each.
+        """
         with _lock:
             if self._part is None:
-                self._part = self._new_dispatcher(
-                    ".part", no_cpython_wrapper=True, pipeline_class=part_compiler()
-                )
+                options = part_options()
+                same = not options
+                self._part = self.dispatcher() if same else self._new_dispatcher(".part", **options)
             return self._part
 
     def _new_dispatcher(self, suffix: str, **options: Any) -> Any:
@@ -244,7 +247,7 @@ class _Compiling:
         # may be closed: nothing of that may stop a program.
         with contextlib.suppress(Exception):
             print(
-                f"minigrad: compiling its kernels for this machine{once} (15 seconds or so; "
+                f"minigrad: compiling its kernels for this machine{once} (some 20 seconds; "
                 "`python -m minigrad warmup` does it ahead)",
                 file=sys.stderr,
                 flush=True,

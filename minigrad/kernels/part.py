@@ -7,6 +7,10 @@ compiles 60 helpers, took 16.6 s instead of 20.0 s on a slow machine, and the ke
 To leave out the optimising here, since the kernel is optimised as a whole, would save another
 tenth; but then max pooling took 1.6 to 1.8 times as long.
 
+A part that comes from the cache, because its kernel does not, is made into machine code after all:
+that is Numba's own way of loading, and rare. A helper that raises must raise a constant message:
+what else Numba would print is kept beside its machine code, and a part has none.
+
 Not here: the dispatchers themselves, and when a part is wanted (jit.py).
 """
 
@@ -15,18 +19,24 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+_NEEDED = ("_finalize_dynamic_globals", "_verify_declare_only_symbols", "_finalize_final_module",
+           "serialize_using_bitcode", "codegen")
+
 
 @functools.cache
-def part_compiler() -> Any:
-    """The `pipeline_class` with which Numba makes a part."""
-    from numba.core.codegen import JITCodeLibrary
-    from numba.core.compiler import Compiler
+def part_options() -> dict[str, Any]:
+    """What `jit` must tell Numba to make a part; nothing for a Numba with other internals."""
+    try:
+        from numba.core.codegen import JITCodeLibrary
+        from numba.core.compiler import Compiler
+    except ImportError:
+        return {}
+    if not all(hasattr(JITCodeLibrary, name) for name in _NEEDED):
+        return {}
 
     class PartLibrary(JITCodeLibrary):
         """Code in LLVM's language, optimised; the machine never sees it under this name."""
 
-        # Where a kernel keeps what it needs of Python when it raises: a part has no address, so
-        # there is no place that could be told.
         codegen = property(lambda self: _Placeless(self._codegen))
 
         def _finalize_final_module(self) -> None:
@@ -42,11 +52,12 @@ def part_compiler() -> Any:
             super().__init__(*args)
             self.state.library = PartLibrary(self.state.targetctx.codegen(), "part")
 
-    return PartCompiler
+    return {"no_cpython_wrapper": True, "pipeline_class": PartCompiler}
 
 
 class _Placeless:
-    """Numba's code generator without the table of environments."""
+    """Numba's code generator, but for one thing: it writes the address of a function's environment
+    (what it needs of Python to raise or print) into its machine code, and a part has none."""
 
     def __init__(self, codegen: Any) -> None:
         self._codegen = codegen

@@ -70,7 +70,7 @@ def _cpu_quota(root: str, membership: str) -> float | None:
     """
 
     def read(*place: str) -> str:  # without pathlib: an import of minigrad would take 5 ms longer
-        with open(os.path.join(*place), encoding="utf-8") as file:
+        with open(os.path.join(*place), encoding="utf-8", errors="surrogateescape") as file:
             return file.read()
 
     limits = []

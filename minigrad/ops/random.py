@@ -6,7 +6,6 @@ every machine (PCG64), though not the numbers that torch draws. Drawing is not d
 from __future__ import annotations
 
 import copy
-import functools
 import math
 import threading
 from collections.abc import Callable
@@ -93,9 +92,7 @@ def _generator_from(state: dict) -> Generator:
 class _Default(threading.local):
     """The default generator of the calling thread, made when the thread first draws."""
 
-    @functools.cached_property
-    def generator(self) -> Generator:
-        return Generator()             # not before: to import numpy.random takes 8 ms
+    generator: Generator | None = None
 
 
 _default = _Default()
@@ -103,6 +100,8 @@ _default = _Default()
 
 def default_generator() -> Generator:
     """The generator of the calling thread that draws where no generator is given."""
+    if _default.generator is None:
+        _default.generator = Generator()       # not earlier: to import numpy.random takes 8 ms
     return _default.generator
 
 
@@ -111,17 +110,17 @@ def manual_seed(seed: int) -> Generator:
 
     Raises: TypeError if the seed is not an integer.
     """
-    return _default.generator.manual_seed(seed)
+    return default_generator().manual_seed(seed)
 
 
 def initial_seed() -> int:
     """The seed from which the default generator of the calling thread last started."""
-    return _default.generator.initial_seed()
+    return default_generator().initial_seed()
 
 
 def get_rng_state() -> dict:
     """The state of the default generator of the calling thread, for set_rng_state."""
-    return _default.generator.get_state()
+    return default_generator().get_state()
 
 
 def set_rng_state(state: dict) -> None:
@@ -129,12 +128,12 @@ def set_rng_state(state: dict) -> None:
 
     Raises: ValueError if it is no such state.
     """
-    _default.generator.set_state(state)
+    default_generator().set_state(state)
 
 
 def _source(name: str, generator: Any) -> np.random.Generator:
     if generator is None:
-        return _default.generator.numpy
+        return default_generator().numpy
     if not isinstance(generator, Generator):
         raise TypeError(f"{name}: generator must be a minigrad.Generator, got "
                         f"{type(generator).__name__}; write Generator().manual_seed(seed)")
