@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import minigrad.kernels
+from minigrad import user_cache as user_cache_module
 from minigrad.kernels import cache as cache_module
 from minigrad.kernels import jit as jit_module
 from minigrad.kernels import part as part_module
@@ -69,6 +70,7 @@ class Copy:
         self.kernels.mkdir(parents=True)
         (self.kernels.parent / "__init__.py").touch()
         (self.kernels / "__init__.py").touch()
+        shutil.copy(user_cache_module.__file__, self.kernels.parent)
         for module in (cache_module, jit_module, part_module):
             shutil.copy(module.__file__, self.kernels)
         (self.kernels / "helper.py").write_text(HELPER)

@@ -10,7 +10,6 @@ import contextlib
 import gzip
 import hashlib
 import os
-import sys
 import tempfile
 import zlib
 from collections.abc import Callable
@@ -21,6 +20,7 @@ import numpy as np
 from numpy import ndarray
 
 from ..engine import wrap
+from ..user_cache import user_cache
 from .dataset import TensorDataset
 
 CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker",
@@ -82,13 +82,7 @@ def cache_folder() -> Path:
     own = os.environ.get("MINIGRAD_DATA_DIR")
     if own:
         return Path(own).expanduser() / "fashion-mnist"
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or os.path.expanduser(r"~\AppData\Local")
-    elif sys.platform == "darwin":
-        base = os.path.expanduser("~/Library/Caches")
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(base) / "minigrad" / "fashion-mnist"
+    return user_cache() / "minigrad" / "fashion-mnist"
 
 
 def _content(name: str, root: Any, download: bool, progress: Progress | None) -> bytes:

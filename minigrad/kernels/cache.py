@@ -37,6 +37,7 @@ from typing import Any
 
 import numpy as np
 
+from ..user_cache import user_cache
 from .jit import IMPORTED, Kernel, events
 
 _FOLDER = Path(__file__).resolve().parent
@@ -47,8 +48,7 @@ _KEPT_VERSIONS = 8  # folders of other versions that survive a new one being mad
 def cache_root() -> Path:
     """The folder under which compiled kernels are kept.
 
-    MINIGRAD_CACHE_DIR if set; else NUMBA_CACHE_DIR/minigrad; else the platform's place for a
-    user's caches: $XDG_CACHE_HOME or ~/.cache, ~/Library/Caches, %LOCALAPPDATA%.
+    MINIGRAD_CACHE_DIR if set; else NUMBA_CACHE_DIR/minigrad; else in user_cache().
     """
     own = os.environ.get("MINIGRAD_CACHE_DIR")
     if own:
@@ -56,13 +56,7 @@ def cache_root() -> Path:
     numbas = os.environ.get("NUMBA_CACHE_DIR")
     if numbas:
         return Path(numbas) / "minigrad" / "kernels"
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or os.path.expanduser(r"~\AppData\Local")
-    elif sys.platform == "darwin":
-        base = os.path.expanduser("~/Library/Caches")
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(base) / "minigrad" / "kernels"
+    return user_cache() / "minigrad" / "kernels"
 
 
 def _version_key() -> str:
