@@ -363,6 +363,7 @@ class Place:
     """In Node.op where a node is a place in the graph rather than an operation."""
     rules: tuple = ()
     joint = None
+    keeps = False
     requests: tuple = ()
 
     def __init__(self, name: str) -> None:
@@ -581,7 +582,7 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
                             else:
                                 grads[link] = part
             part = None                            # or a leaf would take its gradient for shared
-            if not retain and node.saved:          # torch: what saved nothing may be used again
+            if op.keeps and not retain:            # torch: what saved no numbers may be used again
                 node.saved, node.inputs = None, ()
     finally:
         settings.grad_enabled = before

@@ -76,6 +76,7 @@ class Op:
         a single value is given by its index, several by a function that picks them.
     joint: the rule that returns the gradients of several arguments at once, or None.
     requests: the names of everything that is saved for the rules.
+    keeps: whether there are arrays of numbers among these (not only shapes and options).
     samples: rng -> legal inputs (see ops/__init__.py). ref: an obvious version to compare with.
     """
 
@@ -101,6 +102,7 @@ class Op:
         self.rules: list[tuple[int, Callable, Callable | int]] = []
         self.joint: tuple[tuple[int, ...] | None, Callable, Callable] | None = None
         self.requests: list[str] = []
+        self.keeps = False
         self.by_argument: dict[str, Callable] = {}
         self.joint_names: tuple[str, ...] = ()
         self.joint_reads: dict[str, tuple[str, ...]] = {}
@@ -175,6 +177,7 @@ class Op:
         every = [*self.by_argument.values(), *([self.joint_rule] if self.joint_rule else [])]
         self.requests = list(dict.fromkeys(n for rule in every for n in self._requests_of(rule)))
         self.linked = [t for t in self.tensors if t in self.by_argument or t in self.joint_names]
+        self.keeps = bool({*self.requests} & {*self.tensors, "out", "aux"})
 
         def picker(rule: Callable) -> Callable:
             at = [self.requests.index(n) for n in self._requests_of(rule)]
@@ -238,6 +241,9 @@ class Op:
         head = sig.replace(parameters=bare, return_annotation=sig.empty)
         lines = [f"def {self.name}{head}:", "    wrapped = False"]
         add = lines.append
+        if "inplace" in sig.parameters:
+            before = ", ".join(p for p in sig.parameters if p != "inplace")
+            add(f"    if inplace:\n        return in_place(OP, {before})")
         if self.waits:
             x = self.tensors[0]
             add(f"    if {x}.__class__ is Tensor and {x}.array.size >= FEWEST and may_wait({x}):")
@@ -379,6 +385,8 @@ def op(*, samples: Callable | None, ref: Callable | None = None, **about: Any
     flat: the derivative is 0 wherever it exists (steps), so that a check may not refuse a zero.
     waits: a large result may wait for an op that is fused with this one, see fusion.py. For ops of
         one tensor that keep its shape and dtype and cannot fail.
+    An op with an option `inplace`, its last, writes into its first argument where that is true; the
+    forward need not look at it.
     floating: integers and booleans become the default dtype first. NumPy would compute with bytes
         in half precision.
     """
@@ -471,6 +479,17 @@ def demote(out: ndarray, inputs: tuple) -> ndarray:
     return out if wanted == FLOAT64 else out.astype(wanted)
 
 
+def in_place(op: Op, x: Any, *options: Any) -> Any:
+    """op(x, ..., inplace=True): x takes the values of the result, and is returned."""
+    result = op.public(x, *options)
+    if isinstance(x, Tensor):
+        return x.become(result)
+    if x.__class__ is not ndarray:
+        return result
+    np.copyto(x, result, casting="same_kind")
+    return x
+
+
 def shape_of(x: Any) -> tuple[int, ...]:
     """The shape of an array; () for a number."""
     return x.shape if x.__class__ is ndarray else np.shape(x) if x is not None else ()
@@ -489,7 +508,7 @@ _WRAPPER_NAMES = dict(Tensor=Tensor, Node=Node, leaf=leaf, wrap=wrap, ndarray=nd
                       PLAIN=PLAIN, ARRAY_OR_NONE=ARRAY_OR_NONE, PLAIN_OR_NONE=PLAIN_OR_NONE,
                       asarray=np.asarray, settings=settings, operand=operand, demote=demote,
                       unwrap_sequence=unwrap_sequence, shape_of=shape_of, many=many,
-                      new=Tensor.__new__,
+                      in_place=in_place, new=Tensor.__new__,
                       FLOAT32=FLOAT32, FLOAT64=FLOAT64, user_line=user_line, any=any, now=now,
                       FEWEST=FEWEST, may_wait=may_wait, wait=wait,
                       OUTSIDE=OUTSIDE, user_place=user_place, getframe=sys._getframe)

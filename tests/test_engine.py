@@ -928,9 +928,95 @@ def test_sizes_instead_of_data():
         Tensor(2, 3)
 
 
-def test_activations_take_torchs_inplace():
+# --- in place, by an option or a whole write -----------------------------------------------------
+
+F = mg.nn.functional
+INPLACE = {
+    "relu": (F.relu, mg.nn.ReLU(inplace=True)), "elu": (F.elu, mg.nn.ELU(inplace=True)),
+    "leaky_relu": (F.leaky_relu, mg.nn.LeakyReLU(inplace=True)),
+    "silu": (F.silu, mg.nn.SiLU(inplace=True)), "hardtanh": (F.hardtanh, None),
+    "relu6": (F.relu6, None),
+}
+
+
+@pytest.mark.parametrize("name", INPLACE)
+def test_an_activation_in_place_changes_its_input(name):
+    function, layer = INPLACE[name]
+    for apply in (lambda x: function(x, inplace=True), layer or partial(function, inplace=True)):
+        data = np.array([-1.0, 0.5, 2.0, 9.0])
+        want = function(Tensor(data)).tolist()
+        x = Tensor(data)
+        view = x[1:]
+        assert apply(x) is x and x.tolist() == want and view.tolist() == want[1:]
+        x = leaf(*data)
+        with pytest.raises(ValueError, match="in place: this is a leaf"):
+            apply(x)
+        y = x * 1.0
+        assert apply(y) is y and y.tolist() == want
+        assert grad(y.sum(), x)[0].tolist() == grad(function(x).sum(), x)[0].tolist()
+
+
+def test_an_activation_in_place_on_a_row_reaches_the_whole():
     x = leaf(-1.0, 2.0)
-    assert mg.nn.functional.relu(x, inplace=True).tolist() == [0.0, 2.0]
-    assert x.tolist() == [-1.0, 2.0]
     y = x * 1.0
-    assert y.relu_() is y and grad(y.sum(), x)[0].tolist() == [0.0, 1.0]
+    F.relu(y[0], inplace=True)
+    assert y.tolist() == [0.0, 2.0]
+    y.sum().backward()
+    assert x.grad.tolist() == [0.0, 1.0]
+    array = np.array([-1.0, 2.0])
+    assert F.relu(array, inplace=True) is array and array.tolist() == [0.0, 2.0]
+
+
+def test_a_large_relu_in_place_does_not_wait():
+    x = mg.ones(1, 2, 64, 64) * -1.0
+    y = F.relu(x, inplace=True)
+    assert y is x and x.abs().sum().item() == 0.0
+
+
+WHOLE_WRITES = {
+    "zero_": lambda y: y.zero_(), "fill_": lambda y: y.fill_(3), "copy_": lambda y: y.copy_(
+        Tensor([7.0, 8.0])), "copy_ one": lambda y: y.copy_(Tensor(7.0)),
+    "fill_ tensor": lambda y: y.fill_(Tensor(7.0)), "uniform_": lambda y: y.uniform_(),
+    "normal_": lambda y: y.normal_(), "bernoulli_": lambda y: y.bernoulli_(),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE_WRITES)
+def test_what_is_overwritten_as_a_whole_gets_a_gradient_of_0(name):
+    """As in torch; None would be left out by an optimiser, with its momentum and decay."""
+    x = leaf(1.0, 2.0)
+    y = x * 3.0
+    assert WHOLE_WRITES[name](y) is y and y.requires_grad
+    (y * y).sum().backward()
+    assert x.grad.tolist() == [0.0, 0.0]
+    with pytest.raises(ValueError, match="in place: this is a leaf"):
+        WHOLE_WRITES[name](x)
+
+
+def test_copy_passes_the_gradient_to_its_source():
+    x, source = leaf(1.0, 2.0), leaf(5.0)
+    y = x * 3.0
+    y.copy_(source)
+    (y * Tensor([1.0, 10.0])).sum().backward()
+    assert source.grad.tolist() == [11.0] and x.grad.tolist() == [0.0, 0.0]
+
+
+def test_nodes_that_saved_no_numbers_can_be_walked_again():
+    """Two losses may share x[0], a reshape, a sum: torch frees saved tensors, not shapes."""
+    x = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    shared = x[0].reshape(2, 1).expand(2, 3).permute(1, 0)
+    for _ in range(2):
+        shared.sum().backward()
+    assert x.grad.tolist() == [[6.0, 6.0], [0.0, 0.0]]
+    kept = x * x
+    kept.sum().backward()
+    with pytest.raises(RuntimeError, match="'mul' .* retain_graph=True"):
+        kept.sum().backward()
+
+
+def test_flatten_of_one_dimension_is_the_tensor_itself():
+    x = leaf(1.0, 2.0)
+    assert x.flatten() is x and x.reshape(1, 2).flatten(1).shape == (1, 2)
+    assert Tensor(3.0).flatten().shape == (1,)
+    with pytest.raises(TypeError, match="flatten: argument 'input' must be a Tensor"):
+        mg.flatten([1.0])

@@ -377,3 +377,22 @@ def test_masked_fill_with_infinity_keeps_dtype_and_gradient_finite():
     assert y.dtype == np.float32 and np.isneginf(y.array[0, 1])
     g, = grad(y, x, mg.ones(3, 3))
     np.testing.assert_array_equal(g.array, np.tril(np.ones((3, 3))))
+
+
+def test_one_element_takes_a_value_that_has_ones_in_front():
+    """x[0] of a vector is one element; NumPy takes a value of shape (1,) only where a dimension is
+    left."""
+    x = mg.tensor([1.0, 2.0])
+    x[0] = mg.tensor([5.0])
+    x[mg.tensor(1)] = np.array([[6.0]])
+    assert x.tolist() == [5.0, 6.0]
+    w, v = mg.ones(2, requires_grad=True), mg.tensor([[7.0]], requires_grad=True)
+    y = w * 1
+    y[-1] = v
+    (y * mg.tensor([2.0, 3.0])).sum().backward()
+    assert y.tolist() == [1.0, 7.0]
+    assert v.grad.tolist() == [[3.0]] and w.grad.tolist() == [2.0, 0.0]
+    with pytest.raises(ValueError, match="setitem: a value of shape .2,. does not broadcast"):
+        x[0] = mg.tensor([1.0, 2.0])
+    with pytest.raises(IndexError, match="setitem: index 5 is out of range"):
+        x[5] = mg.tensor([1.0])

@@ -1,6 +1,6 @@
 """Activations as layers, for Sequential: each applies its function of `ops/activation.py`.
 
-`inplace` is accepted for torch's sake: a result in new memory is never wrong, only a little slower.
+`inplace=True` writes the result into the input, for whoever relies on that; it is no faster.
 """
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ReLU(_Activation):
 
     def forward(self, input: Tensor) -> Tensor:
         """max(x, 0), elementwise."""
-        return ops.relu(input)
+        return ops.relu(input, self.inplace)
 
 
 class LeakyReLU(_Activation):
@@ -42,7 +42,7 @@ class LeakyReLU(_Activation):
 
     def forward(self, input: Tensor) -> Tensor:
         """x or negative_slope * x, elementwise."""
-        return ops.leaky_relu(input, self.negative_slope)
+        return ops.leaky_relu(input, self.negative_slope, self.inplace)
 
 
 class ELU(_Activation):
@@ -55,7 +55,7 @@ class ELU(_Activation):
 
     def forward(self, input: Tensor) -> Tensor:
         """x or alpha * (exp(x) - 1), elementwise."""
-        return ops.elu(input, self.alpha)
+        return ops.elu(input, self.alpha, self.inplace)
 
 
 class GELU(_Activation):
@@ -80,7 +80,7 @@ class SiLU(_Activation):
 
     def forward(self, input: Tensor) -> Tensor:
         """x * sigmoid(x), elementwise."""
-        return ops.silu(input)
+        return ops.silu(input, self.inplace)
 
 
 class Softplus(_Activation):

@@ -1,6 +1,6 @@
 """The bends between linear layers (relu, tanh, sigmoid, gelu, ...) and the softmax family.
 
-`inplace` is accepted for torch's sake: a result in new memory is never wrong.
+`inplace=True` writes the result into the input, as relu_() does; it is no faster (see op.py).
 Not here: the loops (`kernels/`), losses that contain a softmax (`loss.py`).
 """
 from __future__ import annotations
@@ -96,7 +96,7 @@ hardtanh.vjp(input=lambda g, input, min_val, max_val:
 @composite(samples=lambda r: [(r.apart(3, 4, gap=1.5),)], ref=lambda x: np.clip(x, 0, 6))
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     """min(max(input, 0), 6), elementwise. The gradient at 0 and at 6 is 0."""
-    return hardtanh(input, 0.0, 6.0)
+    return hardtanh(input, 0.0, 6.0, inplace)
 
 
 # --- smooth --------------------------------------------------------------------------------------

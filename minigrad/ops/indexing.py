@@ -231,6 +231,9 @@ def write_at(array: ndarray, index: Any, value: Any) -> None:
     except IndexError as error:
         raise _index_error("setitem", error, array.shape, index) from None
     except ValueError as error:
+        if isinstance(value, ndarray) and value.size == 1 and value.ndim and _is_one(array, index):
+            write_at(array, index, value.reshape(()))    # NumPy takes ones in front, but not here
+            return
         if not array.flags.writeable:
             raise ValueError("setitem: this tensor is read-only memory (an expanded view, or made "
                              "from a read-only array); write into x.clone()") from None
@@ -241,6 +244,14 @@ def write_at(array: ndarray, index: Any, value: Any) -> None:
         raise ValueError(f"setitem: a value of shape {np.shape(value)} does not broadcast to "
                          f"{place}, the shape of x[index] (x has shape {array.shape}): "
                          f"{error}") from None
+
+
+def _is_one(array, index):
+    """Whether array[index] is one element, of no dimension."""
+    try:
+        return np.ndim(array[index]) == 0
+    except IndexError:
+        return False
 
 
 def _setitem_value(g, index, shape, value_shape):

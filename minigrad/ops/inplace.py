@@ -54,7 +54,8 @@ def _product(sign: float) -> Callable[..., Tensor]:
 def _write(self: Tensor, value: Any) -> Tensor:
     """Every element becomes `value`, a number or an array that broadcasts."""
     if settings.grad_enabled and self._requires_grad:
-        return self.become(wrap(np.full(self.shape, value, self.dtype)))
+        # The old numbers keep their place in the graph: their gradient is 0, and not None.
+        return self.become(self.with_item(Ellipsis, value))
     refuse_read_only(self.array)
     self.array[...] = value
     record_write(self.array)
@@ -62,7 +63,7 @@ def _write(self: Tensor, value: Any) -> Tensor:
 
 
 def zero_(self: Tensor) -> Tensor:
-    """Fills the tensor with zeros and returns it.
+    """Fills the tensor with zeros and returns it. What it was before gets a gradient of 0.
 
     Raises: ValueError for a leaf that requires grad (outside no_grad), or a view with a gradient.
     """
@@ -91,7 +92,8 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     if source.shape != self.shape:
         source = expand(source, self.shape)
     if settings.grad_enabled and (self._requires_grad or source._requires_grad):
-        return self.become(clone(to(source, self.dtype)))
+        return self.become(self.with_item(Ellipsis, to(source, self.dtype)) if self._requires_grad
+                           else clone(to(source, self.dtype)))
     return _write(self, source.array)
 
 

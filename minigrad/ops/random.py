@@ -16,6 +16,7 @@ from numpy import ndarray
 
 from ..engine import Tensor, wrap
 from ..op import composite, op
+from .inplace import copy_
 from .creation import _dtype, _leaf, shape_of
 from .cast import as_dtype
 
@@ -322,7 +323,7 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *,
 def _fill(name: str, self: Tensor, draw: Callable) -> Tensor:
     if self.array.dtype.kind != "f":
         raise TypeError(f"{name}: want a floating tensor, got {self.dtype}")
-    return self.become(wrap(_floats(draw, self.shape, self.dtype)))
+    return copy_(self, wrap(_floats(draw, self.shape, self.dtype)))
 
 
 def uniform_(self: Tensor, from_: float = 0.0, to: float = 1.0, *,
@@ -362,7 +363,7 @@ def bernoulli_(self: Tensor, p: float = 0.5, *, generator: Generator | None = No
     """
     _check_p("bernoulli_", p)
     drawn = _source("bernoulli_", generator).random(self.shape, dtype=np.float32) < p
-    return self.become(wrap(np.asarray(drawn).astype(self.dtype)))
+    return copy_(self, wrap(np.asarray(drawn).astype(self.dtype)))
 
 
 # --- dropout -------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import numpy as np
 from numpy import ndarray
 
 from ..engine import Tensor
-from ..op import Op, composite, op
+from ..op import Op, composite, op, refuse_other
 from .dims import as_shape, many_dims, one_dim, spelt_product
 
 # --- one shape for another -----------------------------------------------------------------------
@@ -75,7 +75,7 @@ def view(input: Tensor, shape: tuple[int, ...]) -> Tensor:
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """The dimensions from start_dim to end_dim (included) as one.
 
-    (N, C, H, W).flatten(1) -> (N, C*H*W).
+    (N, C, H, W).flatten(1) -> (N, C*H*W). One dimension alone is the tensor itself, as in torch.
 
     Raises: ValueError if a dimension does not exist or start_dim comes after end_dim.
     """
@@ -85,6 +85,9 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     if first > last:
         raise ValueError(f"flatten: start_dim={start_dim} comes after end_dim={end_dim} in a "
                          f"tensor of shape {shape}")
+    if first == last and shape:
+        refuse_other("flatten", input=input)
+        return input
     return reshape(input, (*shape[:first], math.prod(shape[first:last + 1]), *shape[last + 1:]))
 
 

@@ -1,0 +1,11 @@
+"""Random programs: minigrad against torch, and against itself.
+
+    python -m tests.programs --seconds 60 --seed 0          (--help says the rest)
+
+program.py   what a program is, and how any torch-like module runs it. Read this first
+draw.py      draws one, step by step: the families of operations
+expect.py    what torch's runs allow: values and how far off, dtypes, refusals, documented differences
+variants.py  the same program in another way that must change nothing: no torch is needed
+shrink.py    makes a failing program short
+make_stored.py, stored.json.gz    programs with what torch says, for the suite (tests/test_programs.py)
+"""

@@ -1,0 +1,1003 @@
+"""Draws a program: each step is proposed by a family of operations and tried on a scout.
+
+The scout is a library (minigrad, or torch) that runs each step at once, so that the next can be
+drawn for the shapes that really exist; no family states the shape of a result. A step that the
+scout refuses is mostly thrown away; a few stay, for refusals are compared, too.
+
+To add an operation: a line in one of the families below. Not here: how programs are compared.
+"""
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .program import FLOATS, Machine, Program, Step
+
+LARGE = 1 << 12                                    # elements from which few steps are taken
+
+
+class Skip(Exception):
+    """This family finds nothing to work on."""
+
+
+Family = Callable[["Scope"], Step]
+FAMILIES: list[tuple[str, float, Family]] = []
+
+
+def family(weight: float, profiles: str = "") -> Callable[[Family], Family]:
+    """Enters a function that proposes a step. profiles: "image" only, for example."""
+    def enter(function: Family) -> Family:
+        FAMILIES.append((profiles, weight, function))
+        return function
+    return enter
+
+
+class Scope:
+    """The program so far, and what it has made: what families draw from."""
+
+    def __init__(self, torch: Any, seed: int, profile: str = "") -> None:
+        self.rng = random.Random(seed)
+        self.profile = profile or self.rng.choices(
+            ("plain", "half", "mixed", "image", "sizes", "rows"), (60, 8, 10, 12, 9, 1))[0]
+        self.machine = Machine(torch)
+        self.torch = torch
+        self.steps: list[Step] = []
+        self.count = 0
+        self.parents: dict[str, str] = {}          # v2 = v1[index]: v2 is seen by v1
+        self.handles: list[str] = []
+        self.views: set[str] = set()
+        self.hooked = False
+        self.dtype = {"half": "float16"}.get(self.profile) or self.rng.choice(
+            ("float32", "float32", "float64"))
+
+    # drawing
+
+    def chance(self, p: float) -> bool:
+        """True in a share p of all calls."""
+        return self.rng.random() < p
+
+    def pick(self, options: Any) -> Any:
+        """One of them."""
+        return self.rng.choice(list(options))
+
+    def fresh(self, n: int = 1, letter: str = "v") -> str:
+        """n new names, as the left side of an assignment."""
+        self.count += n
+        return ", ".join(f"{letter}{self.count - n + i}" for i in range(n))
+
+    def new(self, expression: str, tag: str = "", n: int = 1) -> Step:
+        """v7 = expression."""
+        return Step(f"{self.fresh(n)}{',' if n == 1 and tag == 'tuple' else ''} = {expression}",
+                    "" if tag == "tuple" else tag)
+
+    def values(self) -> dict[str, Any]:
+        """All tensors by name."""
+        return dict(self.machine.tensors())
+
+    def some(self, accept: Callable[[Any], bool] = lambda x: True, recent: float = 0.5) -> str:
+        """A name whose tensor is accepted; later ones are likelier."""
+        names = [n for n, x in self.values().items() if accept(x)]
+        if not names:
+            raise Skip
+        return self.rng.choice(names[-3:] if self.chance(recent) else names)
+
+    def float(self, accept: Callable[[Any], bool] = lambda x: True, plain: bool = False) -> str:
+        """A floating tensor: a name, sometimes an expression that keeps the shape."""
+        name = self.some(lambda x: kind(x) in FLOATS and accept(x))
+        if plain or not self.chance(0.08):
+            return name
+        return self.pick(("({} * 2)", "(-{})", "{}.clone()", "F.relu({})", "({} + 0.5)",
+                          "torch.tanh({})", "{}.detach()")).format(name)
+
+    def get(self, expression: str) -> Any:
+        """The tensor that an expression is, on the scout."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return eval(expression, self.machine.names)
+        except Exception:
+            raise Skip from None
+
+    def shape(self, expression: str) -> tuple[int, ...]:
+        """The shape of that."""
+        return tuple(self.get(expression).shape)
+
+    def seed(self) -> int:
+        """A seed for numbers."""
+        return self.rng.randrange(1 << 20)
+
+    def dim(self, ndim: int) -> int:
+        """A dimension, sometimes counted from the end, seldom one that does not exist."""
+        if self.chance(0.02):
+            return ndim + 1
+        return self.rng.randrange(-max(ndim, 1), max(ndim, 1))
+
+    def dims(self, ndim: int) -> str:
+        """None, one, several or no dimensions."""
+        r = self.rng.random()
+        if r < 0.25:
+            return "None"
+        if r < 0.6 or not ndim:
+            return str(self.dim(ndim))
+        if r < 0.67:
+            return "()"
+        some = self.rng.sample(range(ndim), self.rng.randint(1, ndim))
+        return str(tuple([d - ndim if self.chance(0.3) else d for d in some]))
+
+    def size(self) -> int:
+        """The size of a dimension."""
+        return self.rng.choices((0, 1, 2, 3, 4, 5, 7, 16), (3, 14, 22, 24, 20, 8, 6, 2))[0]
+
+    def sizes(self, ndim: int | None = None) -> tuple[int, ...]:
+        """A shape of a new input."""
+        if ndim is None:
+            ndim = self.rng.choices((0, 1, 2, 3, 4), (8, 22, 40, 22, 6))[0]
+        return tuple([self.size() for _ in range(ndim)])
+
+    def make(self, shape: tuple[int, ...], dtype: str = "", what: str = "", grad: bool = False,
+             layout: str = "") -> str:
+        """The expression of a new input."""
+        what = what or self.rng.choices(("normal", "whole", "positive", "unit"), (60, 18, 15, 7))[0]
+        more = f", layout={layout!r}" if layout else ""
+        more += ", grad=True" if grad else ""
+        return f"make({shape}, {(dtype or self.dtype)!r}, {what!r}, {self.seed()}{more})"
+
+    def layout(self) -> str:
+        """How an input lies in memory: mostly in order."""
+        return self.rng.choices(
+            ("", "transposed", "stepped", "flipped", "offset", "big"), (70, 8, 6, 6, 4, 0))[0]
+
+    def fits(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """A shape that broadcasts with this one."""
+        cut = shape[self.rng.randrange(len(shape) + 1):] if self.chance(0.4) else shape
+        return tuple([1 if self.chance(0.2) else n for n in cut])
+
+    def other(self, shape: tuple[int, ...], dtype: str = "") -> str:
+        """A second operand for a tensor of this shape: a name, a new input, a number."""
+        if self.chance(0.25):
+            return str(self.pick((2, 0.5, -1, 3, -1.5, 0, 1, True)))
+        if self.chance(0.6):
+            try:
+                return self.some(lambda x: broadcasts(tuple(x.shape), shape)
+                                 and (kind(x) in FLOATS or self.chance(0.2)))
+            except Skip:
+                pass
+        return self.make(self.fits(shape), dtype)
+
+    # memory
+
+    def share(self, a: Any, b: Any) -> bool:
+        """Whether two tensors of the scout share memory."""
+        if self.torch.__name__ == "torch":
+            return a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
+        return owner(a.array) is owner(b.array)
+
+    def is_view(self, name: str) -> bool:
+        """Whether a value is a view, as torch counts."""
+        x = self.values()[name]
+        return name in self.views or (self.torch.__name__ == "torch" and x._is_view())
+
+    # trying
+
+    def take(self, step: Step) -> bool:
+        """Tries a step on the scout; whether it is in the program now."""
+        before = set(self.values())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            refusal = self.machine.do(step)
+        if refusal is not None:
+            if refusal.foreign and self.torch.__name__ != "torch" or self.chance(0.12):
+                self.steps.append(step)
+                return True
+            return False
+        self.steps.append(step)
+        if step.tag == "view":
+            self.views |= step.makes
+        for name in set(self.values()) - before:
+            x = self.values()[name]
+            a = x.detach().numpy()
+            if a.size > 3 << 20:                   # too large to go on with
+                del self.machine.names[name]
+                self.steps.append(Step(f"del {name}"))
+            elif a.dtype.kind == "f" and a.size and not self.chance(0.2) and not (
+                    np.nanmax(np.abs(a), initial=0) < 1e3 and np.isfinite(a).all()):
+                self.machine.names.pop(name)       # no more is made of what has left all bounds
+        return True
+
+
+def kind(x: Any) -> str:
+    """The name of a tensor's dtype."""
+    return str(x.dtype).replace("torch.", "")
+
+
+def owner(array: np.ndarray) -> Any:
+    """Whose memory it is."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def broadcasts(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
+    """Whether two shapes do."""
+    return all(m == n or 1 in (m, n) for m, n in zip(a[::-1], b[::-1]))
+
+
+def small(x: Any) -> bool:
+    """Not so large that a step takes long."""
+    return x.numel() <= LARGE
+
+
+# --- the whole -----------------------------------------------------------------------------------
+
+def draw(torch: Any, seed: int, profile: str = "") -> Program:
+    """The program of this number, with `torch` (any such module) as the scout."""
+    s = Scope(torch, seed, profile)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _inputs(s)
+        _steps(s, s.rng.randint(1, 9 if s.profile in ("plain", "half", "mixed") else 5))
+        if s.chance(0.9):
+            _end(s)
+            if s.chance(0.25):
+                _steps(s, s.rng.randint(1, 3))
+                _end(s)
+    return Program(tuple(s.steps), f"{seed} {s.profile}")
+
+
+def _inputs(s: Scope) -> None:
+    if s.profile == "image":
+        n, c = s.pick((1, 1, 2, 3)), s.pick((1, 2, 3, 4))
+        big = s.chance(0.45)                       # relu of 8,192 numbers waits for a pooling
+        h = s.pick((33, 46, 48, 64, 97) if big else (1, 3, 5, 6, 8, 9, 12))
+        w = s.pick((32, 48, 50, 64, 96) if big else (1, 3, 4, 6, 7, 8, 13))
+        shapes = [(n, c, h, w)]
+    elif s.profile == "sizes":                     # around the limits at which kernels change
+        n = s.pick((512, 4096, 8192, 16384, 32768, 65536, 1 << 18)) + s.pick((-1, 0, 0, 1))
+        a = s.pick((1, 2, 3, 8, 31, 64, 128, 500))
+        shapes = [s.pick(((n,), (a, max(1, n // a)), (max(1, n // a), a), (2, a, max(1, n // a // 2))))]
+    elif s.profile == "rows":
+        shapes = [s.pick(((1_000_000, 2), (1_000_000,), (2, 500_000), (300_000, 3)))]
+    else:
+        shapes = [s.sizes() for _ in range(s.rng.randint(1, 3))]
+    for shape in shapes:
+        dtype = s.pick(sorted(FLOATS)) if s.profile == "mixed" else s.dtype
+        what = s.pick(("normal", "tenth", "unit")) if s.profile == "rows" else ""
+        if s.profile == "plain" and s.chance(0.03):
+            what = "special"
+        s.take(s.new(s.make(shape, dtype, what, s.chance(0.8), s.layout())))
+    if s.profile in ("plain", "mixed") and s.chance(0.3):
+        s.take(s.new(s.make(s.sizes(), s.pick(("int64", "int32", "uint8", "bool", "int16", "int8")),
+                            "whole" if s.chance(0.7) else "mask", layout=s.layout())))
+
+
+def _steps(s: Scope, n: int) -> None:
+    usable = [(w, f) for p, w, f in FAMILIES if not p or s.profile in p.split()]
+    taken = tries = 0
+    while taken < n and tries < 12 * n:
+        tries += 1
+        chosen = s.rng.choices([f for _, f in usable], [w for w, _ in usable])[0]
+        if s.chance(0.75) and s.profile == "image":
+            chosen = s.pick([f for p, _, f in FAMILIES if "image" in p])
+        try:
+            taken += s.take(chosen(s))
+        except Skip:
+            continue
+
+
+def _end(s: Scope) -> None:
+    """A loss and a walk through the graph, of one of the kinds that users write."""
+    able = [n for n, x in s.values().items() if x.requires_grad]
+    ready = [n for n in able if not s.get(n).is_leaf] or able
+    if not ready:
+        return
+    chosen = s.rng.sample(ready, min(len(ready), s.rng.choice((1, 1, 2, 3))))
+    # A loss that weighs each element: a gradient in the wrong place is seen.
+    terms = [f"({n} * {s.make(s.shape(n), kind(s.get(n)), 'normal')}).sum()" if s.chance(0.75) else
+             f"{n}.{s.pick(('sum', 'mean'))}()" for n in chosen]
+    same = len({kind(s.get(n)) for n in chosen}) == 1
+    if not same:
+        terms = [f"{t}.to({s.dtype})" for t in terms]
+    way = s.rng.random()
+    if way < 0.15 and len(chosen) == 1:            # a cotangent instead of a loss
+        g = s.make(s.shape(chosen[0]), kind(s.get(chosen[0])), "normal",
+                   layout=s.pick(("", "transposed", "stepped")))
+        s.take(Step(f"{chosen[0]}.backward({g}{_retain(s)})", "walk"))
+        _afterwards(s)
+        return
+    step = s.new(" + ".join(terms))
+    if not s.take(step):
+        return
+    loss = min(step.makes)
+    if loss not in s.values():
+        return
+    leaves = [n for n in able if s.get(n).is_leaf]
+    if way < 0.5:
+        only = f", inputs=[{s.pick(leaves)}]" if leaves and s.chance(0.12) else ""
+        s.take(Step(f"{loss}.backward({(_retain(s) + only).lstrip(', ')})", "walk"))
+        if s.chance(0.3):                          # again: accumulated, or refused as freed
+            s.take(Step(f"{loss}.backward()", "walk"))
+    elif way < 0.75:
+        # Of several, torch takes some before their hooks have changed them and some after.
+        most = 1 if any(", lambda g" in step.text for step in s.steps) else 3
+        wanted = s.rng.sample(able, min(len(able), most, s.rng.choice((1, 1, 2, 3))))
+        more = ", allow_unused=True" if s.chance(0.8) else ""
+        s.take(Step(f"{s.fresh(len(wanted))}{',' if len(wanted) == 1 else ''} = torch.grad("
+                    f"{loss}, [{', '.join(wanted)}]{_retain(s)}{more})"
+                    .replace("torch.grad", "torch.autograd.grad"), "walk"))
+        if s.chance(0.4):
+            s.take(Step(f"{loss}.backward()", "walk"))
+    else:
+        most = 1 if any(", lambda g" in step.text for step in s.steps) else 2
+        wanted = s.rng.sample(able, min(len(able), most, s.rng.choice((1, 2))))
+        names = s.fresh(len(wanted))
+        if not s.take(Step(f"{names}{',' if len(wanted) == 1 else ''} = torch.autograd.grad("
+                           f"{loss}, [{', '.join(wanted)}], create_graph=True, allow_unused=True)",
+                           "walk")):
+            return
+        second = [n for n in names.split(", ") if n in s.values() and s.get(n).requires_grad]
+        if second:
+            s.take(s.new(" + ".join(
+                f"({n} * {n}).sum()" if s.chance(0.5) else
+                f"({n} * {s.make(s.shape(n), kind(s.get(n)), 'normal')}).sum()" for n in second[:1])))
+            last = f"v{s.count - 1}"
+            if last in s.values():
+                s.take(Step(f"{last}.backward()", "walk"))
+    _afterwards(s)
+
+
+def _retain(s: Scope) -> str:
+    return s.rng.choices(("", ", retain_graph=True", ", create_graph=True"), (60, 32, 8))[0]
+
+
+def _afterwards(s: Scope) -> None:
+    """What training does with gradients: they are changed in place, and the parameters by them."""
+    graded = [n for n, x in s.values().items() if x.is_leaf and x.grad is not None]
+    while graded and s.chance(0.45):
+        n = s.pick(graded)
+        value = s.pick((
+            f"{n}.grad.zero_()", f"{n}.grad.mul_(0.5)", f"{n}.grad += 1", f"{n}.grad.clamp_(-1, 1)",
+            f"{n}.grad.copy_(torch.ones_like({n}))", f"{n}.grad = None",
+            f"nn.utils.clip_grad_norm_([{', '.join(graded)}], {s.pick((0.5, 1.0, 100.0))})",
+            f"nn.utils.clip_grad_value_([{n}], 0.25)",
+            f"with torch.no_grad(): {n}.sub_({n}.grad, alpha=0.1)",
+            f"with torch.no_grad(): {n} -= 0.1 * {n}.grad",
+            f"torch.optim.SGD([{n}], lr=0.1{s.pick(('', ', momentum=0.9', ', weight_decay=0.1'))})"
+            ".step()",
+            f"torch.optim.SGD([{n}], lr=0.1).zero_grad(set_to_none={s.chance(0.5)})"))
+        s.take(Step(value, "write"))
+        graded = [n for n in graded if s.get(n).grad is not None]
+
+
+# --- new values ----------------------------------------------------------------------------------
+
+@family(2)
+def another_input(s: Scope) -> Step:
+    """One more leaf."""
+    dtype = s.pick(sorted(FLOATS)) if s.profile == "mixed" else s.dtype
+    return s.new(s.make(s.sizes(), dtype, "", s.chance(0.6), s.layout()))
+
+
+@family(1)
+def made(s: Scope) -> Step:
+    """zeros, arange, full_like, ..."""
+    x = s.float(plain=True)
+    n = s.size()
+    return s.new(s.pick((
+        f"torch.zeros({s.sizes()})", f"torch.ones({s.sizes()}, dtype={s.dtype})",
+        f"torch.full({s.sizes()}, {s.pick((2, 1.5, True))})", f"torch.arange({n})",
+        f"torch.arange({n}.)", f"torch.arange(0, {n}, 0.5)", f"torch.arange({n}, -2, -2)",
+        f"torch.linspace(-1, 1, {n})", f"torch.eye({n}, {s.size()})", f"torch.zeros_like({x})",
+        f"torch.ones_like({x}, dtype={s.pick(('int64', 'float64', 'bool'))})",
+        f"torch.full_like({x}, 3)", f"torch.tensor({s.pick((3, 2.5, True, [1, 2], [[0.5], [2]]))})",
+        f"torch.tensor([{x}.sum().item(), 1.0])")))
+
+
+# --- elementwise ---------------------------------------------------------------------------------
+
+UNARY = ("exp", "log", "sqrt", "rsqrt", "square", "reciprocal", "sin", "cos", "tan", "tanh",
+         "sigmoid", "abs", "neg", "sign", "floor", "ceil", "round", "trunc", "frac", "expm1",
+         "log1p", "exp2", "log2", "log10", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh",
+         "atanh", "erf", "relu")
+LAYERS = ("F.relu({})", "F.gelu({})", "F.silu({})", "F.softplus({})", "F.logsigmoid({})",
+          "F.elu({})", "F.leaky_relu({}, 0.1)", "F.hardtanh({})", "F.relu6({})",
+          "F.gelu({}, approximate='tanh')", "F.elu({}, 0.5)", "F.softplus({}, 2.0)",
+          "F.dropout({}, 0.0)", "F.dropout({}, 0.5, training=False)", "F.hardtanh({}, -0.5, 0.5)",
+          "nn.Tanh()({})", "nn.ReLU()({})")
+
+
+@family(8, "plain half mixed sizes rows")
+def unary(s: Scope) -> Step:
+    """A function of one tensor."""
+    x = s.float()
+    if s.chance(0.06):
+        x = s.some()
+    f = s.pick(UNARY)
+    if s.chance(0.5):                              # mostly where it is defined
+        x = {"log": f"({x}.abs() + 0.5)", "sqrt": f"({x}.abs() + 0.25)",
+             "rsqrt": f"({x}.abs() + 0.25)", "log2": f"({x}.square() + 0.5)",
+             "log10": f"({x}.abs() + 1)", "log1p": f"{x}.abs()", "asin": f"({x} * 0.25)",
+             "acos": f"({x}.tanh() * 0.5)", "atanh": f"({x}.sin() * 0.5)",
+             "acosh": f"({x}.abs() + 1.5)", "reciprocal": f"({x}.square() + 0.5)"}.get(f, x)
+    return s.new(f"torch.{f}({x})" if s.chance(0.5) or f.startswith("a") else f"{x}.{f}()")
+
+
+@family(5)
+def activation(s: Scope) -> Step:
+    """An activation function."""
+    return s.new(s.pick(LAYERS).format(s.float()))
+
+
+@family(9)
+def binary(s: Scope) -> Step:
+    """Two operands: arithmetic with broadcasting and numbers."""
+    x = s.float()
+    if s.chance(0.12):
+        x = s.some()
+    y = s.other(s.shape(x), kind(s.get(x)) if kind(s.get(x)) in FLOATS else "")
+    op = s.pick(("+", "-", "*", "*", "/", "+", "-", "%", "//", "**"))
+    if op == "**":
+        return s.new(f"{x} ** {s.pick((2, 3, 1, 0, 2.0, 0.5, -1, 4))}" if s.chance(0.6) else
+                     f"({x}.abs() + 0.25) ** {y}" if s.chance(0.8) else f"2 ** {x}")
+    if op in ("/", "//", "%") and s.chance(0.7):
+        y = f"({y}.abs() + 0.5)" if y[0] in "vm" else "2.5"
+    if s.chance(0.3):
+        f = {"+": "add", "-": "sub", "*": "mul", "/": "div", "%": "remainder",
+             "//": "floor_divide"}[op]
+        return s.new(f"{x}.{f}({y})")
+    return s.new(f"{y} {op} {x}" if s.chance(0.25) else f"{x} {op} {y}")
+
+
+@family(4)
+def two_or_three(s: Scope) -> Step:
+    """maximum, where, clamp, atan2, comparisons, logic."""
+    x = s.float()
+    shape = s.shape(x)
+    y = s.make(s.fits(shape), kind(s.get(x))) if s.chance(0.4) else s.other(shape)
+    t = y if y[0] in "vm" else f"torch.tensor({y})"
+    a = s.pick(("None", "-0.5", "0", "-1"))
+    return s.new(s.pick((
+        f"torch.maximum({x}, {t})", f"torch.minimum({x}, {t})", f"torch.atan2({x}, {t})",
+        f"torch.where({x} > {y}, {x}, {y})", f"torch.where({x} > 0, {x}, {t})",
+        f"torch.where({x} < {y}, 0.0, {x})", f"{x}.clamp({a}, 1)", f"{x}.clamp(min=0.25)",
+        f"{x}.clamp(max={y})" if y[0] not in "vm" else f"{x}.clamp(-1, 1)",
+        f"{x} > {y}", f"{x} == {y}", f"{x} <= {y}", f"{x} != {y}", f"({x} > 0) & ({x} < 1)",
+        f"({x} > 0) | ({t} > 0)", f"~({x} > 0)", f"torch.logical_xor({x}, {t})",
+        f"{x}.masked_fill({x} > 0.5, {s.pick((0, -1.5, 2))})", f"torch.isfinite({x})",
+        f"{x}.masked_fill({x}.detach() < 0, 1)", f"torch.round({x}, decimals=1)")))
+
+
+@family(2)
+def cast(s: Scope) -> Step:
+    """To another dtype."""
+    x = s.some()
+    d = s.pick(("float32", "float64", "float16", "float32", "float64", "int64", "bool", "int32"))
+    if not d.startswith("float") and not (kind(s.get(x)) not in FLOATS or s.chance(0.3)):
+        d = "float64"
+    y = s.some()
+    return s.new(s.pick((f"{x}.to({d})", f"{x}.type({d})", f"{x}.to({d}, copy=True)",
+                         f"{x}.type_as({y})", f"{x}.to(dtype={d})")))
+
+
+# --- reductions, norms, scans, order -------------------------------------------------------------
+
+@family(9)
+def reduction(s: Scope) -> Step:
+    """sum, mean, var, max, norm, ... along dims."""
+    x = s.float()
+    if s.chance(0.07):
+        x = s.some()
+    n = len(s.shape(x))
+    f = s.pick(("sum", "sum", "mean", "var", "std", "amax", "amin", "logsumexp", "prod", "norm",
+                "all", "any", "argmax", "argmin", "max", "min", "sum", "mean"))
+    keep = s.pick(("", "", ", keepdim=True"))
+    dims = s.dims(n)
+    if f in ("amax", "amin"):
+        dims = "()" if dims == "None" else dims
+    if f == "logsumexp" and dims == "None":
+        dims = str(tuple(range(n)))
+    if f == "norm":
+        p = s.pick((2, 2, 1, 2.0, 3, "float('inf')", 0, 0.5, -1, "'fro'"))
+        if p == "'fro'" and n != 2:
+            p = 2
+        return s.new(f"{x}.norm(p={p}, dim={dims}{keep})")
+    if f in ("var", "std"):
+        dims = "None" if dims == "()" else dims    # torch's derivative is infinite there
+        keep += s.pick(("", ", correction=0", ", correction=2", ", unbiased=False"))
+        return s.new(f"torch.{f}({x}, dim={dims}{keep})")
+    if f in ("prod", "argmax", "argmin", "all", "any", "max", "min"):
+        if dims == "None" or s.chance(0.2):
+            return s.new(f"{x}.{f}()")
+        if dims[0] == "(" and f not in ("all", "any"):
+            dims = str(s.dim(n))
+        if f in ("max", "min"):
+            return s.new(f"{x}.{f}({dims}{keep})", n=2)
+        return s.new(f"{x}.{f}(dim={dims}{keep})")
+    if dims == "None" and not keep and s.chance(0.7):
+        return s.new(f"{x}.{f}()")
+    more = f", dtype={s.pick(('float32', 'float64'))}" if f in ("sum", "mean") and s.chance(0.1) \
+        else ""
+    return s.new(f"torch.{f}({x}, dim={dims}{keep}{more})")
+
+
+@family(4)
+def softmaxes(s: Scope) -> Step:
+    """softmax, log_softmax, cumsum along one dim."""
+    x = s.float()
+    d = s.dim(len(s.shape(x)))
+    return s.new(s.pick((f"F.softmax({x}, dim={d})", f"F.log_softmax({x}, dim={d})",
+                         f"{x}.softmax({d})", f"torch.cumsum({x}, {d})", f"{x}.logsumexp({d})",
+                         f"{x}.cumsum(dim={d})")))
+
+
+@family(4)
+def order(s: Scope) -> Step:
+    """sort, topk, argsort; without ties, about which torch promises nothing."""
+    x = s.float(lambda x: x.numel() <= 70_000)
+    shape = s.shape(x)
+    d = s.dim(len(shape))
+    down = s.pick(("", ", descending=True"))
+    f = s.pick(("sort", "topk", "argsort", "sort", "topk"))
+    if f == "argsort":
+        return s.new(f"torch.argsort({x}, dim={d}{down}, stable=True)")
+    if f == "sort":
+        return s.new(f"torch.sort({x}, dim={d}{down}, stable=True)", n=2)
+    a = s.get(x).detach().numpy()
+    if a.size != np.unique(a).size:
+        raise Skip
+    n = shape[d] if shape and -len(shape) <= d < len(shape) else 1
+    k = s.rng.randint(0, n) if s.chance(0.9) else n + 1
+    return s.new(f"torch.topk({x}, {k}, dim={d}{s.pick(('', ', largest=False'))})", n=2)
+
+
+# --- views and joins -----------------------------------------------------------------------------
+
+@family(9)
+def view(s: Scope) -> Step:
+    """A view along whole dimensions."""
+    x = s.float(plain=True) if s.chance(0.93) else s.some()
+    shape = s.shape(x)
+    n = len(shape)
+    d, e = s.dim(n), s.dim(n)
+    size = int(np.prod(shape))
+    order = s.rng.sample(range(n), n)
+    length = shape[d] if n and -n <= d < n else 1
+    start = s.rng.randint(0, max(length, 0))
+    shapes = [(-1,), (size,), (1, *shape), (*shape, 1), shape[::-1], (*shape[:1], -1),
+              (1, -1) if size else (0,)]
+    front = s.pick((s.size(), 1, 2))
+    grown = (front, *[4 if m == 1 and s.chance(0.5) else -1 if s.chance(0.3) else m for m in shape])
+    options = (
+        f"{x}.reshape({s.pick(shapes)})", f"{x}.view({s.pick(shapes)})", f"{x}.T" if n == 2 else
+        f"{x}.permute({tuple(order)})", f"{x}.permute({tuple([o - n for o in order])})",
+        f"{x}.transpose({d}, {e})", f"{x}.expand({grown})", f"{x}.unsqueeze({d})",
+        f"{x}.squeeze({d})", f"{x}.squeeze()", f"{x}.flatten()", f"{x}.flatten({d})",
+        f"{x}.narrow({d}, {start}, {s.rng.randint(0, max(0, length - start))})",
+        f"{x}.select({d}, {s.rng.randint(-max(1, length), max(0, length - 1))})",
+        f"torch.movedim({x}, {d}, {e})", f"{x}.mT", f"{x}.contiguous()", f"{x}.detach()",
+        f"{x}.unflatten({d}, ({s.pick((1, 2, 3))}, -1))",
+        f"{x}.diagonal({s.pick((0, 1, -1))}, {d}, {e})",
+        f"torch.broadcast_to({x}, {grown})", f"{x}.swapaxes({d}, {e})")
+    return s.new(s.pick(options), "view")
+
+
+@family(3)
+def pieces(s: Scope) -> Step:
+    """split, chunk, unbind: several views at once."""
+    x = s.float(lambda x: x.ndim > 0, plain=True)
+    shape = s.shape(x)
+    d = s.rng.randrange(-len(shape), len(shape))
+    f = s.pick(("split", "chunk", "unbind", "sections", "meshgrid"))
+    if f == "meshgrid":
+        y = s.float(lambda x: x.ndim <= 1 and x.numel() < 30, plain=True)
+        return s.new(f"torch.meshgrid({y}, {y}, indexing={s.pick(('ij', 'xy'))!r})", "view", 2)
+    if f == "sections":
+        cut = s.rng.randint(0, shape[d])
+        return s.new(f"torch.split({x}, [{cut}, {shape[d] - cut}], dim={d})", "view", 2)
+    arg = s.rng.randint(1, max(1, shape[d]))
+    call = f"torch.unbind({x}, {d})" if f == "unbind" else f"torch.{f}({x}, {arg}, dim={d})"
+    n = len(s.get(call))
+    if not 1 <= n <= 5:
+        raise Skip
+    return Step(f"{s.fresh(n)}{',' if n == 1 else ''} = {call}", "view")
+
+
+@family(4)
+def copies(s: Scope) -> Step:
+    """flip, roll, repeat, tril, pad, ...: rearranged copies."""
+    x = s.float(small)
+    shape = s.shape(x)
+    n = len(shape)
+    d = s.dim(n)
+    dims = s.dims(n)
+    dims = "()" if dims == "None" else dims if dims[0] == "(" else f"({dims},)"
+    pads = [s.rng.randint(-1 if s.chance(0.3) else 0, 2) for _ in range(2 * s.rng.randint(0, n))]
+    return s.new(s.pick((
+        f"{x}.flip({dims})", f"torch.flip({x}, {dims})", f"torch.roll({x}, {s.pick((1, -2, 5))}, {d})",
+        f"torch.roll({x}, {s.pick((1, -2))})", f"{x}.repeat({(s.pick((1, 2)),) * max(n, 1)})",
+        f"{x}.repeat({(2, 1, *(1,) * n)})", f"torch.tile({x}, {s.pick(((2,), (1, 2), (), (2, 1, 2)))})",
+        f"torch.tril({x}, {s.pick((0, 1, -1))})", f"{x}.triu()", f"{x}.clone()",
+        f"torch.repeat_interleave({x}, {s.pick((0, 1, 2, 3))}, dim={d})",
+        f"torch.repeat_interleave({x}, 2)", f"F.pad({x}, {tuple(pads)})",
+        f"F.pad({x}, {tuple(pads)}, value=1.5)", f"torch.diag({x})", f"{x}.diag({s.pick((1, -1))})",
+        f"torch.trace({x})")))
+
+
+@family(4)
+def join(s: Scope) -> Step:
+    """cat and stack."""
+    x = s.float(small)
+    shape = s.shape(x)
+    d = s.dim(len(shape))
+    y = s.make(shape, kind(s.get(x)) if s.chance(0.8) else "")
+    if s.chance(0.5):
+        y = s.some(lambda t: tuple(t.shape) == shape and (kind(t) in FLOATS or s.chance(0.2)))
+    f = s.pick(("cat", "stack", "cat"))
+    return s.new(f"torch.{f}([{x}, {y}{s.pick(('', f', {x}'))}], dim={d})")
+
+
+# --- indexing ------------------------------------------------------------------------------------
+
+def index_of(s: Scope, shape: tuple[int, ...], basic: bool = False) -> str:
+    """An index for a tensor of this shape, of all kinds; basic: such that x[index] is a view."""
+    parts: list[str] = []
+    d, count = 0, len(shape)
+    dots = False
+    rows = s.size() or 1                           # index tensors broadcast with one another
+    while d < count and len(parts) < 5:
+        r = s.rng.random()
+        n = shape[d]
+        if r < 0.25 and n:
+            parts.append(str(s.rng.randrange(-n, n)))
+        elif r < 0.5:
+            a, b = s.rng.randint(-n, n), s.rng.randint(-n, n)
+            parts.append(s.pick((f"{a}:", f":{b}", ":", "::2", f"{min(a, b)}:{max(a, b)}", ":")))
+        elif r < 0.58:
+            parts.append("None")
+            continue
+        elif r < 0.66 and not dots:
+            dots = True
+            parts.append("...")
+            d += s.rng.randint(0, count - d)
+            continue
+        elif basic or not n:
+            parts.append(":")
+        elif r < 0.78:
+            size = s.pick(((rows,), (1,), (), (2, rows), (rows,)))
+            parts.append(s.make(size, s.pick(("int64", "int64", "int32")), f"about {n}"))
+        elif r < 0.86:
+            size = s.rng.randint(1, 3)
+            parts.append(str([s.rng.randrange(-n, n) for _ in range(rows if s.chance(0.6) else size)]))
+        elif r < 0.95:
+            m = s.pick((1, 1, 2)) if d + 1 < count else 1
+            parts.append(s.make(shape[d:d + m], "bool", "mask"))
+            d += m
+            continue
+        else:
+            parts.append(":")
+        d += 1
+        if s.chance(0.35):
+            break
+    if not parts or (s.chance(0.03)):
+        parts = [s.pick(("...", "()", "None", str(shape[0] if shape else 0)))]
+        return parts[0]
+    return ", ".join(parts)
+
+
+@family(9)
+def indexing(s: Scope) -> Step:
+    """x[index]."""
+    x = s.float(plain=True)
+    basic = s.chance(0.45)
+    step = s.new(f"{x}[{index_of(s, s.shape(x), basic)}]", "view" if basic else "")
+    if basic:
+        s.parents[min(step.makes)] = x
+    return step
+
+
+@family(5)
+def gathering(s: Scope) -> Step:
+    """gather, scatter, index_select, ..."""
+    x = s.float(small)
+    shape = s.shape(x)
+    n = len(shape)
+    d = s.rng.randrange(-max(n, 1), max(n, 1))
+    length = shape[d] if n else 1
+    if not length:
+        raise Skip
+    at = tuple([s.rng.randint(0, m) if i != d % n else s.rng.randint(0, 5)
+                for i, m in enumerate(shape)]) if n else s.pick(((), (2,)))
+    index = s.make(at, "int64", f"below {length}")
+    k = s.rng.randint(0, 4)
+    flat = s.make((k,) if n or s.chance(0.7) else (), s.pick(("int64", "int64", "int32")), f"below {length}")
+    rows = tuple([k if i == d % n else m for i, m in enumerate(shape)]) if n else (k,)
+    dtype = kind(s.get(x))
+    apart = str(list(s.rng.sample(range(length), min(length, k))))
+    spread = tuple([min(k, length) if i == d % n else 1 for i in range(n)])
+    whole = tuple([min(k, length) if i == d % n else m for i, m in enumerate(shape)])
+    unique = f"torch.tensor({apart}, dtype=int64).reshape({spread}).expand({whole}).clone()"
+    return s.new(s.pick((
+        f"torch.gather({x}, {d}, {index})", f"{x}.gather({d}, {index})",
+        f"torch.index_select({x}, {d}, {flat})", f"{x}.index_select({d}, {flat})",
+        f"torch.take_along_dim({x}, {x}.argsort(dim={d}, stable=True), dim={d})",
+        f"{x}.scatter({d}, {unique}, {s.make(whole, dtype)})",
+        f"{x}.scatter({d}, {unique}, {s.pick((1.5, 0))})",
+        f"{x}.scatter_add({d}, {index}, {s.make(at, dtype, grad=s.chance(0.5))})",
+        f"{x}.index_add({d}, {flat}, {s.make(rows, dtype)})",
+        f"{x}.index_add({d}, {flat}, {s.make(rows, dtype)}, alpha=2)",
+        f"torch.masked_select({x}, {s.make(s.fits(shape), 'bool', 'mask')})",
+        f"torch.nonzero({x} > 0)", f"{x}.masked_fill({s.make(s.fits(shape), 'bool', 'mask')}, 0.5)",
+        f"F.one_hot({s.make(s.sizes(1), 'int64', 'below 4')}, 4)")))
+
+
+# --- writes --------------------------------------------------------------------------------------
+
+@family(5)
+def write_in_place(s: Scope) -> Step:
+    """x.mul_(...), x += ..., recorded or under no_grad."""
+    x = s.float(lambda x: x.numel() > 0 or s.chance(0.3), plain=True)
+    shape = s.shape(x)
+    y = s.other(shape, kind(s.get(x)))
+    t = y if y[0] in "vm" else f"torch.tensor({float(eval(y))}, dtype={kind(s.get(x))})"
+    text = s.pick((
+        f"{x} += {y}", f"{x} -= {y}", f"{x} *= {y}", f"{x}.mul_({y})", f"{x}.add_({y})",
+        f"{x}.add_({y}, alpha=2)", f"{x}.sub_({t}, alpha=0.5)", f"{x}.copy_({t})", f"{x}.zero_()",
+        f"{x}.fill_({s.pick((2, 1.5))})", f"{x}.clamp_(-0.5, 0.5)", f"{x}.neg_()", f"{x}.relu_()",
+        f"{x}.tanh_()", f"{x}.sigmoid_()", f"{x}.exp_()", f"{x}.abs_()", f"{x}.sin_()",
+        f"{x}.masked_fill_({s.make(s.fits(shape), 'bool', 'mask')}, 2)", f"{x}.square_()",
+        f"{x}.addcmul_({t}, {t}, value=0.5)", f"{x}.tril_()", f"{x}.div_(2)", f"{x} /= 4",
+        f"F.relu({x}, inplace=True)", f"{x}.detach().mul_(2)", f"F.elu({x}, inplace=True)",
+        f"nn.LeakyReLU(0.5, inplace=True)({x})", f"F.relu6({x}, inplace=True)"))
+    return _write(s, x, y, text)
+
+
+@family(5)
+def write_at(s: Scope) -> Step:
+    """x[index] = y and x[index] += y."""
+    x = s.float(lambda x: x.ndim > 0, plain=True)
+    shape = s.shape(x)
+    op = s.pick(("=", "=", "=", "+=", "*="))
+    index = index_of(s, shape, s.chance(0.6))
+    target = s.shape(f"{x}[{index}]")
+    y = s.other(target, kind(s.get(x)))
+    if y.startswith("make") and s.chance(0.4):
+        y = y[:-1].replace(", grad=True", "") + ", grad=True)"
+    if "make(" in index or "[" in index:           # which of several writes to one place stays?
+        place = s.get(f"np.arange({int(np.prod(shape))}).reshape({shape})["
+                      f"{index_as_arrays(index)}]")
+        if np.size(place) != np.unique(place).size:
+            raise Skip
+    return _write(s, x, y, f"{x}[{index}] {op} {y}")
+
+
+def index_as_arrays(index: str) -> str:
+    """The index for a NumPy array."""
+    return index.replace("make(", "_as_array(make)(")
+
+
+@family(2)
+def write_rows(s: Scope) -> Step:
+    """index_add_, scatter_add_ in place."""
+    x = s.float(lambda x: x.ndim > 0 and 0 < x.numel() <= LARGE, plain=True)
+    shape = s.shape(x)
+    d = s.rng.randrange(len(shape))
+    k = s.rng.randint(0, 4)
+    rows = tuple([k if i == d else m for i, m in enumerate(shape)])
+    y = s.make(rows, kind(s.get(x)), grad=s.chance(0.4))
+    flat = s.make((k,), "int64", f"below {shape[d]}")
+    index = s.make(rows, "int64", f"below {shape[d]}")
+    return _write(s, x, y, s.pick((f"{x}.index_add_({d}, {flat}, {y})",
+                                   f"{x}.scatter_add_({d}, {index}, {y})")))
+
+
+def _write(s: Scope, x: str, y: str, text: str) -> Step:
+    recorded = s.chance(0.6)
+    values = s.values()
+    if s.hooked and any(s.is_view(n) and s.share(v, values[x]) for n, v in values.items()):
+        raise Skip                                 # torch makes such views anew, without hooks
+    if recorded:
+        grads = any(values[u].requires_grad for u in Step(text).uses if u in values) or \
+            "grad=True" in text
+        if grads and not _alone(s, x):
+            raise Skip
+        return Step(text, "write")
+    return Step(f"with torch.no_grad(): {text}", "write")
+
+
+def _unshared(s: Scope, x: str) -> bool:
+    """Whether no other value shares the memory: in torch, views require what their base does."""
+    values = s.values()
+    return not any(n != x and s.share(v, values[x]) for n, v in values.items())
+
+
+def _alone(s: Scope, x: str) -> bool:
+    """Whether no other view of x was taken before: README says that such a one keeps its numbers,
+    once a write is recorded. A row x[i] and its x do not count."""
+    values = s.values()
+    above, at = {x}, x
+    while at in s.parents:
+        at = s.parents[at]
+        above.add(at)
+    return not any(n not in above and s.share(v, values[x]) for n, v in values.items())
+
+
+# --- matrices ------------------------------------------------------------------------------------
+
+@family(7)
+def matrices(s: Scope) -> Step:
+    """matmul in all its shapes, linear, bmm, dot, outer."""
+    x = s.float(lambda x: x.ndim > 0 and x.numel() <= 1 << 21)
+    shape = s.shape(x)
+    dtype = kind(s.get(x))
+    k, m = shape[-1], s.size()
+    if k * m > 1 << 17:
+        m = 2
+    grad = s.chance(0.6)
+    mat = s.make((k, m), dtype, "normal", grad, s.pick(("", "", "transposed", "stepped")))
+    w = s.make((m, k), dtype, "normal", grad)
+    b = s.make((m,), dtype, "normal", grad)
+    options = [f"{x} @ {mat}", f"torch.matmul({x}, {mat})", f"F.linear({x}, {w})",
+               f"F.linear({x}, {w}, {b})", f"{x} @ {s.make((k,), dtype, 'normal', grad)}",
+               f"{s.make((2, k), dtype, 'normal', grad)} @ {x}.mT" if len(shape) > 1 else
+               f"torch.dot({x}, {s.make(shape, dtype)})",
+               f"torch.outer({x}.flatten()[:9], {b})",
+               f"{mat}.T @ {x}" if len(shape) == 1 else f"{x}.mT @ {x}"]
+    if len(shape) == 3:
+        options += [f"torch.bmm({x}, {s.make((shape[0], k, m), dtype, 'normal', grad)})",
+                    f"torch.matmul({x}, {s.make((1, k, m), dtype, 'normal', grad)})"] * 2
+    if len(shape) == 2:
+        options += [f"torch.mm({x}, {mat})", f"{x} @ {s.make((2, k, m), dtype, 'normal', grad)}"]
+    return s.new(s.pick(options))
+
+
+# --- layers --------------------------------------------------------------------------------------
+
+@family(3, "plain half mixed image")
+def convolution(s: Scope) -> Step:
+    """conv2d with stride, padding, dilation, groups."""
+    x = s.float(lambda x: x.ndim == 4 and 0 < x.numel() <= 1 << 18)
+    _, c, h, w = s.shape(x)
+    dtype = kind(s.get(x))
+    groups = s.pick([g for g in range(1, c + 1) if c % g == 0])
+    f = groups * s.pick((1, 1, 2, 3, 8))
+    kh, kw = s.pick((1, 2, 3, 3, 5)), s.pick((1, 2, 3, 3, 5))
+    if s.chance(0.6):
+        kw = kh
+    pad = s.pick((0, 0, 1, 1, 2, (1, 0), "'same'", "'valid'"))
+    stride = s.pick((1, 1, 1, 2, 3, (1, 2))) if pad != "'same'" else 1
+    weight = s.make((f, c // groups, kh, kw), dtype, "normal", s.chance(0.8),
+                    s.pick(("", "", "", "transposed", "flipped")))
+    bias = s.make((f,), dtype, "normal", s.chance(0.8)) if s.chance(0.5) else "None"
+    return s.new(f"F.conv2d({x}, {weight}, {bias}, stride={stride}, padding={pad}, "
+                 f"dilation={s.pick((1, 1, 1, 2))}, groups={groups})")
+
+
+@family(4, "plain half mixed image")
+def pooling(s: Scope) -> Step:
+    """max_pool2d and avg_pool2d, often of a relu: large ones run as one operation."""
+    x = s.float(lambda x: x.ndim == 4 or (x.ndim == 3 and s.chance(0.5)))
+    if s.chance(0.4):
+        x = f"F.relu({x})"
+    k = s.pick((2, 2, 2, 3, 1, (2, 3), (3, 1), 5))
+    more = s.pick(("", "", "", ", stride=1", ", stride=2", ", stride=(2, 1)", ", stride=3"))
+    half = (k if isinstance(k, int) else min(k)) // 2
+    more += f", padding={half}" if half and s.chance(0.35) else ""
+    more += ", ceil_mode=True" if s.chance(0.25) else ""
+    if s.chance(0.35):
+        more += s.pick(("", "", ", count_include_pad=False", ", divisor_override=3"))
+        return s.new(f"F.avg_pool2d({x}, {k}{more})")
+    more += ", dilation=2" if s.chance(0.1) else ""
+    if s.chance(0.1):
+        return s.new(f"F.max_pool2d({x}, {k}{more}, return_indices=True)", n=2)
+    return s.new(f"F.max_pool2d({x}, {k}{more})")
+
+
+@family(2, "image")
+def network(s: Scope) -> Step:
+    """A Sequential of a convolution, relu and pooling."""
+    x = s.float(lambda x: x.ndim == 4 and 0 < x.numel() <= 1 << 17, plain=True)
+    c = s.shape(x)[1]
+    f = s.pick((1, 2, 4, 8))
+    pad = s.pick((0, 1, 2))
+    m = s.fresh(1, "m")
+    s.take(Step(f"{m} = set_parameters(nn.Sequential(nn.Conv2d({c}, {f}, {s.pick((1, 3, 5))}, "
+                f"padding={pad}), nn.ReLU(), nn.MaxPool2d({s.pick((2, 3))}{s.pick(('', ', 1'))})), "
+                f"{kind(s.get(x))}, {s.seed()})"))
+    return s.new(f"{m}({x})")
+
+
+@family(1.5, "plain half mixed sizes")
+def recurrent(s: Scope) -> Step:
+    """nn.RNN and nn.RNNCell."""
+    x = s.float(lambda x: 2 <= x.ndim <= 3 and 0 < x.numel() <= 1 << 14 and x.shape[-1] <= 64,
+                plain=True)
+    n, d = len(s.shape(x)), s.shape(x)[-1]
+    h = s.pick((1, 2, 4, 5))
+    f = s.pick(("", ", nonlinearity='relu'"))
+    m = s.fresh(1, "m")
+    dtype, seed = kind(s.get(x)), s.seed()
+    if n == 2 and s.chance(0.5):
+        s.take(Step(f"{m} = set_parameters(nn.RNNCell({d}, {h}{f}), {dtype}, {seed})"))
+        return s.new(f"{m}({x})")
+    f += s.pick(("", ", num_layers=2", ", bidirectional=True", ", bias=False"))
+    f += s.pick(("", ", batch_first=True"))
+    s.take(Step(f"{m} = set_parameters(nn.RNN({d}, {h}{f}), {dtype}, {seed})"))
+    return s.new(f"{m}({x})", n=2)
+
+
+@family(4, "plain half mixed sizes")
+def losses(s: Scope) -> Step:
+    """The losses."""
+    x = s.float()
+    shape = s.shape(x)
+    dtype = kind(s.get(x))
+    r = f", reduction={s.pick(('mean', 'sum', 'none'))!r}" if s.chance(0.5) else ""
+    y = s.make(shape, dtype, "normal", s.chance(0.3))
+    p = s.make(shape, dtype, "unit")
+    c = shape[1] if len(shape) > 1 else shape[0] if shape else 1
+    labels = s.make((shape[0], *shape[2:]) if len(shape) > 1 else (), "int64", f"below {c}")
+    weight = f", weight={s.make((c,), dtype, 'positive')}" if s.chance(0.2) else ""
+    more = s.pick(("", "", ", label_smoothing=0.1", ", ignore_index=1"))
+    return s.new(s.pick((
+        f"F.mse_loss({x}, {y}{r})", f"F.l1_loss({x}, {y}{r})", f"F.smooth_l1_loss({x}, {y}{r})",
+        f"F.smooth_l1_loss({x}, {y}{r}, beta=0.5)", f"F.huber_loss({x}, {y}{r}, delta=0.5)",
+        f"F.binary_cross_entropy_with_logits({x}, {p}{r})",
+        f"F.binary_cross_entropy_with_logits({x}, {p}{r}, pos_weight={s.make(shape[-1:], dtype, 'positive')})",
+        f"F.binary_cross_entropy(torch.sigmoid({x}), {p}{r})",
+        f"F.kl_div(F.log_softmax({x}, dim=-1), {p}{r})",
+        f"F.kl_div({x}, {y}{r}, log_target=True)",
+        f"F.cross_entropy({x}, {labels}{weight}{r}{more})",
+        f"F.cross_entropy({x}, F.softmax({y}, dim={1 if len(shape) > 1 else 0}){r})",
+        f"F.nll_loss(F.log_softmax({x}, dim={1 if len(shape) > 1 else 0}), {labels}{weight}{r})")))
+
+
+# --- the graph -----------------------------------------------------------------------------------
+
+@family(4)
+def hook(s: Scope) -> Step:
+    """register_hook: it listens, or it changes the gradient; some are removed again."""
+    if s.handles and s.chance(0.25):
+        return Step(f"{s.handles.pop()}.remove()", "hook")
+    x = s.some(lambda x: x.requires_grad)
+    if s.is_view(x) and any(step.tag == "write" for step in s.steps):
+        raise Skip                                 # torch 2.13 may crash at a rewritten view
+    s.hooked = True
+    h = s.fresh(1, "h")
+    change = s.pick(("", "", ", lambda g: g * 2", ", lambda g: -g", ", lambda g: g.clamp(-1, 1)",
+                     ", lambda g: torch.zeros_like(g)", ", lambda g: g + 1"))
+    s.handles.append(h)
+    return Step(f"{h} = {x}.register_hook(log({h!r}{change}))", "hook")
+
+
+@family(3)
+def retain(s: Scope) -> Step:
+    """retain_grad."""
+    x = s.some(lambda x: x.requires_grad)
+    if s.is_view(x) and any(step.tag == "write" for step in s.steps):
+        raise Skip
+    s.hooked = True
+    return Step(f"{x}.retain_grad()")
+
+
+@family(1.5)
+def leaves(s: Scope) -> Step:
+    """detach, requires_grad_ on what was made, no_grad, item."""
+    x = s.float(plain=True)
+    return s.pick((
+        lambda: s.new(f"{x}.detach().clone().requires_grad_()"),
+        lambda: Step(f"{x}.requires_grad_()") if _unshared(s, x) else s.new(f"{x} + 1"),
+        lambda: Step(f"with torch.no_grad(): {s.fresh()} = {x} * 3"),
+        lambda: s.new(f"{x}.sum().item()"),
+        lambda: s.new(f"{x}.detach().numpy().sum().item()"),
+        lambda: Step(f"del {x}"),
+        lambda: Step(f"with torch.no_grad(): {s.fresh()} = torch.relu({x}).sum()")))()
+
+
+@family(1)
+def walk_in_between(s: Scope) -> Step:
+    """backward in the middle of the program."""
+    x = s.some(lambda x: x.requires_grad and not x.is_leaf)
+    return Step(f"{x}.sum().backward({_retain(s).lstrip(', ')})", "walk")

@@ -1,0 +1,3 @@
+"""stub"""
+def vary(program, minigrad):
+    return None
