@@ -165,7 +165,7 @@ class RNN(Module):
                 outs.append(out)
                 last.append(out[0] if way else out[-1])      # (N, D): the way back ends at t = 0
             x = outs[0] if directions == 1 else cat(outs, dim=-1)
-        h_n = unsqueeze(last[0], 0) if len(last) == 1 else stack(last)
+        h_n = stack(last)                                        # a copy: not a view of output
         if not batched:
             return squeeze(x, 1), squeeze(h_n, 1)
         return transpose(x, 0, 1) if self.batch_first else x, h_n

@@ -235,7 +235,10 @@ def repeat(input: Tensor, repeats: tuple[int, ...]) -> Tensor:
         return clone(reshape(input, shape))
     spread = expand(reshape(input, tuple(m for n in shape for m in (1, n))),
                     tuple(m for c, n in zip(counts, shape) for m in (c, n)))
-    return reshape(spread, tuple(c * n for c, n in zip(counts, shape)))
+    result = reshape(spread, tuple(c * n for c, n in zip(counts, shape)))
+    # x.repeat(2, 1) is still the expanded view: one row under two numbers.
+    array = result.array if isinstance(result, Tensor) else result
+    return result if array.flags.writeable else clone(result)
 
 
 @composite(samples=lambda r: [(r(2, 3), (2,)), (r(3), (2, 2))], ref=np.tile)

@@ -308,11 +308,11 @@ def _dims_door(name):
 @op(samples=lambda r: [(r(3, 4), (0,)), (r(2, 3, 4), (0, -1)), (r(4), 0)], ref=np.flip,
     door=_dims_door("flip"))
 def flip(input: Tensor, dims: tuple[int, ...]) -> Tensor:
-    """The order of elements reversed along the given dimensions. (A view; torch copies.)
+    """The order of elements reversed along the given dimensions. A copy.
 
     Raises: ValueError if a dimension does not exist or comes twice.
     """
-    return np.flip(input, dims)
+    return np.flip(input, dims).copy()
 flip.vjp(input=lambda g, dims: flip(g, dims))
 
 
