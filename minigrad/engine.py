@@ -518,10 +518,6 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
             grads[node] = g
     order = _youngest_first(grads)
     wanted = None if targets is None else _leading_to(order, targets)
-    if wanted is not None and not wanted.issubset(order):        # what was freed leads nowhere
-        for node in order:
-            if node.saved is None:
-                raise _freed(node)
     found: dict[Node, Any] = {}
     stops = None if accumulate or targets is None else frozenset(targets)
     before = settings.grad_enabled
@@ -583,7 +579,7 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
                                 grads[link] = part
             part = None                            # or a leaf would take its gradient for shared
             if op.keeps and not retain:            # torch: what saved no numbers may be used again
-                node.saved, node.inputs = None, ()
+                node.saved = None                  # where it leads stays known, for grad()
     finally:
         settings.grad_enabled = before
     return found

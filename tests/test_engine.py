@@ -748,6 +748,24 @@ def test_a_freed_graph_is_named_rather_than_called_unused():
             again()
 
 
+def test_a_path_that_was_freed_is_not_left_out_in_silence():
+    """grad() once added up what came by the other paths."""
+    x = leaf(1.0, 2.0)
+    h = x * 3.0
+    y = (h * h).sum()
+    y.backward()
+    with pytest.raises(RuntimeError, match="'mul' .* retain_graph=True"):
+        grad(h.sum() + y, h)
+    with pytest.raises(RuntimeError, match="'mul' .* retain_graph=True"):
+        (h.sum() + y).backward()
+    g, none = grad((h.detach() * x).sum() + y.detach(), [x, h], allow_unused=True)
+    assert g.tolist() == [3.0, 6.0] and none is None
+    fake = h.exp()                                  # a generator and its judge
+    fake.sum().backward()
+    w = leaf(2.0, 3.0)
+    assert grad((fake * w).sum(), w)[0].tolist() == fake.tolist()
+
+
 def test_retain_grad_twice_after_hooks_and_through_in_place():
     x = leaf(1.0, 2.0)
     y = x * 2.0

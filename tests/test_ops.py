@@ -316,6 +316,15 @@ def test_repeat_is_a_copy_for_all_counts(counts):
         assert (y.array == 2).all() and x.sum().item() == 3
 
 
+@pytest.mark.parametrize("shape", [(3,), (0, 2), (2, 1)])
+@pytest.mark.parametrize("repeats", [0, 1, 2])
+def test_repeat_interleave_is_a_copy_for_all_counts(shape, repeats):
+    x = mg.ones(shape)
+    y = mg.repeat_interleave(x, repeats, 0)
+    assert y.shape == (shape[0] * repeats, *shape[1:]) and y.array.flags.writeable
+    assert not np.shares_memory(y.array, x.array)
+
+
 def test_the_last_states_of_an_rnn_are_no_view_of_its_output():
     rnn = mg.nn.RNN(2, 3)
     for x in (mg.ones(4, 2), mg.ones(4, 5, 2)):

@@ -237,6 +237,11 @@ def repeat(input: Tensor, repeats: tuple[int, ...]) -> Tensor:
                     tuple(m for c, n in zip(counts, shape) for m in (c, n)))
     result = reshape(spread, tuple(c * n for c, n in zip(counts, shape)))
     # x.repeat(2, 1) is still the expanded view: one row under two numbers.
+    return _no_view(result)
+
+
+def _no_view(result: Tensor) -> Tensor:
+    """The result of an expand and a reshape as a copy, which it mostly is already."""
     array = result.array if isinstance(result, Tensor) else result
     return result if array.flags.writeable else clone(result)
 
@@ -267,7 +272,7 @@ def repeat_interleave(input: Tensor, repeats: int | Any, dim: int | None = None)
         if repeats == 1:
             return clone(input)
         spread = expand(unsqueeze(input, d + 1), (*shape[:d + 1], repeats, *shape[d + 1:]))
-        return reshape(spread, (*shape[:d], shape[d] * repeats, *shape[d + 1:]))
+        return _no_view(reshape(spread, (*shape[:d], shape[d] * repeats, *shape[d + 1:])))
     counts = repeats.array if isinstance(repeats, Tensor) else np.asarray(repeats)
     if counts.dtype.kind not in "iu" or counts.shape not in ((shape[d],), (1,)):
         raise ValueError(f"repeat_interleave: dimension {dim} has size {shape[d]}, want as many "

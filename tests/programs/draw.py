@@ -149,7 +149,7 @@ class Scope:
     def layout(self) -> str:
         """How an input lies in memory: mostly in order."""
         return self.rng.choices(
-            ("", "transposed", "stepped", "flipped", "offset", "big"), (70, 8, 6, 6, 4, 0))[0]
+            ("", "transposed", "stepped", "flipped", "offset", "big"), (70, 8, 6, 6, 4, 6))[0]
 
     def fits(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """A shape that broadcasts with this one."""
@@ -315,6 +315,8 @@ def _end(s: Scope) -> None:
     if loss not in s.values():
         return
     leaves = [n for n in able if s.get(n).is_leaf]
+    if any(step.tag == "write" for step in s.steps):         # torch makes their views anew
+        able = [n for n in able if not s.is_view(n)] or able[-1:]
     if way < 0.5:
         only = f", inputs=[{s.pick(leaves)}]" if leaves and s.chance(0.12) else ""
         s.take(Step(f"{loss}.backward({(_retain(s) + only).lstrip(', ')})", "walk"))

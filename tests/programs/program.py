@@ -154,7 +154,7 @@ def laid_out(a: np.ndarray, layout: str) -> np.ndarray:
     """The same numbers in memory of another order, or of the other byte order."""
     if layout == "big":
         return a.astype(a.dtype.newbyteorder(">"))
-    if layout == "transposed":
+    if layout == "transposed" and a.ndim:
         return np.ascontiguousarray(a.T).T
     if layout == "stepped":
         room = np.zeros((*a.shape[:-1], 2 * a.shape[-1] + 1) if a.ndim else (3,), a.dtype)
@@ -333,7 +333,10 @@ def _readable(x: Any) -> bool:
 
 
 def _array(x: Any) -> np.ndarray:
-    return np.array(x.detach().numpy())
+    try:
+        return np.array(x.detach().numpy())
+    except RuntimeError:                           # torch: zeros that have no memory
+        return np.array((x.detach() + 0).numpy())
 
 
 def run(program: Program, torch: Any, **options: Any) -> Run:
