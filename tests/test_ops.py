@@ -331,3 +331,20 @@ def test_the_last_states_of_an_rnn_are_no_view_of_its_output():
         output, last = rnn(x)
         assert not np.shares_memory(output.array, last.array)
         assert np.array_equal(output.array[-1:], last.array)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64", "bool"])
+@pytest.mark.parametrize("shape", [(3, 4), (4, 3), (2, 3, 3), (0, 3), (3, 0), (1, 1)])
+@pytest.mark.parametrize("offset", [0, 1, -1, 3, -4])
+def test_a_diagonal_is_a_view_that_can_be_written(shape, offset, dtype):
+    """x.diagonal().zero_() once changed a copy."""
+    a = np.ones(shape, dtype)
+    for dims in ((0, 1), (-1, 0)):
+        x = Tensor(a)
+        d = mg.diagonal(x, offset, *dims)
+        want = a.copy()
+        assert d.shape == np.diagonal(a, offset, *dims).shape
+        d.zero_()
+        assert not d.array.any()
+        assert x.array.astype(int).sum() == want.astype(int).sum() - d.numel()
+        assert not np.diagonal(x.array, offset, *dims).any()

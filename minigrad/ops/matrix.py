@@ -54,23 +54,41 @@ def _diagonal_places(rows, columns, offset):
     return i - min(offset, 0), i + max(offset, 0)
 
 
-@composite(samples=lambda r: [(r(3, 4),), (r(3, 4), 1), (r(2, 3, 4), -1, 0, 2)], ref=np.diagonal)
-def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """The diagonal of the matrices in two dimensions, as a new last dimension.
+def _diagonal_door(input, offset, dim1, dim2):
+    shape = np.shape(input)
+    if len(shape) < 2:
+        raise ValueError(f"diagonal: want 2 dimensions or more, got shape {shape}")
+    return input, offset, *(many_dims("diagonal", (dim1, dim2), len(shape)) or (0, 1))
 
-    A copy (in torch a view).
+
+@op(samples=lambda r: [(r(3, 4),), (r(3, 4), 1), (r(2, 3, 4), -1, 0, 2)], ref=np.diagonal,
+    door=_diagonal_door)
+def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """The diagonal of the matrices in two dimensions, as a new last dimension. A view.
 
     offset: > 0 above the main diagonal, < 0 below.
 
     Raises: ValueError if a dimension does not exist or both are the same.
     """
-    shape = np.shape(input)
-    if len(shape) < 2:
-        raise ValueError(f"diagonal: want 2 dimensions or more, got shape {shape}")
-    a, b = many_dims("diagonal", (dim1, dim2), len(shape)) or (0, 1)
-    rest = [d for d in range(len(shape)) if d not in (a, b)]
-    i, j = _diagonal_places(shape[a], shape[b], offset)
-    return getitem(permute(input, (*rest, a, b)), (Ellipsis, i, j))
+    matrices = input.transpose(*_last(input.ndim, dim1, dim2))
+    i, j = _diagonal_places(*matrices.shape[-2:], offset)
+    if not i.size:
+        return matrices[..., 0, :0] if matrices.shape[-2] else matrices[..., :, 0]
+    square = matrices[..., i[0]:i[-1] + 1, j[0]:j[-1] + 1]
+    return np.einsum("...ii->...i", square)        # np.diagonal's view is read-only
+
+
+def _last(ndim, dim1, dim2):
+    """The order of dimensions in which these two are the last."""
+    return *(d for d in range(ndim) if d not in (dim1, dim2)), dim1, dim2
+
+
+def _diagonal_rule(g, input_shape, offset, dim1, dim2):
+    order = _last(len(input_shape), dim1, dim2)
+    shape = tuple([input_shape[d] for d in order])
+    back = getitem_grad(g, (Ellipsis, *_diagonal_places(*shape[-2:], offset)), shape)
+    return permute(back, tuple(int(d) for d in np.argsort(order)))
+diagonal.vjp(input=_diagonal_rule)
 
 
 @composite(samples=lambda r: [(r(3),), (r(3), -1), (r(3, 4), 1)], ref=np.diag)
