@@ -7,5 +7,5 @@ draw.py      draws one, step by step: the families of operations
 expect.py    what torch's runs allow: values and how far off, dtypes, refusals, documented differences
 variants.py  the same program in another way that must change nothing: no torch is needed
 shrink.py    makes a failing program short
-make_stored.py, stored.json.gz    programs with what torch says, for the suite (tests/test_programs.py)
+stored.py    programs with what torch says (stored.npz), for the suite (tests/test_programs.py)
 """
