@@ -114,6 +114,9 @@ def write(programs: list[Program], torch: Any) -> None:
         for name in oracle.run.values:
             if unwritten and name in inputs:
                 continue
+            if "create_graph" in str(program) and not oracle.run.values[name].any() and (
+                    name.endswith("grad") or "call" in name):            # None here, see judge()
+                continue
             want = oracle.expected(name, careful=True)
             pool = _pool(want.dtype)
             own = oracle.run.values[name]
