@@ -108,10 +108,9 @@ class Tensor(TensorMethods, ArrayFace):
 
     @property
     def name(self) -> str | None:
-        """What messages call this tensor: the name that it was given, x.name = "w"; for a parameter
-        without one its path in the model, "layers.0.weight"; else None. Copies start without."""
-        given = getattr(self, "label", None)
-        return path_of(self) if given is None else given
+        """What messages call this tensor: the name that it was given, x.name = "w", else None (but
+        nn.Parameter knows its path in the model). It stays with this object, copies have none."""
+        return getattr(self, "label", None)
 
     @name.setter
     def name(self, name: str | None) -> None:
@@ -259,11 +258,6 @@ class Tensor(TensorMethods, ArrayFace):
         if old is not None and any(type(h) is Keep for h in old.hooks or ()):
             old.hooks = [h for h in old.hooks or () if type(h) is not Keep] or None
             self.retain_grad()
-
-
-def path_of(tensor: Tensor) -> str | None:
-    """Where a tensor is found in a model. nn/module.py puts its search in this one's place."""
-    return None
 
 
 def shares_memory(array: ndarray, besides: int = 0) -> bool:
