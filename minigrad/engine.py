@@ -22,7 +22,9 @@ from numpy import ndarray
 from .face import ArrayFace
 from .memory import Block
 from .modes import settings
-from .writes import Where, describe, memory_owner, now, record_write, writes
+from .writes import (
+    Where, describe, memory_owner, now, record_write, user_line, writes,
+)
 
 if TYPE_CHECKING:
     from .op import Op
@@ -52,9 +54,12 @@ class Tensor(TensorMethods, ArrayFace):
     # made at first use). No node points back at the tensor it made: there are no cycles.
     # origin: (x, index), set only if this tensor is the view x[index]; see become().
     # later: set only while a fusion is being waited for; see fusion.py.
-    __slots__ = ("array", "node", "_requires_grad", "grad", "origin", "later", "__weakref__")
+    # label: set only if the user gave the tensor a name; see name.
+    __slots__ = ("array", "node", "_requires_grad", "grad", "origin", "later", "label",
+                 "__weakref__")
     origin: tuple[Tensor, Any]
     later: Any
+    label: str
     array: ndarray
     node: Node | None
     _requires_grad: bool
@@ -100,6 +105,18 @@ class Tensor(TensorMethods, ArrayFace):
     def grad_fn(self) -> Node | None:
         """The Node of the operation that made this tensor; None for a leaf."""
         return None if type(self.node) is Leaf else self.node
+
+    @property
+    def name(self) -> str | None:
+        """What messages call this tensor: the name that it was given, x.name = "w", else None (but
+        nn.Parameter knows its path in the model). It stays with this object, copies have none."""
+        return getattr(self, "label", None)
+
+    @name.setter
+    def name(self, name: str | None) -> None:
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"name: want a string or None, got {type(name).__name__}")
+        self.label = name                                        # type: ignore[assignment]
 
     def backward(self, gradient: Any = None, retain_graph: bool | None = None,
                  create_graph: bool = False,
@@ -346,17 +363,33 @@ class Node:
         """The name of the operation."""
         return self.op.name
 
+    def watch(self) -> None:
+        """Called before somebody may look at the gradient that arrives here; see fusion.py."""
+
     def __repr__(self) -> str:
         return f"<{self.name} at {describe(self.where)}>"
 
 
 class Leaf(Node):
-    """Where the gradient of a tensor that the user made arrives. It holds the tensor weakly."""
+    """Where the gradient of a tensor that the user made arrives. It holds the tensor weakly.
+
+    where: the line that used the tensor first.
+    """
     __slots__ = ("owner",)
 
     def __init__(self, owner: Tensor) -> None:
-        super().__init__(LEAF, (), (), owner.array.shape, owner.array.dtype, None)
+        super().__init__(LEAF, (), (), owner.array.shape, owner.array.dtype, user_line())
         self.owner = weakref.ref(owner)
+
+    @property
+    def name(self) -> str:
+        """The tensor's name, in quotes, after the word leaf."""
+        tensor = self.owner()
+        name = None if tensor is None else tensor.name
+        return "leaf" if name is None else f"leaf {name!r}"
+
+    def __repr__(self) -> str:
+        return f"<{self.name} {self.shape}, first used at {describe(self.where)}>"
 
 
 class Place:
@@ -408,7 +441,7 @@ class Keep:
     def __call__(self, g: Tensor) -> None:
         tensor = self.owner()
         if tensor is not None:
-            g = g if g.requires_grad else wrap(g.array.copy())
+            g = g.clone()
             tensor.grad = g if tensor.grad is None else tensor.grad + g
 
 
@@ -416,6 +449,7 @@ class HookHandle:
     """Returned by register_hook: remove() takes the hook away again."""
 
     def __init__(self, node: Node, hook: Callable) -> None:
+        node.watch()
         self.node, self.hook, self.removed = node, hook, False
         # What is kept is what the other hooks made of the gradient.
         node.hooks = sorted([*(node.hooks or ()), hook], key=lambda h: type(h) is Keep)
@@ -474,14 +508,22 @@ def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
         grad_outputs = (grad_outputs,)
     nodes = _nodes_of(inputs, "grad")
     found = _walk(outputs, grad_outputs, retain_graph, create_graph, nodes, accumulate=False)
-    result = []
+    last = {node: i for i, node in enumerate(nodes)}             # an input may be given twice
+    result: list[Any] = []
     for i, node in enumerate(nodes):
-        g = found.get(node)
+        g = found.pop(node, None) if last[node] == i else found.get(node)
         if g is None and not allow_unused:
-            raise ValueError(f"grad: the outputs do not depend on input {i} (shape "
-                             f"{inputs[i].shape}); pass allow_unused=True to get None for it")
-        result.append(g if g is None or isinstance(g, Tensor) else wrap(g))
-    return tuple(result)                                         # type: ignore[arg-type]
+            raise ValueError(f"grad: the outputs do not depend on input {i} ({_called(inputs[i])}"
+                             f"shape {inputs[i].shape}); pass allow_unused=True to get None for it")
+        if isinstance(g, Tensor):
+            result.append(own_tensor(g, _ONE_CALLER))
+        else:
+            result.append(None if g is None else wrap(own(g, _ONE_CALLER)))
+    return tuple(result)
+
+
+def _called(x: Tensor) -> str:
+    return "" if x.name is None else f"{x.name!r}, "
 
 
 def _nodes_of(inputs: Sequence[Tensor], caller: str) -> list[Node]:
@@ -489,7 +531,10 @@ def _nodes_of(inputs: Sequence[Tensor], caller: str) -> list[Node]:
         if not isinstance(x, Tensor) or not x._requires_grad:
             raise ValueError(f"{caller}: input {i} does not require grad; make it a Tensor with "
                              "requires_grad=True before it is used")
-    return [x.node or leaf(x) for x in inputs]
+    nodes = [x.node or leaf(x) for x in inputs]
+    for node in nodes:
+        node.watch()
+    return nodes
 
 
 def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_graph: bool | None,
@@ -660,25 +705,55 @@ def _accumulate(node: Leaf, g: Any) -> None:
     if tensor is None or not tensor._requires_grad:              # nobody asks for it any more
         return
     if g.shape != tensor.array.shape:
-        raise RuntimeError(f"backward: a leaf had shape {g.shape} when it was used and has "
+        raise RuntimeError(f"backward: a {node.name} had shape {g.shape} when it was used and has "
                            f"{tensor.array.shape} now, since its .data was set")
     if tensor.grad is not None:
         old = tensor.grad
         tensor.grad = old + g if isinstance(g, Tensor) else wrap(old.array + g)
     elif isinstance(g, Tensor):
-        tensor.grad = g
+        tensor.grad = own_tensor(g, _TWO_CALLERS)
     else:
-        # Rules may return g itself or a view of it, and others may hold that.
-        shared = g.__class__ is not ndarray or sys.getrefcount(g) > _ONE_CALLER or \
-            (g.base is not None and shares_memory(g))
-        tensor.grad = wrap(np.array(g) if shared else g)
+        free = g.base is None and g.__class__ is ndarray and sys.getrefcount(g) <= _ONE_CALLER
+        tensor.grad = wrap(g if free else own(g, _TWO_CALLERS))  # written out: one call less
 
 
-def _references_of_one_caller() -> int:
-    def as_accumulate(node: Any, g: ndarray) -> int:
+def own(g: Any, holders: int) -> ndarray:
+    """The gradient g as its receiver may have it: writable memory that is not anybody else's.
+
+    Rules may return g itself, a view of it, or one number repeated; all this is a copy then.
+    holders: what sys.getrefcount(g) says in here if nobody but those who hand it over holds it.
+    """
+    return g if g.__class__ is ndarray and sys.getrefcount(g) <= holders and _free(g) \
+        else np.array(g)
+
+
+def own_tensor(g: Tensor, holders: int) -> Tensor:
+    """The same for a gradient that was recorded: a copy in the graph."""
+    array = g.array
+    alone = sys.getrefcount(g) <= holders and sys.getrefcount(array) <= _ONE_TENSOR
+    return g if alone and _free(array) else g.clone()
+
+
+def _free(array: ndarray) -> bool:
+    """Whether whoever holds an array alone may write into it."""
+    return array.base is None or (
+        not shares_memory(array) and array.flags.writeable and 0 not in array.strides)
+
+
+def _references_of_callers() -> tuple[int, int]:
+    def as_own(g: ndarray, holders: int) -> int:
         return sys.getrefcount(g)
+
+    def as_accumulate(node: Any, g: ndarray) -> int:
+        return as_own(g, 0)
     g = np.zeros(2)
-    return as_accumulate(None, g)
+    return as_own(g, 0), as_accumulate(None, g)
+
+
+def _references_in_one_tensor() -> int:
+    g = wrap(np.zeros(2))
+    array = g.array
+    return sys.getrefcount(array)
 
 
 def _references_of_one_local() -> int:
@@ -687,7 +762,8 @@ def _references_of_one_local() -> int:
 
 
 # Asked: they depend on the version of Python.
-_ONE_CALLER, _ONE_LOCAL = _references_of_one_caller(), _references_of_one_local()
+(_ONE_CALLER, _TWO_CALLERS), _ONE_LOCAL = _references_of_callers(), _references_of_one_local()
+_ONE_TENSOR = _references_in_one_tensor()
 
 
 def _cotangent(root: Tensor, given: Any) -> Tensor | ndarray:
@@ -708,6 +784,8 @@ def _cotangent(root: Tensor, given: Any) -> Tensor | ndarray:
 def _call_hooks(node: Node, g: Any) -> Any:
     plain = not isinstance(g, Tensor)
     for hook in node.hooks or ():
+        if type(hook) is not Keep:                 # which takes a copy
+            g = own_tensor(g, _TWO_CALLERS) if isinstance(g, Tensor) else own(g, _TWO_CALLERS)
         new = hook(wrap(g) if not isinstance(g, Tensor) else g)
         if new is not None:
             new = new if isinstance(new, Tensor) else wrap(to_array(new))

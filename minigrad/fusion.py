@@ -10,6 +10,7 @@ nobody can tell the difference.
     max_pool2d(y)       runs relu_max_pool2d(x); y still waits, and is gone if nobody keeps it
     y + 1               y is settled: an ordinary Tensor from now on
     x += 1              whoever gets at x's numbers settles y first: y is the relu of the old ones
+    y.register_hook(h)  also after the pooling: what went past y is led through it, see Passed
 
 Both are subclasses of Tensor whose `array` is a property, and become Tensor itself once they are
 settled: tensors that do not wait pay nothing for it.
@@ -29,9 +30,9 @@ from typing import Any, cast
 import numpy as np
 from numpy import ndarray
 
-from .engine import Node, Tensor, leaf, shares_memory
+from .engine import Node, Tensor, leaf, shares_memory, wrap
 from .modes import settings
-from .writes import user_line
+from .writes import describe, now, user_line, writes
 
 #: Elements from which a result may wait. In a training step with one image relu and pooling of
 #: 25,088 and 12,544 numbers took 40 us less when they waited for one another.
@@ -50,11 +51,23 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
+class Plan:
+    """What a tensor that waits will be: op(x), recorded or not, called at a line of the user's.
+
+    birth: the number of its node. lock: of whoever computes it. by: see Passed.
+    """
+    __slots__ = ("op", "x", "where", "recorded", "birth", "lock", "by")
+
+    def __init__(self, op: Any, x: Tensor) -> None:
+        self.op, self.x, self.where, self.recorded = op, x, user_line(), settings.grad_enabled
+        self.birth, self.lock = now(), threading.RLock()
+        self.by: list[tuple[Node, Any, tuple]] = []
+
+
 class Waiting(Tensor):
     """A tensor that is not computed yet.
 
-    later: (op, its input, the user's line, grad mode, the lock of whoever computes it), until the
-    numbers are there.
+    later: the Plan of what it will be, until the numbers are there.
     """
     __slots__ = ()
 
@@ -91,10 +104,55 @@ class Waiting(Tensor):
         return _of_this_shape(self).dtype
 
 
+class Passed(Node):
+    """The node of a result that fused operations went past: they are linked to its input.
+
+    The sum of the gradients is the same, and cheaper. But who looks at the gradient of the result
+    itself (a hook, retain_grad(), grad()) is to see all of it: from then on those operations are
+    in the graph what they are without fusion.
+
+    value: the result. by: [(node, op, arguments)]: node is that of a fused operation, and would be
+    that of op.public(result, *arguments).
+    """
+    __slots__ = ("value", "by")
+    value: ndarray
+    by: list[tuple[Node, Any, tuple]]
+
+    def watch(self) -> None:
+        """Leads the operations that went past through this node.
+
+        Raises: RuntimeError if the result was overwritten since.
+        """
+        by, self.by = self.by, []
+        for node, op, arguments in by:
+            if node.saved is None:                 # freed: no gradient will come this way
+                continue
+            written = writes.after(node.birth, self.value)
+            if written is not None:
+                raise RuntimeError(
+                    f"{self.name} ({describe(self.where)}): '{node.name}' ({describe(node.where)}) "
+                    "was computed from this result, and its gradient is asked for, but the result "
+                    f"was overwritten in place at {describe(written[0])}. Write into a copy "
+                    "(x.clone()), or ask before")
+            alone = _alone(op, wrap(self.value, self), arguments, recorded=True).node
+            assert alone is not None
+            node.op, node.inputs, node.saved = alone.op, alone.inputs, alone.saved
+
+
+def _alone(op: Any, x: Tensor, arguments: tuple, recorded: bool) -> Tensor:
+    """op(x, *arguments) without fusion, recorded or not."""
+    before = settings.fuse, settings.grad_enabled
+    settings.fuse, settings.grad_enabled = False, recorded
+    try:
+        return op.public(x, *arguments)
+    finally:
+        settings.fuse, settings.grad_enabled = before
+
+
 def _of_this_shape(y: Tensor) -> ndarray:
     """The input's array, or y's own if another thread has settled it just now."""
     later = getattr(y, "later", None)
-    return _array.__get__(y if later is None else later[1])
+    return _array.__get__(y if later is None else later.x)
 
 
 class Watched(Tensor):
@@ -152,7 +210,7 @@ def wait(op: Any, x: Tensor) -> Tensor:
     y = cast(Waiting, Tensor.__new__(Waiting))
     y._requires_grad = settings.grad_enabled and x._requires_grad
     y.grad = None
-    y.later = (op, x, user_line(), settings.grad_enabled, threading.RLock())
+    y.later = Plan(op, x)
     with _lock:
         if x.__class__ is Tensor:
             x.later = weakref.ref(y)
@@ -169,34 +227,44 @@ def settle(y: Tensor) -> None:
     later = getattr(y, "later", None)
     if later is None:                              # another thread was faster
         return
-    op, x, where, recorded, lock = later
-    with lock:
+    x = later.x
+    with later.lock:
         if y.__class__ is not Waiting:
             return
-        before = settings.fuse, settings.grad_enabled
-        settings.fuse, settings.grad_enabled = False, recorded
-        try:
-            result = op.public(_to_read(x))        # if it raises, y waits on
-        finally:
-            settings.fuse, settings.grad_enabled = before
-        if result.node is not None:
-            result.node.where = where
+        result = _alone(later.op, _to_read(x), (), later.recorded)       # if it raises, y waits on
+        node = result.node
+        if node is not None:
+            if later.by:
+                inputs, saved = node.inputs, node.saved
+                node = Passed(node.op, inputs, saved, node.shape, node.dtype, None)
+                node.value, node.by = result.array, later.by
+            # As if it had been computed at once: also older than what was made of it meanwhile.
+            node.birth, node.where = later.birth, later.where
         _array.__set__(y, result.array)
-        _node.__set__(y, result.node)
+        _node.__set__(y, node)
         del y.later, x.later
         y.__class__ = x.__class__ = Tensor         # type: ignore[assignment]
 
 
-def behind(y: Tensor, name: str, fused: Callable[..., Tensor], *args: Any) -> Tensor | None:
-    """fused(x, *args) if y waits to be op `name` of x, else None: then go on with y itself."""
+def behind(y: Tensor, name: str, fused: Callable[..., Tensor], alone: Any, *args: Any
+           ) -> Tensor | None:
+    """fused(x, *args) if y waits to be op `name` of x, else None: then go on with y itself.
+
+    alone: the op for which alone(y, *args) is the same.
+    """
     later = getattr(y, "later", None)
     if later is None or y.__class__ is not Waiting:
         return None
-    op, x, _, recorded, lock = later
-    if op.name != name or (x._requires_grad and recorded != settings.grad_enabled):
+    x = later.x
+    if later.op.name != name or (x._requires_grad and later.recorded != settings.grad_enabled):
         return None
-    with lock:
-        return fused(_to_read(x), *args) if y.__class__ is Waiting else None
+    with later.lock:
+        if y.__class__ is not Waiting:
+            return None
+        result = fused(_to_read(x), *args)
+        if result.node is not None:
+            later.by.append((result.node, alone.op, args))
+        return result
 
 
 def _to_read(x: Tensor) -> Tensor:

@@ -177,6 +177,111 @@ def test_used_twice_both_uses_count():
     np.testing.assert_array_equal(run(), without_fusion(run))
 
 
+# --- one result has one node: who looks at the gradient of what was passed sees all of it ---------
+
+def watched(look, order=1):
+    """What `look(y, loss)` finds where y = relu(x) was pooled twice and used once more, and x's
+    gradient."""
+    leaf, x = image()
+    y = F.relu(x)
+    loss = (F.max_pool2d(y, 2) ** 2).sum() + F.max_pool2d(y, 3, 1, 1).sum()
+    assert (type(y) is Waiting) == settings.fuse
+    loss = loss + (y * y * y).sum()
+    found = look(y, loss)
+    if order == 2:
+        (g,) = mg.grad(loss, leaf, create_graph=True)
+        loss = (g * g).sum()
+    loss.backward()
+    return [*(f.detach().numpy() for f in found if f is not None), leaf.grad.numpy()]
+
+
+def seen_by_a_hook(y, loss):
+    seen = []
+    y.register_hook(lambda g: seen.append(g.detach().clone()))
+    loss.backward(retain_graph=True)
+    return seen
+
+
+def changed_by_a_hook(y, loss):
+    y.register_hook(lambda g: g * 3)
+    return ()
+
+
+def retained(y, loss):
+    y.retain_grad()
+    loss.backward(retain_graph=True)
+    return (y.grad,)
+
+
+LOOKS_AT_GRADIENTS = {
+    "grad": lambda y, loss: mg.grad(loss, y, retain_graph=True),
+    "grad twice": lambda y, loss: mg.grad(loss, [y, y], retain_graph=True),
+    "grad of what went past alone": lambda y, loss: mg.grad(
+        F.max_pool2d(F.relu(y), 2).sum(), y, retain_graph=True),
+    "second order": lambda y, loss: mg.grad(
+        (mg.grad(loss, y, create_graph=True)[0] ** 2).sum(), y, retain_graph=True),
+    "a hook": seen_by_a_hook,
+    "a hook that changes it": changed_by_a_hook,
+    "retain_grad": retained,
+    "nobody": lambda y, loss: (),
+}
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("look", LOOKS_AT_GRADIENTS)
+def test_who_looks_at_the_gradient_of_the_first_result_sees_all_of_it(look, order):
+    look = LOOKS_AT_GRADIENTS[look]
+    for got, want in zip(watched(look, order), without_fusion(watched, look, order), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+
+
+def test_the_gradient_of_the_first_result_alone():
+    """The largest of a window of zeros is the first: it gets the gradient of the pooling."""
+    x = mg.ones(1, 4, 48, 48, requires_grad=True)
+    y = F.relu(x * -1.0)
+    loss = F.max_pool2d(y, 2).sum()
+    assert type(y) is Waiting
+    (g,) = mg.grad(loss, y, retain_graph=True)
+    assert g.sum() == 4 * 24 * 24
+    assert (g[..., ::2, ::2] == 1).all()
+    loss.backward()
+    assert not x.grad.any()
+
+
+def test_hooks_that_were_set_after_the_pooling_fire_once_for_each_backward():
+    _, x = image()
+    y = F.relu(x)
+    loss = F.max_pool2d(y, 2).sum()
+    seen = []
+    handle = y.register_hook(lambda g: seen.append(g.shape))
+    y.register_hook(lambda g: seen.append("second"))
+    del y                                          # the graph keeps what was passed
+    loss.backward(retain_graph=True)
+    assert seen == [SHAPE, "second"]
+    handle.remove()
+    loss.backward()
+    assert seen == [SHAPE, "second", "second"]
+
+
+def test_a_first_result_that_was_overwritten_is_not_pooled_again():
+    _, x = image()
+    y = F.relu(x)
+    loss = F.max_pool2d(y, 2).sum()
+    with mg.no_grad():
+        y.zero_()
+    with pytest.raises(RuntimeError, match="max_pool2d.*overwritten in place at .*test_fusion.py"):
+        mg.grad(loss, y)
+
+
+def test_what_went_past_and_is_freed_stays_freed():
+    _, x = image()
+    y = F.relu(x)
+    loss = F.max_pool2d(y, 2).sum()
+    loss.backward()
+    with pytest.raises(RuntimeError, match="freed.*retain_graph=True"):
+        mg.grad(loss, y)
+
+
 def test_copies_and_pickles():
     _, x = image(requires_grad=False)
     y = F.relu(x)
@@ -260,7 +365,7 @@ def test_a_fork_while_a_result_is_computed():
             os._exit(0 if type(other) is Waiting and other.numpy().shape == SHAPE else 1)
         return x * 1
 
-    behind(y, "relu", pool)
+    behind(y, "relu", pool, F.relu)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 

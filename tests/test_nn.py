@@ -1027,3 +1027,44 @@ def test_linear_after_flatten_says_where_the_features_come_from():
     with pytest.raises(ValueError, match=r"in_features=784 .*got 676 .*set in_features=676.*"
                                          r"4\*13\*13 = 676; 784 would be 4\*14\*14: check the "):
         model(mg.zeros(1, 1, 28, 28))
+
+
+# --- parameters are called by their path in the model ---------------------------------------------
+
+def test_a_parameter_is_called_by_its_path_in_the_outermost_module():
+    net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Sequential(nn.Linear(4, 2)))
+    names = ["0.weight", "0.bias", "2.0.weight", "2.0.bias"]
+    assert [p.name for p in net.parameters()] == names
+    twin = copy.deepcopy(net)
+    assert [p.name for p in twin.parameters()] == names
+    again = pickle.loads(pickle.dumps(net))
+    assert [p.name for p in again.parameters()] == names
+    inner = net[2]
+    del net
+    gc.collect()
+    assert inner[0].weight.name == "0.weight"
+    inner[0].weight.name = "theta"
+    assert inner[0].weight.name == "theta"
+    inner[0].weight.name = None
+    assert inner[0].weight.name == "0.weight"
+    assert nn.Parameter(mg.zeros(2)).name is None
+
+
+def test_modules_in_a_ring_have_an_end():
+    a, b = nn.Module(), nn.Module()
+    a.b, b.a, a.w = b, a, nn.Parameter(mg.zeros(2))
+    assert a.w.name == "a.w"
+
+
+def test_the_graph_names_its_leaves():
+    net = nn.Sequential(nn.Linear(3, 4))
+    x = mg.randn(5, 3, requires_grad=True)
+    leaves = [repr(n) for n in net(x).grad_fn.inputs]
+    assert leaves[0].startswith("<leaf (5, 3), first used at ") and "test_nn.py" in leaves[0]
+    assert leaves[1].startswith("<leaf '0.weight' (4, 3), first used at ")
+    x.name = "pixels"
+    assert repr(net(x).grad_fn.inputs[0]).startswith("<leaf 'pixels' (5, 3)")
+    with pytest.raises(ValueError, match="input 1 .'pixels', shape .5, 3.. *; pass allow_unused"):
+        mg.grad(net(mg.zeros(5, 3)).sum(), [net[0].weight, x])
+    with pytest.raises(TypeError, match="name: want a string or None, got int"):
+        x.name = 3

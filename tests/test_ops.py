@@ -348,3 +348,45 @@ def test_a_diagonal_is_a_view_that_can_be_written(shape, offset, dtype):
         assert not d.array.any()
         assert x.array.astype(int).sum() == want.astype(int).sum() - d.numel()
         assert not np.diagonal(x.array, offset, *dims).any()
+
+@each_op
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_gradients_are_writable_and_nobody_elses(entry, create_graph):
+    """What .grad, grad(), hooks and retain_grad() give can be changed, and changes nothing else."""
+    if create_graph and entry.order < 2:
+        create_graph = False
+    for args, options in draw(entry):
+        tensors, leaves = as_tensors(entry, args)
+        ys = outputs(entry.public(*tensors, **options))
+        if not ys:
+            continue
+        us = [Tensor(np.ones(y.shape, y.dtype)) for y in ys]
+        seen = []
+        for t in (*leaves, *ys):
+            t.register_hook(lambda g, seen=seen: seen.append(g))
+            t.retain_grad()
+        again = dict(retain_graph=True, create_graph=create_graph)
+        given = [g for g in mg.grad(ys, [*leaves, *ys], us, **again, allow_unused=True)
+                 if g is not None]
+        for g in seen:                             # else the leaves would get what it wrote
+            write(g)
+        before = [g.array.copy() for g in given]
+        mg.backward(ys, us, **again)
+        kept = [t.grad for t in (*leaves, *ys) if t.grad is not None]
+        values = {id(a): a for a in (*(t.array for t in (*leaves, *us, *ys)),
+                                     *(g.array for g in (*seen, *given, *kept)))}
+        for i, a in enumerate(list(values.values())):
+            for b in list(values.values())[:i]:
+                views = [y for y in (*leaves, *ys) if y.array is a or y.array is b]
+                assert len(views) == 2 or not np.shares_memory(a, b), entry.name
+        for g, old in zip(given, before):
+            np.testing.assert_array_equal(g.array, old)
+        for g in (*given, *kept):
+            write(g)
+
+
+def write(g):
+    """In place into a gradient, as clip_grad_norm_ and zero_ do."""
+    with mg.no_grad():
+        g.zero_()
+        assert not g.array.any()

@@ -7,6 +7,7 @@ whatever is deleted is gone. Not here: any layer (the other files of `nn/`), any
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
@@ -34,6 +35,17 @@ class Parameter(Tensor):
         self._requires_grad = False
         self.requires_grad = requires_grad
 
+    @property
+    def name(self) -> str | None:
+        """The name that it was given, else its path in the outermost module that holds it, such as
+        "layers.0.weight"; None if no module does."""
+        given = super().name
+        return _path_of(self) if given is None else given
+
+    @name.setter
+    def name(self, name: str | None) -> None:
+        Tensor.name.fset(self, name)                             # type: ignore[attr-defined]
+
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
 
@@ -54,6 +66,27 @@ def positive(layer: str, **sizes: Any) -> list[int]:
         if value < 1:
             raise ValueError(f"{layer}: {name} must be at least 1, got {value}")
     return [int(v) for v in sizes.values()]
+
+
+#: The modules that there are. Only messages ask, so that nothing need be kept up to date.
+_modules: weakref.WeakValueDictionary[int, Module] = weakref.WeakValueDictionary()
+
+
+def _path_of(parameter: Parameter) -> str | None:
+    modules = [m for ref in _modules.valuerefs() if (m := ref()) is not None]
+    path = next(((m, [n]) for m in modules for n, p in m._own_parameters() if p is parameter), None)
+    if path is None:
+        return None
+    module, names = path
+    above = {module}
+    while True:
+        parent = next(((m, n) for m in modules if m not in above
+                       for n, child in m._children() if child is module), None)
+        if parent is None:
+            return ".".join(reversed(names))
+        module, name = parent
+        above.add(module)
+        names.append(name)
 
 
 class IncompatibleKeys(NamedTuple):
@@ -98,6 +131,12 @@ class Module:
     training: bool = True
     _buffer_names: Mapping[str, bool] = {}             # name -> is it stored in state_dict
     _forward_hooks: dict[int, Callable] | None = None
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Notes the new module, also one that is copied or unpickled."""
+        self = super().__new__(cls)
+        _modules[id(self)] = self
+        return self
 
     def __init__(self) -> None:
         """Needs nothing; subclasses may call it, as is usual, or not."""

@@ -112,7 +112,7 @@ def max_pool2d(input: Tensor, kernel_size: int | Pair, stride: int | Pair | None
     options = _geometry("max_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode)
     if return_indices:
         return max_pool2d_with_indices(input, *options)          # type: ignore[return-value]
-    fused = behind(input, "relu", relu_max_pool2d_windows, *options)
+    fused = behind(input, "relu", relu_max_pool2d_windows, max_pool2d_windows, *options)
     return max_pool2d_windows(input, *options) if fused is None else fused
 
 
