@@ -181,7 +181,7 @@ def _for_kernels(x):
     return rows, x.reshape((x.size // classes, classes))
 
 
-@op(samples=_ce_samples, ref=_ce_ref, door=_ce_door)
+@op(samples=_ce_samples, ref=_ce_ref, door=_ce_door, apart=("target",))
 def cross_entropy_labels(input: Tensor, target: Tensor, weight: np.ndarray | None = None,
                          ignore_index: int = -100, reduction: str = "mean",
                          label_smoothing: float = 0.0) -> Tensor:
@@ -240,7 +240,7 @@ def _ce_grad_door(g, input, target, weight, ignore_index, label_smoothing, log_z
         (r(3), r(3, 4), np.array([2, -100, 0]),
          {"weight": r.between(0.3, 2, 4), "label_smoothing": 0.2}),
         (np.array(-1.3), r(3, 4), np.array([2, 1, 0]), {"ignore_index": 1})], ref=_ce_grad_ref,
-    door=_ce_grad_door)
+    door=_ce_grad_door, apart=("target",))
 def cross_entropy_grad(g: Tensor, input: Tensor, target: Tensor, weight: np.ndarray | None = None,
                        ignore_index: int = -100, label_smoothing: float = 0.0,
                        log_z: np.ndarray | None = None) -> Tensor:
@@ -366,7 +366,7 @@ def _choose_ref(x, target):
 
 @op(samples=lambda r: [(r(3, 4), r.integers(4, 3)), (r(4), np.array(2)),
                        (r(2, 3, 2), r.integers(3, 2, 2))], ref=_choose_ref,
-    door=_choose_door)
+    door=_choose_door, promote=False, moves=True, apart=("target",))
 def choose_class(input: Tensor, target: Tensor) -> Tensor:
     """y[n, ...] = input[n, target[n, ...], ...]: (N, C, d1, ...) and integers (N, d1, ...)."""
     return _choose_ref(input, target)
@@ -391,7 +391,7 @@ def _spread_door(g, target, shape):
 
 @op(samples=lambda r: [(r(3), r.integers(4, 3), (3, 4)), (np.array(0.4), np.array(2), (4,)),
                        (r(2, 2), r.integers(3, 2, 2), (2, 3, 2))], ref=_spread_ref,
-    door=_spread_door)
+    door=_spread_door, promote=False, moves=True, apart=("target",))
 def spread_class(g: Tensor, target: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Zeros of `shape`, but g[n, ...] at [n, target[n, ...], ...]: the gradient of choose_class."""
     return _spread_ref(g, target, shape)

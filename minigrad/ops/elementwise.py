@@ -151,37 +151,37 @@ def _equal_pairs(r):
     return [(a, r.integers(3, 4, 5)), (r(3, 4), r(4)), (a, 1)]
 
 
-@op(samples=_equal_pairs, ref=np.equal, explain=_broadcast_error)
+@op(samples=_equal_pairs, ref=np.equal, explain=_broadcast_error, promote="operands")
 def eq(input: Tensor, other: Tensor | float) -> Tensor:
     """input == other, elementwise."""
     return np.equal(input, other)
 
 
-@op(samples=_equal_pairs, ref=np.not_equal, explain=_broadcast_error)
+@op(samples=_equal_pairs, ref=np.not_equal, explain=_broadcast_error, promote="operands")
 def ne(input: Tensor, other: Tensor | float) -> Tensor:
     """input != other, elementwise."""
     return np.not_equal(input, other)
 
 
-@op(samples=_equal_pairs, ref=np.less, explain=_broadcast_error)
+@op(samples=_equal_pairs, ref=np.less, explain=_broadcast_error, promote="operands")
 def lt(input: Tensor, other: Tensor | float) -> Tensor:
     """input < other, elementwise."""
     return np.less(input, other)
 
 
-@op(samples=_equal_pairs, ref=np.less_equal, explain=_broadcast_error)
+@op(samples=_equal_pairs, ref=np.less_equal, explain=_broadcast_error, promote="operands")
 def le(input: Tensor, other: Tensor | float) -> Tensor:
     """input <= other, elementwise."""
     return np.less_equal(input, other)
 
 
-@op(samples=_equal_pairs, ref=np.greater, explain=_broadcast_error)
+@op(samples=_equal_pairs, ref=np.greater, explain=_broadcast_error, promote="operands")
 def gt(input: Tensor, other: Tensor | float) -> Tensor:
     """input > other, elementwise."""
     return np.greater(input, other)
 
 
-@op(samples=_equal_pairs, ref=np.greater_equal, explain=_broadcast_error)
+@op(samples=_equal_pairs, ref=np.greater_equal, explain=_broadcast_error, promote="operands")
 def ge(input: Tensor, other: Tensor | float) -> Tensor:
     """input >= other, elementwise."""
     return np.greater_equal(input, other)
@@ -191,31 +191,33 @@ def _bools(r):
     return [(r.mask(3, 4), r.mask(4))]
 
 
-@op(samples=_bools, ref=np.logical_and, explain=_broadcast_error)
+@op(samples=_bools, ref=np.logical_and, explain=_broadcast_error, promote="operands")
 def logical_and(input: Tensor, other: Tensor) -> Tensor:
     """Whether both are true (not zero), elementwise."""
     return np.logical_and(input, other)
 
 
-@op(samples=_bools, ref=np.logical_or, explain=_broadcast_error)
+@op(samples=_bools, ref=np.logical_or, explain=_broadcast_error, promote="operands")
 def logical_or(input: Tensor, other: Tensor) -> Tensor:
     """Whether one is true (not zero), elementwise."""
     return np.logical_or(input, other)
 
 
-@op(samples=_bools, ref=np.logical_xor, explain=_broadcast_error)
+@op(samples=_bools, ref=np.logical_xor, explain=_broadcast_error, promote="operands")
 def logical_xor(input: Tensor, other: Tensor) -> Tensor:
     """Whether exactly one is true (not zero), elementwise."""
     return np.logical_xor(input, other)
 
 
-@op(samples=lambda r: [(r.mask(3, 4),), (r.integers(2, 5),)], ref=np.logical_not)
+@op(samples=lambda r: [(r.mask(3, 4),), (r.integers(2, 5),)], ref=np.logical_not,
+    promote=False, moves=True)
 def logical_not(input: Tensor) -> Tensor:
     """Whether the element is false (zero)."""
     return np.logical_not(input)
 
 
-@op(samples=lambda r: [(r.mask(3, 4),), (r.integers(9, 5),)], ref=np.invert)
+@op(samples=lambda r: [(r.mask(3, 4),), (r.integers(9, 5),)], ref=np.invert,
+    promote=False, moves=True)
 def bitwise_not(input: Tensor) -> Tensor:
     """~input: the opposite of a boolean, the flipped bits of an integer."""
     return ~input
@@ -242,19 +244,22 @@ def bitwise_xor(input: Tensor, other: Tensor | int) -> Tensor:
     return input ^ other
 
 
-@op(samples=lambda r: [(np.array([0.0, np.nan, np.inf, -np.inf]),)], ref=np.isnan)
+@op(samples=lambda r: [(np.array([0.0, np.nan, np.inf, -np.inf]),)], ref=np.isnan,
+    promote=False, moves=True)
 def isnan(input: Tensor) -> Tensor:
     """Whether the element is not a number."""
     return np.isnan(input)
 
 
-@op(samples=lambda r: [(np.array([0.0, np.nan, np.inf, -np.inf]),)], ref=np.isinf)
+@op(samples=lambda r: [(np.array([0.0, np.nan, np.inf, -np.inf]),)], ref=np.isinf,
+    promote=False, moves=True)
 def isinf(input: Tensor) -> Tensor:
     """Whether the element is an infinity."""
     return np.isinf(input)
 
 
-@op(samples=lambda r: [(np.array([0.0, np.nan, np.inf, -np.inf]),)], ref=np.isfinite)
+@op(samples=lambda r: [(np.array([0.0, np.nan, np.inf, -np.inf]),)], ref=np.isfinite,
+    promote=False, moves=True)
 def isfinite(input: Tensor) -> Tensor:
     """Whether the element is neither an infinity nor not a number."""
     return np.isfinite(input)
@@ -264,7 +269,7 @@ def isfinite(input: Tensor) -> Tensor:
 
 @op(samples=lambda r: [(r.mask(3, 4), r(3, 4), r(3, 4)), (r.mask(4), r(3, 1), 0.0),
                        (r.mask(3, 1), 1.5, r(4))],
-    ref=np.where, explain=_broadcast_error)
+    ref=np.where, explain=_broadcast_error, apart=("condition",))
 def where(condition: Tensor, input: Tensor | float, other: Tensor | float) -> Tensor:
     """input where condition is true, else other; all three broadcast."""
     return np.where(condition, input, other)

@@ -114,7 +114,7 @@ def _getitem_samples(r):
 
 
 @op(samples=_getitem_samples, ref=lambda x, index: x[index],
-    door=lambda input, index: (input, normal_index(index)))
+    door=lambda input, index: (input, normal_index(index)), promote=False, moves=True)
 def getitem(input: Tensor, index: Any) -> Tensor:
     """The elements at an index of any kind that NumPy knows, or several in a tuple: integers,
     slices (also with negative steps), None, ..., integer or boolean tensors, arrays or lists.
@@ -204,7 +204,8 @@ def _setitem_ref(x, index, value):
 
 
 @op(samples=_setitem_samples, ref=_setitem_ref,
-    door=lambda input, index, value, overwrite: (input, normal_index(index), value, overwrite))
+    door=lambda input, index, value, overwrite: (input, normal_index(index), value, overwrite),
+    promote=False, moves=True)
 def setitem(input: Tensor, index: Any, value: Tensor | float, overwrite: bool = False) -> Tensor:
     """A copy of input in which [index] is `value`, broadcast: x[index] = value as a function.
 

@@ -24,7 +24,7 @@ def _matrix_door(name):
 
 
 @op(samples=lambda r: [(r(3, 4),), (r(2, 3, 3), 1), (r(3, 3), -1)], ref=np.tril,
-    door=_matrix_door("tril"))
+    door=_matrix_door("tril"), promote=False, moves=True)
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """The lower triangle of matrices (..., R, C), zeros above the given diagonal.
 
@@ -35,7 +35,7 @@ tril.vjp(input=lambda g, diagonal: tril(g, diagonal))
 
 
 @op(samples=lambda r: [(r(3, 4),), (r(2, 3, 3), 1), (r(3, 3), -1)], ref=np.triu,
-    door=_matrix_door("triu"))
+    door=_matrix_door("triu"), promote=False, moves=True)
 def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """The upper triangle of matrices (..., R, C), zeros below the given diagonal.
 
