@@ -666,9 +666,9 @@ def _add(grads: dict[Node, Any], node: Node, g: Any) -> None:
 def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
     """Sums g over the dimensions along which a value of `shape` was repeated by broadcasting."""
     lead = g.ndim - len(shape)
-    if lead == 1 and shape and g.__class__ is ndarray and g.shape[1:] == shape:
-        if g.dtype not in WIDE:
-            return np.add.reduce(g)                # a bias: 1 us less than the general way
+    if lead == 1 and shape and g.__class__ is ndarray and g.shape[1:] == shape \
+            and g.dtype not in WIDE:
+        return np.add.reduce(g)                    # a bias: 1 us less than the general way
     axes = (*range(lead), *(i + lead for i, n in enumerate(shape) if n == 1 != g.shape[i + lead]))
     wide = WIDE.get(g.dtype) if g.__class__ is ndarray else None
     if wide is not None:                           # float16 overflows, and stalls at 2048

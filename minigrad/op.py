@@ -21,7 +21,7 @@ from .engine import Node, Tensor, leaf, pick, wrap
 from .face import UFUNCS
 from .fusion import FEWEST, may_wait, wait
 from .modes import settings
-from .promotion import (BOOL, DTYPES, FLOAT32, FLOAT64, INT64, Casts, as_own, dtype_named,
+from .promotion import (BOOL, DTYPES, FLOAT32, FLOAT64, INT64, WIDE, Casts, as_own, dtype_named,
                         fits, plan)
 from .writes import OUTSIDE, PACKAGE, Where, now, user_line, user_place
 
@@ -589,17 +589,15 @@ def agree(op: Op, known: tuple, others: tuple) -> Casts | np.dtype | None:
     if len(known) == 2 and first.__class__ is known[1].__class__ is ndarray \
             and first.dtype is known[1].dtype is FLOAT64:
         return FLOAT64
-    kinds, masks = [], []
+    kinds: list[Any] = []
     for x in known:
         if x.__class__ is ndarray:
             kinds.append((x.dtype, x.ndim > 0))
         elif x is not None:                        # np.float64 is as weak as 2.0
             kinds.append(float if isinstance(x, float) else x.__class__)
-    for x in others:
-        if x.__class__ is ndarray:
-            masks.append((x.dtype, x.ndim > 0))
-    return plan(op.name, tuple(kinds), tuple(masks), settings.default_dtype, op.promote,
-                op.floating, op.moves)
+    masks = tuple([(x.dtype, x.ndim > 0) for x in others if x.__class__ is ndarray])
+    return plan(op.name, tuple(kinds), masks, settings.default_dtype, op.promote, op.floating,
+                op.moves)
 
 
 def redo(op: Op, casts: Casts, places: list, words: dict[str, Any]) -> Any:
@@ -635,6 +633,27 @@ def redo(op: Op, casts: Casts, places: list, words: dict[str, Any]) -> Any:
     if isinstance(out, (tuple, list)):
         return tuple([_as_dtype(y, result) for y in out])
     return _as_dtype(out, result)
+
+
+def rounded_once(function: Callable, *args: Any, **options: Any) -> Any:
+    """function(*args, **options) of a composite that was given float16: computed in float32 from
+    end to end, not rounded by each operation that it is made of. It begins with
+        if input.dtype in WIDE: return rounded_once(itself, input, ...)
+    What is passed by name has no say in the dtype of the result.
+    """
+    found: list[np.dtype] = []
+
+    def widened(x: Any) -> Any:
+        if isinstance(x, (list, tuple)):
+            return type(x)(map(widened, x)) if any([isinstance(y, Tensor) for y in x]) else x
+        if not isinstance(x, (Tensor, ndarray)) or x.dtype.kind != "f":
+            return x
+        found.append(x.dtype)
+        return _cast(x, WIDE[x.dtype]) if x.dtype in WIDE else x
+    args = tuple(map(widened, args))
+    deciding = {*found}
+    out = function(*args, **{name: widened(x) for name, x in options.items()})
+    return _as_dtype(out, deciding.pop()) if len(deciding) == 1 else out
 
 
 def _convert(x: Any, each: dict, op: Op, name: str) -> Any:

@@ -15,7 +15,8 @@ from numpy import ndarray
 from ..engine import Tensor
 from ..kernels import softmax as rows
 from ..kernels import softmax_columns as columns
-from ..op import composite, op
+from ..op import composite, op, rounded_once
+from ..promotion import WIDE
 from .activation import log_softmax, softmax, softmax_grad
 from .elementwise import where
 from .reduce import mean, sum
@@ -327,6 +328,9 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None,
     Raises: ValueError for a label that does not exist, shapes that do not fit, an unknown
     reduction; TypeError for a dtype that is neither labels nor probabilities.
     """
+    if getattr(input, "dtype", None) in WIDE:
+        return rounded_once(cross_entropy, input, target, weight=weight, ignore_index=ignore_index,
+                            reduction=reduction, label_smoothing=label_smoothing)
     t = raw(target)
     if t.dtype.kind != "f":
         if t.dtype.kind == "b":
@@ -429,6 +433,9 @@ def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None,
     Raises: ValueError for a label that does not exist, shapes that do not fit, an unknown
     reduction; TypeError for a target that does not hold integers.
     """
+    if getattr(input, "dtype", None) in WIDE:
+        return rounded_once(nll_loss, input, target, weight=weight,
+                            ignore_index=ignore_index, reduction=reduction)
     x = raw(input)
     check_reduction("nll_loss", reduction)
     t = _check_labels("nll_loss", x, raw(target), ignore_index)

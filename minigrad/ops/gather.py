@@ -11,7 +11,8 @@ import numpy as np
 from numpy import ndarray
 
 from ..engine import Tensor, wrap
-from ..op import composite, op, refuse_other
+from ..op import composite, op, refuse_other, rounded_once
+from ..promotion import WIDE
 from .dims import one_dim
 from .elementwise import where
 from .indexing import last_writers, put_back_ref, getitem, getitem_grad, normal_index
@@ -199,6 +200,8 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
 
     Raises: as scatter.
     """
+    if getattr(input, "dtype", None) in WIDE:
+        return rounded_once(scatter_add, input, dim, index, src)
     shape, at = np.shape(input), index.array if isinstance(index, Tensor) else index
     d = one_dim("scatter_add", dim, len(shape))
     _check_along("scatter_add", shape, d, at, np.shape(at), shape[d] if shape else 1)
@@ -218,6 +221,8 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *,
 
     Raises: ValueError unless source is as input, with one slice for each index; else as getitem.
     """
+    if getattr(input, "dtype", None) in WIDE:
+        return rounded_once(index_add, input, dim, index, source, alpha=alpha)
     shape = np.shape(input)
     d = one_dim("index_add", dim, len(shape))
     at = normal_index((*(slice(None),) * d, index))

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..engine import Tensor
-from ..op import composite, op
+from ..op import composite, op, rounded_once
+from ..promotion import WIDE
 from .cast import clone
 from .dims import as_shape, one_dim
 from .shape import expand, reshape, transpose, unsqueeze
@@ -332,6 +333,8 @@ def pad(input: Tensor, pad: tuple[int, ...], mode: str = "constant", value: floa
     Raises: ValueError if pad is not pairs, has more pairs than the tensor dimensions, or is larger
         than the dimension allows (reflect: size - 1; circular: size).
     """
+    if getattr(input, "dtype", None) in WIDE:
+        return rounded_once(_itself, input, pad, mode, value)
     shape = np.shape(input)
     given = as_shape("pad", pad)
     if len(given) % 2 or len(given) > 2 * len(shape):
@@ -356,6 +359,7 @@ def pad(input: Tensor, pad: tuple[int, ...], mode: str = "constant", value: floa
         at = np.pad(np.arange(n), (a, b), mode=_PAD_MODES[mode])     # type: ignore[call-overload]
         input = input[(*(slice(None),) * d, at)]
     return input
+_itself = pad                                      # which an argument hides in there
 
 
 @composite(samples=lambda r: [(r(3), r(2)), (r(3), r(2), {"indexing": "xy"})],
