@@ -540,13 +540,18 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
     stops = None if accumulate or targets is None else frozenset(targets)
     before = settings.grad_enabled
     settings.grad_enabled = create_graph
+    # A rule may compute 0 * inf beside where() that drops it: no number of the user's is meant.
+    # (What hooks compute is the user's again: there his settings hold.)
+    errors, quiet = np.geterr(), np.errstate(all="ignore")
+    quiet.__enter__()
     try:
         for node in order:
             g = grads.pop(node, None)
             if g is None:                          # no gradient came this way
                 continue
             if node.hooks is not None:
-                g = _call_hooks(node, g)
+                with np.errstate(**errors):
+                    g = _call_hooks(node, g)
             if stops is not None and node in stops:
                 found[node] = g
             op, inputs = node.op, node.inputs
@@ -599,6 +604,7 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
             if not retain and node.saved:          # torch: what saved nothing may be used again
                 node.saved, node.inputs = None, ()
     finally:
+        quiet.__exit__(None, None, None)
         settings.grad_enabled = before
     return found
 

@@ -63,7 +63,7 @@ class SGD(Optimizer):
                 raise ValueError(f"SGD: the gradient of a parameter of shape {x.shape} has shape "
                                  f"{g.shape}; was p.grad set by hand?")
             written.append(x)
-            if plain and x.size < LARGE:               # the common case, and the cheapest
+            if plain and x.size < LARGE and x.dtype.char != "e":     # the common, cheapest case
                 x -= g * lr
                 continue
             v, first = None, False

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-DTYPES = "bool uint8 int8 int16 int32 int64 float16 float32 float64".split()
+DTYPES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64"]
 LETTERS = dict(zip([*DTYPES, "error"], "?BbhilefdX"))
 NUMBERS = {"True": True, "3": 3, "2.5": 2.5}
 
