@@ -400,8 +400,7 @@ class Op:
                     if n != self.sequence]
             add(f"    if {' or '.join(odd)}:")
         known = "(" + "".join(f"*{n}, " if n == self.sequence else f"{n}, " for n in names) + ")"
-        others = "(" + "".join(f"{n}, " for n in self.apart) + ")"
-        add(f"        want = agree(OP, {known}, {others})")
+        add(f"        want = agree(OP, {known})")
         given = {n: f"given{i}" for i, n in enumerate(self.tensors)}
         given[self.sequence or ""] = f"given_again({self.sequence}, links, wrapped)"
         places, words = [], []
@@ -583,21 +582,24 @@ def admit(x: Any, op: Op) -> Any:
     return x if x.__class__ is not ndarray or x.dtype in DTYPES else as_own(op.name, x)
 
 
-def agree(op: Op, known: tuple, others: tuple) -> Casts | np.dtype | None:
+def agree(op: Op, known: tuple) -> Casts | np.dtype | None:
     """The dtype that floating results shall have, or what must be converted before; see plan."""
-    first = known[0]
-    if len(known) == 2 and first.__class__ is known[1].__class__ is ndarray \
-            and first.dtype is known[1].dtype is FLOAT64:
-        return FLOAT64
+    first, last = known[0], known[-1]
+    if first.__class__ is ndarray and len(known) == 2:           # the common cases, without plan()
+        dtype = first.dtype
+        if dtype is FLOAT64 and (last.__class__ is float or (last.__class__ is ndarray
+                                                            and last.dtype is FLOAT64)):
+            return dtype
+        if dtype is INT64 and not op.floating and (last.__class__ is int or (
+                last.__class__ is ndarray and last.dtype is INT64)):
+            return dtype
     kinds: list[Any] = []
     for x in known:
         if x.__class__ is ndarray:
             kinds.append((x.dtype, x.ndim > 0))
         elif x is not None:                        # np.float64 is as weak as 2.0
             kinds.append(float if isinstance(x, float) else x.__class__)
-    masks = tuple([(x.dtype, x.ndim > 0) for x in others if x.__class__ is ndarray])
-    return plan(op.name, tuple(kinds), masks, settings.default_dtype, op.promote, op.floating,
-                op.moves)
+    return plan(op.name, tuple(kinds), settings.default_dtype, op.promote, op.floating, op.moves)
 
 
 def redo(op: Op, casts: Casts, places: list, words: dict[str, Any]) -> Any:
@@ -665,7 +667,7 @@ def _convert(x: Any, each: dict, op: Op, name: str) -> Any:
     dtype = each.get((array.dtype, array.ndim > 0))
     if dtype is None:
         return x
-    if dtype.kind in "iu" and not fits(array, dtype):
+    if not array.ndim and dtype.kind in "iu" and not fits(array, dtype):
         raise ValueError(f"{op.name}: {array.item()}, a tensor without dimensions, has no say in "
                          f"the dtype beside tensors of {dtype}, and is no number of it; convert "
                          "them first, for example x.long()")

@@ -166,16 +166,16 @@ class Casts(tuple):
 
 
 @functools.lru_cache(4096)
-def plan(name: str, known: tuple, others: tuple, default: np.dtype, promote: bool | str,
-         floating: bool, moves: bool) -> Casts | np.dtype | None:
+def plan(name: str, known: tuple, default: np.dtype, promote: bool | str, floating: bool,
+         moves: bool) -> Casts | np.dtype | None:
     """What is to be done about the dtypes of one call: Casts, or the dtype that results shall have.
 
     known: (dtype, has dimensions) of each array that takes part, and the classes of Python numbers.
-    others: the same for arguments that do not (indices, masks). For the rest: see op().
+    For the rest: see op().
     """
     arrays = [v for v in known if v.__class__ is tuple]
     each: dict[tuple, np.dtype] = {}
-    for kind in (*arrays, *others):
+    for kind in arrays:
         dtype = own_dtype(kind[0])
         if dtype is None:
             raise unknown_dtype(name, kind[0])

@@ -16,7 +16,7 @@ from numpy import ndarray
 
 from ..engine import Tensor, to_array, wrap
 from ..op import composite, op
-from ..promotion import WIDE
+from ..promotion import WIDE, as_own
 from .creation import _dtype, _leaf, shape_of
 from .cast import as_dtype
 
@@ -425,6 +425,8 @@ def _dropped(name, input, p, training, inplace, generator, shape):
     if not isinstance(input, (Tensor, np.ndarray)):
         raise TypeError(f"{name}: want a Tensor, got {type(input).__name__}; make it one with "
                         "minigrad.tensor(...)")
+    if isinstance(input, np.ndarray):
+        input = as_own(name, input)
     if input.dtype.kind != "f":
         raise TypeError(f"{name}: want a floating tensor, got {input.dtype}; convert it first: "
                         "x.float()")

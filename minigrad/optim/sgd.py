@@ -95,4 +95,5 @@ def _update(x: ndarray, g: ndarray, v: ndarray | None, first: bool, lr: float,
 
 
 def _alike(x: ndarray, other: ndarray) -> bool:
-    return x.flags.c_contiguous and other.flags.c_contiguous and x.dtype == other.dtype
+    a, b = x.flags, other.flags
+    return a.c_contiguous and b.c_contiguous and a.aligned and b.aligned and x.dtype == other.dtype
