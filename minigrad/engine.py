@@ -22,6 +22,7 @@ from numpy import ndarray
 from .face import ArrayFace
 from .memory import Block
 from .modes import settings
+from .promotion import WIDE, as_own, dtype_named, own_dtype, refuse_foreign, unknown_dtype
 from .writes import (
     Where, describe, memory_owner, now, record_write, user_line, writes,
 )
@@ -154,6 +155,8 @@ class Tensor(TensorMethods, ArrayFace):
 
     @data.setter
     def data(self, value: Any) -> None:
+        if isinstance(value, ndarray):             # its memory is shared
+            refuse_foreign("data", value)
         self.replace_array(to_array(value))
 
     def replace_array(self, array: ndarray) -> None:
@@ -221,13 +224,13 @@ class Tensor(TensorMethods, ArrayFace):
         if new.shape != old.shape:
             raise ValueError(f"in place: the result has shape {new.shape}, it does not fit the "
                              f"tensor's own {old.shape}; write x = x + y instead of x += y")
-        if not np.can_cast(new.dtype, old.dtype, "same_kind"):
+        if new.dtype != old.dtype and _KINDS[new.dtype.kind] > _KINDS[old.dtype.kind]:
             raise TypeError(f"in place: a result of {new.dtype} does not fit a tensor of "
                             f"{old.dtype}; convert first, for example x = x.to({new.dtype})")
         recorded = settings.grad_enabled and (self._requires_grad or result._requires_grad)
         if not recorded:
             refuse_read_only(old)
-            np.copyto(old, new, casting="same_kind")
+            np.copyto(old, new, casting="unsafe")  # within a kind, as in torch
             record_write(old)
             return self
         if new.dtype != old.dtype:
@@ -258,6 +261,9 @@ class Tensor(TensorMethods, ArrayFace):
         if old is not None and any(type(h) is Keep for h in old.hooks or ()):
             old.hooks = [h for h in old.hooks or () if type(h) is not Keep] or None
             self.retain_grad()
+
+
+_KINDS = {"b": 0, "u": 1, "i": 1, "f": 2}           # what fits in place: not what is higher
 
 
 def shares_memory(array: ndarray, besides: int = 0) -> bool:
@@ -296,8 +302,9 @@ def refuse_read_only(array: ndarray) -> None:
 
 
 def _unpickle(cls: type[Tensor], array: ndarray, requires_grad: bool) -> Tensor:
-    new = object.__new__(cls)
-    new.array, new.node, new._requires_grad, new.grad = array, None, requires_grad, None
+    new = object.__new__(cls)                      # perhaps from a machine with another byte order
+    new.array, new.node, new.grad = as_own("pickle", array), None, None
+    new._requires_grad = requires_grad
     return new
 
 
@@ -312,8 +319,11 @@ def wrap(array: Any, node: Node | None = None) -> Tensor:
 
 
 def to_array(data: Any, dtype: Any = None, copy: bool = False) -> ndarray:
-    """An array of numbers from what a user may give: numbers, nested lists, arrays, Tensors."""
-    own_dtype = isinstance(data, (ndarray, np.generic, Tensor))
+    """An array of numbers from what a user may give: numbers, nested lists, arrays, Tensors.
+
+    Another byte order is converted (which is a copy). Raises: TypeError for what is no number.
+    """
+    has_dtype = isinstance(data, (ndarray, np.generic, Tensor))
     if isinstance(data, Tensor):
         array = data.array
     elif isinstance(data, (list, tuple)) and any(isinstance(d, Tensor) for d in data):
@@ -324,10 +334,15 @@ def to_array(data: Any, dtype: Any = None, copy: bool = False) -> ndarray:
         except ValueError as error:
             raise ValueError(f"tensor: the nested sequences have different lengths ({error})"
                              ) from None
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"tensor: want numbers, got {type(data).__name__} of dtype {array.dtype}")
-    if dtype is None and not own_dtype and array.dtype.kind == "f":
+    native = own_dtype(array.dtype)
+    if native is None:
+        raise unknown_dtype("tensor", array.dtype, type(data).__name__)
+    if dtype is not None:
+        dtype = dtype_named("tensor", dtype)
+    elif native.kind == "f" and not has_dtype:
         dtype = settings.default_dtype
+    elif native != array.dtype:
+        dtype = native
     if dtype is not None:
         return np.array(array, dtype=dtype, copy=True if copy else None)
     return array.copy() if copy else array
@@ -567,13 +582,18 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
     stops = None if accumulate or targets is None else frozenset(targets)
     before = settings.grad_enabled
     settings.grad_enabled = create_graph
+    # A rule may compute 0 * inf beside where() that drops it: no number of the user's is meant.
+    # (What hooks compute is the user's again: there his settings hold.)
+    errors, quiet = np.geterr(), np.errstate(all="ignore")
+    quiet.__enter__()
     try:
         for node in order:
             g = grads.pop(node, None)
             if g is None:                          # no gradient came this way
                 continue
             if node.hooks is not None:
-                g = _call_hooks(node, g)
+                with np.errstate(**errors):
+                    g = _call_hooks(node, g)
             if stops is not None and node in stops:
                 found[node] = g
             op, inputs = node.op, node.inputs
@@ -626,6 +646,7 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
             if op.keeps and not retain:            # torch: what saved no numbers may be used again
                 node.saved = None                  # where it leads stays known, for grad()
     finally:
+        quiet.__exit__(None, None, None)
         settings.grad_enabled = before
     return found
 
@@ -693,9 +714,13 @@ def _add(grads: dict[Node, Any], node: Node, g: Any) -> None:
 def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
     """Sums g over the dimensions along which a value of `shape` was repeated by broadcasting."""
     lead = g.ndim - len(shape)
-    if lead == 1 and shape and g.__class__ is ndarray and g.shape[1:] == shape:
+    if lead == 1 and shape and g.__class__ is ndarray and g.shape[1:] == shape \
+            and g.dtype not in WIDE:
         return np.add.reduce(g)                    # a bias: 1 us less than the general way
     axes = (*range(lead), *(i + lead for i, n in enumerate(shape) if n == 1 != g.shape[i + lead]))
+    wide = WIDE.get(g.dtype) if g.__class__ is ndarray else None
+    if wide is not None:                           # float16 overflows, and stalls at 2048
+        return g.sum(axes, dtype=wide).astype(g.dtype).reshape(shape)
     return g.sum(axes).reshape(shape)
 
 

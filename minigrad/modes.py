@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from .promotion import dtype_named
+
 
 class _Settings(threading.local):
     """Thread-local state; the class attributes are what a new thread starts with."""
@@ -106,7 +108,7 @@ def is_grad_enabled() -> bool:
 
 def set_default_dtype(dtype: Any) -> None:
     """The dtype of tensors made from Python floats on this thread: float32 (default) or float64."""
-    dtype = np.dtype(dtype)
+    dtype = dtype_named("set_default_dtype", dtype)
     if dtype.kind != "f":
         raise TypeError(f"set_default_dtype: want a floating dtype such as float32, got {dtype}")
     settings.default_dtype = dtype

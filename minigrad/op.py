@@ -21,11 +21,12 @@ from .engine import Node, Tensor, leaf, pick, wrap
 from .face import UFUNCS
 from .fusion import FEWEST, may_wait, wait
 from .modes import settings
+from .promotion import (BOOL, DTYPES, FLOAT32, FLOAT64, INT64, WIDE, Casts, as_own, dtype_named,
+                        fits, plan)
 from .writes import OUTSIDE, PACKAGE, Where, now, user_line, user_place
 
 P = ParamSpec("P")
 R = TypeVar("R")
-FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
 class OpFunction(Generic[P, R]):
     """What a type checker sees of a decorated forward: the function, its rules, its method."""
@@ -82,22 +83,21 @@ class Op:
 
     def __init__(self, forward: Callable, samples: Callable | None, ref: Callable | None, *,
                  door: Callable | None = None, explain: Callable | None = None,
-                 promote: bool = True, order: int | float = float("inf"),
-                 flat: bool = False, floating: bool = False, waits: bool = False) -> None:
+                 promote: bool | str = True, order: int | float = float("inf"),
+                 flat: bool = False, floating: bool = False, waits: bool = False,
+                 moves: bool = False, apart: tuple[str, ...] = ()) -> None:
         self.name, self.forward, self.doc = forward.__name__, forward, forward.__doc__
         self.samples, self.ref, self.flat, self.order = samples, ref, flat, order
         self.door, self.explain, self.promote = door, explain, promote
-        self.floating, self.waits = floating, waits
+        self.floating, self.waits, self.moves, self.apart = floating, waits, moves, apart
         self.signature = inspect.signature(forward)
         self.parameters = self.signature.parameters
         self.hints = {p.name: str(p.annotation) for p in self.parameters.values()}
         self.tensors = [n for n, hint in self.hints.items() if "Tensor" in hint]
-        self.sequence = next((n for n in self.tensors if "Sequence[Tensor" in self.hints[n]), None)
+        self.sequence = next((n for n in self.tensors if "Sequence[Tensor" in self.hints[n]
+                              or self.parameters[n].kind is inspect.Parameter.VAR_POSITIONAL), None)
         self.many = "tuple[" in str(self.signature.return_annotation)
-        own = {"wrapped", "out", "aux", "t", "links", "node", "frame", "code"}
-        reserved = (own | {*_WRAPPER_NAMES}) & {*self.parameters}
-        if reserved:
-            raise TypeError(f"op {self.name}: the public function itself needs {sorted(reserved)}")
+        self._refuse_options()
         self.linked: list[str] = []
         self.rules: list[tuple[int, Callable, Callable | int]] = []
         self.joint: tuple[tuple[int, ...] | None, Callable, Callable] | None = None
@@ -109,6 +109,32 @@ class Op:
         self.joint_rule: Callable | None = None
         self.public: Any = None
         self._source = ""
+
+    def _refuse_options(self) -> None:
+        """Raises TypeError at import for a signature or options that the machinery does not know
+        how to combine: it would give a wrong result, or an error from inside, at some call."""
+        own = {"wrapped", "out", "aux", "t", "links", "node", "frame", "code", "want", "odd",
+               *(f"{prefix}{i}" for prefix in ("n", "given") for i in range(len(self.tensors)))}
+        reserved = (own | {*_WRAPPER_NAMES}) & {*self.parameters}
+        if reserved:
+            raise TypeError(f"op {self.name}: the public function itself needs {sorted(reserved)}")
+        for p in self.parameters.values():
+            if p.kind is p.VAR_KEYWORD:
+                raise TypeError(f"op {self.name}: name the options one by one, not **{p.name}")
+        if self.promote not in (True, False, "operands"):
+            raise TypeError(f"op {self.name}: promote must be True, False or 'operands', got "
+                            f"{self.promote!r}")
+        unknown = {*self.apart} - {*self.tensors}
+        if unknown:
+            raise TypeError(f"op {self.name}: apart names {sorted(unknown)}, which are no tensor "
+                            f"arguments ({', '.join(self.tensors)})")
+        plain = len(self.tensors) == 1 and not self.many and not self.sequence \
+            and not self.takes_number(self.tensors[0]) and "None" not in self.hints[self.tensors[0]]
+        if self.waits and not (plain and {*self.parameters} <= {self.tensors[0], "inplace"}):
+            raise TypeError(f"op {self.name}: waits is for functions of one Tensor without options,"
+                            " which are forgotten while the result waits")
+        if self.sequence and sum("Sequence[Tensor" in hint for hint in self.hints.values()) > 1:
+            raise TypeError(f"op {self.name}: want at most one sequence of Tensors")
 
     def takes_number(self, name: str) -> bool:
         """Whether an argument may be a Python number, which has no dtype of its own."""
@@ -178,6 +204,15 @@ class Op:
         self.requests = list(dict.fromkeys(n for rule in every for n in self._requests_of(rule)))
         self.linked = [t for t in self.tensors if t in self.by_argument or t in self.joint_names]
         self.keeps = bool({*self.requests} & {*self.tensors, "out", "aux"})
+        if self.sequence and self.linked not in ([], [self.sequence]):
+            raise TypeError(f"op {self.name}: of an op of a sequence only the sequence has a "
+                            f"gradient, got a rule for {self.linked}; make the others options, or "
+                            "put them into the sequence")
+        if self.sequence in self.joint_names:
+            raise TypeError(f"op {self.name}: the rule of a sequence is declared with vjp")
+        if {*self.linked} & {*self.apart}:
+            raise TypeError(f"op {self.name}: {sorted({*self.linked} & {*self.apart})} are apart, "
+                            "that is indices or masks, and have no gradient")
 
         def picker(rule: Callable) -> Callable:
             at = [self.requests.index(n) for n in self._requests_of(rule)]
@@ -248,10 +283,13 @@ class Op:
             x = self.tensors[0]
             add(f"    if {x}.__class__ is Tensor and {x}.array.size >= FEWEST and may_wait({x}):")
             add(f"        return wait(OP, {x})")
-        for name in self.tensors:
+        for i, name in enumerate(self.tensors):
             node = f"n{self.linked.index(name)}" if name in self.linked else None
+            if self._may_convert and name != self.sequence:
+                add(f"    given{i} = {name}")
             if name == self.sequence:
-                add(f"    {name}, links, wrapped = unwrap_sequence({name}, OP, {name!r}, wrapped)")
+                add(f"    {name}, links, wrapped, odd = "
+                    f"unwrap_sequence({name}, OP, {name!r}, wrapped)")
                 continue
             if node:
                 add(f"    {node} = None")
@@ -265,9 +303,15 @@ class Op:
             plain += "_OR_NONE" if "None" in self.hints[name] else ""
             add(f"    elif {name}.__class__ not in {plain}:")
             add(f"        {name} = operand({name}, OP, {name!r})")
-            if self.floating:
-                add(f"    if {name}.dtype is not FLOAT32 and {name}.dtype.kind != 'f':")
-                add(f"        {name} = {name}.astype(settings.default_dtype)")
+            if name in self.apart or not self._may_convert:
+                # An array of the user's, of which nobody has asked yet what it holds.
+                likely = "BOOL", "INT64"
+                if name not in self.apart:
+                    likely = "FLOAT32", "FLOAT64"
+                add(f"    elif {self._is_array(name)}{name}.dtype is not {likely[0]} "
+                    f"and {name}.dtype is not {likely[1]}:")
+                add(f"        {name} = admit({name}, OP)")
+        self._write_agreement(add)
         passed = ", ".join(f"{p.name}={p.name}" if p.kind is p.KEYWORD_ONLY else
                            f"*{p.name}" if p.kind is p.VAR_POSITIONAL else p.name
                            for p in sig.parameters.values())
@@ -283,6 +327,8 @@ class Op:
             add("    out, aux = out")
         add("    if not wrapped:\n        return out")
         if self.many:
+            if self.promote is True:
+                add(f"    out = [finish(asarray(y), want, {self._operands()}) for y in out]")
             links = f"({', '.join(f'n{i}' for i in range(len(self.linked)))},)"
             if not self.linked:
                 add("    return tuple(map(wrap, out))")
@@ -293,11 +339,9 @@ class Op:
                 add(f"    return many(OP, links, {self._saved()}, out, user_line())")
             return self._exec(lines)
         add("    if out.__class__ is not ndarray:\n        out = asarray(out)")
-        if self.promote:
-            add("    if out.dtype is FLOAT64:")
-            operands = "tuple(" + self.sequence + ")" if self.sequence else \
-                "(" + "".join(f"{t}, " for t in self.tensors) + ")"
-            add(f"        out = demote(out, {operands})")
+        if self.promote is True:
+            add("    if out.dtype is not want:")
+            add(f"        out = finish(out, want, {self._operands()})")
         add("    t = new(Tensor)\n    t.array = out\n    t.grad = None")
         if self.linked:
             if self.sequence:
@@ -320,6 +364,60 @@ class Op:
             add("        return t")
         add("    t._requires_grad = False\n    t.node = None\n    return t")
         return self._exec(lines)
+
+    # what the public function does about dtypes
+
+    @property
+    def _agreeing(self) -> list[str]:
+        """The tensor arguments that decide about the dtype of the result."""
+        return [t for t in self.tensors if t not in self.apart]
+
+    @property
+    def _may_convert(self) -> bool:
+        """Whether arguments may have to be converted; else it is only asked what arrays hold."""
+        return bool(self.promote or self.floating or not self.moves)
+
+    def _is_array(self, name: str) -> str:
+        """The condition that an argument is an array, where it may be something else."""
+        other = self.takes_number(name) or "None" in self.hints[name]
+        return f"{name}.__class__ is ndarray and " if other else ""
+
+    def _operands(self) -> str:
+        """The expression for the tuple of the arguments that decide."""
+        return f"tuple({self.sequence})" if self.sequence else \
+            "(" + "".join(f"{t}, " for t in self._agreeing) + ")"
+
+    def _write_agreement(self, add: Callable[[str], None]) -> None:
+        """The lines that settle the dtypes. Where all is float32 they are one comparison each."""
+        names = self._agreeing
+        if not names or not self._may_convert:
+            if self.promote is True:
+                add("    want = FLOAT32")
+            return
+        single = len(names) == 1 and not self.sequence and not self._is_array(names[0])
+        if single:                                 # alone it has nobody to agree with
+            x = names[0]
+            add(f"    want = {x}.dtype")
+            add("    if want is not FLOAT32 and want is not FLOAT64:")
+        else:
+            add("    want = FLOAT32")
+            odd = ["odd"] if self.sequence else []
+            odd += [f"({self._is_array(n)}{n}.dtype is not FLOAT32)" for n in names
+                    if n != self.sequence]
+            add(f"    if {' or '.join(odd)}:")
+        known = "(" + "".join(f"*{n}, " if n == self.sequence else f"{n}, " for n in names) + ")"
+        add(f"        want = agree(OP, {known})")
+        given = {n: f"given{i}" for i, n in enumerate(self.tensors)}
+        given[self.sequence or ""] = f"given_again({self.sequence}, links, wrapped)"
+        places, words = [], []
+        for p in self.parameters.values():
+            value = given.get(p.name, p.name)
+            if p.kind is p.KEYWORD_ONLY:
+                words.append(f"{p.name!r}: {value}")
+            else:
+                places.append(f"*{value}" if p.kind is p.VAR_POSITIONAL else value)
+        add("        if want.__class__ is Casts:")
+        add(f"            return redo(OP, want, [{', '.join(places)}], {{{', '.join(words)}}})")
 
     def _saved(self) -> str:
         """The expression for the tuple of everything that the rules asked for."""
@@ -380,15 +478,22 @@ def op(*, samples: Callable | None, ref: Callable | None = None, **about: Any
     door: (all parameters) -> all parameters, normalised; refuses bad input with ValueError or
         TypeError.
     explain: (op, error, all parameters) -> the exception to raise instead of NumPy's own.
-    promote: False if a float64 result is meant although no argument is float64 (a cast).
+    promote: True: the arguments are numbers of one dtype, that of torch's table (promotion.py), and
+        the result has it, too. "operands": the same, but the result has a dtype of its own (a
+        comparison). False: the op decides about dtypes itself (a cast, a sum with dtype=).
+    moves: it only moves numbers, so that float16 is as good as any. All other ops never see
+        float16: they get float32, and their result is rounded to float16 once; likewise their
+        rules. An option named dtype is honoured.
+    apart: tensor arguments that have no say in the dtype of the result: indices, masks.
     order: how often the op can be differentiated (default: without end).
     flat: the derivative is 0 wherever it exists (steps), so that a check may not refuse a zero.
     waits: a large result may wait for an op that is fused with this one, see fusion.py. For ops of
         one tensor that keep its shape and dtype and cannot fail.
     An op with an option `inplace`, its last, writes into its first argument where that is true; the
     forward need not look at it.
-    floating: integers and booleans become the default dtype first. NumPy would compute with bytes
-        in half precision.
+    floating: integers and booleans become the default dtype first (or that of the other tensors, if
+        these are floats; Python numbers stay as they are). NumPy would compute with bytes in half
+        precision.
     """
     def decorate(forward: Callable[P, R]) -> OpFunction[P, R]:
         new = Op(forward, samples, ref, **about)
@@ -447,15 +552,16 @@ def refuse_other(name: str, **arguments: Any) -> None:
                             f"{type(x).__name__}; make it one with minigrad.tensor(...)")
 
 
-def unwrap_sequence(xs: Any, op: Op, name: str, wrapped: bool) -> tuple[tuple, tuple, bool]:
-    """The arrays and the nodes of a sequence of tensors, and whether any was a Tensor."""
+def unwrap_sequence(xs: Any, op: Op, name: str, wrapped: bool) -> tuple[tuple, tuple, bool, bool]:
+    """The arrays and the nodes of a sequence of tensors, whether any was a Tensor, and whether any
+    is not float32."""
     if isinstance(xs, Tensor):
         raise TypeError(f"{op.name}: argument '{name}' must be a list or tuple of Tensors, got one "
                         f"Tensor of shape {xs.shape}; write [{name}] or use {name}.unbind()")
     if not isinstance(xs, Iterable) or isinstance(xs, str):
         raise TypeError(f"{op.name}: argument '{name}' must be a list or tuple of Tensors, got "
                         f"{type(xs).__name__}")
-    arrays, links = [], []
+    arrays, links, odd = [], [], False
     for x in xs:
         node = None
         if isinstance(x, Tensor):
@@ -465,18 +571,143 @@ def unwrap_sequence(xs: Any, op: Op, name: str, wrapped: bool) -> tuple[tuple, t
             x = x.array
         elif x.__class__ is not ndarray:
             x = operand(x, op, name)
+        if x.__class__ is ndarray and x.dtype is not FLOAT32:
+            odd = True
         arrays.append(x)
         links.append(node)
-    return tuple(arrays), tuple(links), wrapped
+    return tuple(arrays), tuple(links), wrapped, odd
 
 
-def demote(out: ndarray, inputs: tuple) -> ndarray:
-    """NumPy makes float64 of integers (1 / 2, exp(1), float32 * int64), torch the default dtype
-    or that of the other floats; beside arrays a single number (0 dimensions) has no say."""
-    floats = [x for x in inputs if isinstance(x, ndarray) and x.dtype.kind == "f"]
-    deciding = [x.dtype for x in floats if x.ndim] or [x.dtype for x in floats]
-    wanted = np.result_type(*deciding) if deciding else settings.default_dtype
-    return out if wanted == FLOAT64 else out.astype(wanted)
+# Dtypes. Nothing of this runs where all tensors are float32.
+
+def given_again(arrays: tuple, links: tuple, wrapped: bool) -> list:
+    """The Tensors of a sequence once more: it may have been an iterator, which is read once."""
+    return list(map(wrap, arrays, links)) if wrapped else list(arrays)
+
+
+def admit(x: Any, op: Op) -> Any:
+    """An array of the user's as an op may see it; see as_own."""
+    return x if x.__class__ is not ndarray or x.dtype in DTYPES else as_own(op.name, x)
+
+
+def agree(op: Op, known: tuple) -> Casts | np.dtype | None:
+    """The dtype that floating results shall have, or what must be converted before; see plan."""
+    first, last = known[0], known[-1]
+    if first.__class__ is ndarray and len(known) == 2:           # the common cases, without plan()
+        dtype = first.dtype
+        if dtype is FLOAT64 and (last.__class__ is float or (last.__class__ is ndarray
+                                                            and last.dtype is FLOAT64)):
+            return dtype
+        if dtype is INT64 and not op.floating and (last.__class__ is int or (
+                last.__class__ is ndarray and last.dtype is INT64)):
+            return dtype
+    kinds: list[Any] = []
+    for x in known:
+        if x.__class__ is ndarray:
+            kinds.append((x.dtype, x.ndim > 0))
+        elif x is not None:                        # np.float64 is as weak as 2.0
+            kinds.append(float if isinstance(x, float) else x.__class__)
+    return plan(op.name, tuple(kinds), settings.default_dtype, op.promote, op.floating, op.moves)
+
+
+def redo(op: Op, casts: Casts, places: list, words: dict[str, Any]) -> Any:
+    """The op of converted arguments, its floating results converted, too; all of it is recorded.
+
+    So a float16 operation is the float32 operation between casts, and so are its derivatives of any
+    order: the gradient arrives as float16, is computed in float32, and rounded once.
+    """
+    each, result = casts
+    names = [p.name for p in op.parameters.values() if p.kind is not p.KEYWORD_ONLY]
+    for i, x in enumerate(places):
+        name = names[min(i, len(names) - 1)]       # *xs may be many
+        if name in op.tensors:
+            many = name == op.sequence and isinstance(x, (list, tuple))
+            places[i] = [_convert(y, each, op, name) for y in x] if many else \
+                _convert(x, each, op, name)
+    for name in words:
+        if name in op.tensors:
+            words[name] = _convert(words[name], each, op, name)
+    dtype = words["dtype"] if "dtype" in words else \
+        places[names.index("dtype")] if "dtype" in names else None
+    if result is not None and dtype is not None:
+        if dtype_named(op.name, dtype) == result:  # the sum of float16 in float16: as without
+            if "dtype" in words:
+                words["dtype"] = None
+            else:
+                places[names.index("dtype")] = None
+        else:
+            result = None
+    out = op.public(*places, **words)
+    if result is None:
+        return out
+    if isinstance(out, (tuple, list)):
+        return tuple([_as_dtype(y, result) for y in out])
+    return _as_dtype(out, result)
+
+
+def rounded_once(function: Callable, *args: Any, **options: Any) -> Any:
+    """function(*args, **options) of a composite that was given float16: computed in float32 from
+    end to end, not rounded by each operation that it is made of. It begins with
+        if input.dtype in WIDE: return rounded_once(itself, input, ...)
+    What is passed by name has no say in the dtype of the result.
+    """
+    found: list[np.dtype] = []
+
+    def widened(x: Any) -> Any:
+        if isinstance(x, (list, tuple)):
+            return type(x)(map(widened, x)) if any([isinstance(y, Tensor) for y in x]) else x
+        if not isinstance(x, (Tensor, ndarray)) or x.dtype.kind != "f":
+            return x
+        found.append(x.dtype)
+        return _cast(x, WIDE[x.dtype]) if x.dtype in WIDE else x
+    args = tuple(map(widened, args))
+    deciding = {*found}
+    out = function(*args, **{name: widened(x) for name, x in options.items()})
+    return _as_dtype(out, deciding.pop()) if len(deciding) == 1 else out
+
+
+def _convert(x: Any, each: dict, op: Op, name: str) -> Any:
+    if not isinstance(x, (Tensor, ndarray)):
+        if x is None or (op.takes_number(name) and isinstance(x, (float, int))):
+            return x
+        x = np.asarray(x)
+    array = x.array if isinstance(x, Tensor) else x
+    dtype = each.get((array.dtype, array.ndim > 0))
+    if dtype is None:
+        return x
+    if not array.ndim and dtype.kind in "iu" and not fits(array, dtype):
+        raise ValueError(f"{op.name}: {array.item()}, a tensor without dimensions, has no say in "
+                         f"the dtype beside tensors of {dtype}, and is no number of it; convert "
+                         "them first, for example x.long()")
+    return _cast(x, dtype)
+
+
+def _as_dtype(y: Any, dtype: np.dtype) -> Any:
+    if not isinstance(y, (Tensor, ndarray, np.generic)) or y.dtype.kind != "f" or y.dtype == dtype:
+        return y
+    return _cast(y, dtype)
+
+
+def _cast(x: Any, dtype: np.dtype) -> Any:
+    if not isinstance(x, Tensor):
+        return x.astype(dtype)
+    return OPS["cast_float" if dtype.kind == "f" else "cast_discrete"].public(x, dtype)
+
+
+def finish(out: ndarray, want: np.dtype | None, operands: tuple) -> ndarray:
+    """A floating result in the dtype that it shall have.
+
+    NumPy makes float64 of integers (1 / 2, float32 * int64), and counts tensors without dimensions.
+    """
+    if out.dtype.kind != "f" or out.dtype is want or want is None:
+        return out
+    if want is FLOAT32 and not any([x.__class__ is ndarray for x in operands]):
+        want = settings.default_dtype              # numbers alone
+    if want.kind != "f":                           # integers: what NumPy makes of them, or default
+        if out.dtype != FLOAT64:
+            return out
+        want = settings.default_dtype
+    return out if out.dtype == want else out.astype(want)
 
 
 def in_place(op: Op, x: Any, *options: Any) -> Any:
@@ -506,7 +737,9 @@ def many(op: Op, links: tuple, saved: tuple, outs: tuple, where: Where | None
 
 _WRAPPER_NAMES = dict(Tensor=Tensor, Node=Node, leaf=leaf, wrap=wrap, ndarray=ndarray, ARRAY=ARRAY,
                       PLAIN=PLAIN, ARRAY_OR_NONE=ARRAY_OR_NONE, PLAIN_OR_NONE=PLAIN_OR_NONE,
-                      asarray=np.asarray, settings=settings, operand=operand, demote=demote,
+                      asarray=np.asarray, settings=settings, operand=operand, finish=finish,
+                      admit=admit, agree=agree, redo=redo, given_again=given_again, Casts=Casts,
+                      BOOL=BOOL, INT64=INT64,
                       unwrap_sequence=unwrap_sequence, shape_of=shape_of, many=many,
                       in_place=in_place, new=Tensor.__new__,
                       FLOAT32=FLOAT32, FLOAT64=FLOAT64, user_line=user_line, any=any, now=now,

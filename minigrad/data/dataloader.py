@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from ..engine import Tensor, wrap
+from ..engine import Tensor, to_array, wrap
 from ..modes import settings
 from ..ops.random import Generator
 from ..ops.join import stack
@@ -128,11 +128,12 @@ def default_collate(batch: list) -> Any:
         return stack(batch)
     if isinstance(first, ndarray):
         _check_equal([x.shape for x in batch])
-        return wrap(np.stack(batch))
+        return wrap(to_array(np.stack(batch)))         # in this machine's byte order
     if isinstance(first, (bool, np.bool_, int, np.integer, np.floating)):
         if isinstance(first, int) and any(isinstance(x, float) for x in batch):
             return wrap(np.asarray(batch, settings.default_dtype))
-        return wrap(np.asarray(batch, settings.default_dtype if type(first) is float else None))
+        return wrap(to_array(np.asarray(
+            batch, settings.default_dtype if type(first) is float else None)))
     if isinstance(first, float):
         return wrap(np.asarray(batch, settings.default_dtype))
     if isinstance(first, (str, bytes)):

@@ -94,11 +94,17 @@ def _loop(code: int, x: ndarray, other: Any, out: ndarray) -> None:
 
 def add_into(total: ndarray, part: ndarray) -> None:
     """total += part, for large arrays of one shape and dtype."""
-    fits = total.flags.c_contiguous and part.flags.c_contiguous and total.dtype in _FLOATS
+    fits = _plain(total) and _plain(part) and total.dtype in _FLOATS
     if fits and not _jit_disabled():
         _loop(ADD, total, part, total)
     else:
         np.add(total, part, total)
+
+
+def _plain(a: ndarray) -> bool:
+    """Whether the numbers lie one behind the other, where numbers of this size may lie."""
+    flags = a.flags
+    return flags.c_contiguous and flags.aligned
 
 
 def _operand(a: ndarray, b: Any) -> Any:
@@ -108,7 +114,7 @@ def _operand(a: ndarray, b: Any) -> Any:
             return None
         if (b.size == 1 and b.ndim <= a.ndim) or (b.shape == a.shape and not any(b.strides)):
             return float(b[(0,) * b.ndim])                       # one number, or one repeated
-        return b if b.shape == a.shape and b.flags.c_contiguous else None
+        return b if b.shape == a.shape and _plain(b) else None
     if b.__class__ is int and abs(b) <= 1 << 24:                 # exact in every dtype
         return float(b)
     return b if b.__class__ is float else None
@@ -127,7 +133,7 @@ def spread(ufunc: Any, x: Any, *others: Any) -> ndarray:
         a, b = x, others[0]
         if a.__class__ is not ndarray or not any(a.strides):     # 1 - x, or the gradient of a mean
             code, a, b = _SWAPPED[code], b, a
-        if a.__class__ is ndarray and a.dtype in _FLOATS and a.flags.c_contiguous:
+        if a.__class__ is ndarray and a.dtype in _FLOATS and _plain(a):
             b = _operand(a, b)
             if b is not None:
                 out = empty(a.shape, a.dtype)

@@ -171,18 +171,23 @@ def numba_module() -> Any:
 
 
 def ready(x: np.ndarray) -> np.ndarray:
-    """x as kernels want it: C-contiguous, aligned, writable. A copy only if it must be.
+    """x as kernels want it: C-contiguous, aligned, writable, in this machine's byte order. A copy
+    only if it must be.
 
     Numba compiles again for each kind of array: a read-only or strided one would cost seconds of
     compiling for the same loop. A read-only array that is otherwise fine is passed as a view that
     does not say so; no kernel writes into an input.
+
+    Numba tells kinds of arrays apart by a number that knows no byte order: of '>f4' it would run
+    the loop that was compiled for '<f4', which reads other numbers.
     """
+    if not x.dtype.isnative:
+        return np.array(x, x.dtype.newbyteorder("="), order="C")
     flags = x.flags
-    if flags.c_contiguous and flags.aligned:
-        if flags.writeable:
-            return x
-        if x.size:
-            return np.asarray(_Writable(x))
+    if flags.carray:  # all three in one question
+        return x
+    if flags.c_contiguous and flags.aligned and x.size:
+        return np.asarray(_Writable(x))
     return np.array(x, order="C")
 
 

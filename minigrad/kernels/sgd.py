@@ -63,7 +63,18 @@ def sgd(x: np.ndarray, g: np.ndarray, v: np.ndarray | None, lr: float, decay: fl
 
 def sgd_reference(x: np.ndarray, g: np.ndarray, v: np.ndarray | None, lr: float, decay: float,
                   sign: float, momentum: float, share: float, nesterov: bool) -> None:
-    """The plain twin of `sgd`. Python floats take the arrays' own dtype: float32 stays float32."""
+    """The plain twin of `sgd`. Python floats take the arrays' own dtype: float32 stays float32.
+    float16 is computed in float32 and rounded once, when it is stored.
+    """
+    if x.dtype == np.float16:
+        wide = x.astype(np.float32)
+        moving = None if v is None else v.astype(np.float32)
+        sgd_reference(wide, g.astype(np.float32), moving, lr, decay, sign, momentum, share,
+                      nesterov)
+        x[...] = wide
+        if v is not None:
+            v[...] = moving
+        return
     d = g if sign == 1 else -g
     if decay:
         d = d + x * decay

@@ -16,6 +16,7 @@ from numpy import ndarray
 
 from ..engine import Leaf, Tensor, to_array, wrap
 from ..modes import settings
+from ..promotion import dtype_named
 from ..writes import record_write
 
 M = TypeVar("M", bound="Module")
@@ -52,7 +53,7 @@ class Parameter(Tensor):
 
 def new_parameter(*shape: int, dtype: Any = None) -> Parameter:
     """A Parameter that is still to be initialised (it holds zeros), of the default dtype."""
-    dtype = settings.default_dtype if dtype is None else np.dtype(dtype)
+    dtype = settings.default_dtype if dtype is None else dtype_named("dtype", dtype)
     if dtype.kind != "f":
         raise TypeError(f"dtype: parameters are floats, got {dtype}; use float32 or float64")
     return Parameter(wrap(np.zeros(shape, dtype)))
@@ -431,7 +432,7 @@ class Module:
             raise ValueError(f"to: there is no device '{device}', minigrad computes on the 'cpu'")
         if dtype is None:
             return self
-        dtype = np.dtype(dtype)
+        dtype = dtype_named("to", dtype)
         if dtype.kind != "f":
             raise TypeError(f"to: parameters are floats, they cannot become {dtype}; "
                             "use float32 or float64")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor, wrap
+from ..engine import Tensor, to_array, wrap
 from ..ops.cast import check_device
 from ..ops.random import dropout
 from ..ops.rnn import ACTIVATIONS, rnn_cell, rnn_layer
@@ -144,7 +144,7 @@ class RNN(Module):
                 ) -> tuple[Tensor, Tensor]:
         """(output, h_n), see the class."""
         hx = _both_names("RNN", hx, h_0)
-        input, hx = (wrap(x) if isinstance(x, np.ndarray) else x for x in (input, hx))
+        input, hx = (wrap(to_array(x)) if isinstance(x, np.ndarray) else x for x in (input, hx))
         self._check(input, hx)
         batched = input.ndim == 3
         x = input                                                # -> (T, N, input_size)

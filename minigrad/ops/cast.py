@@ -11,9 +11,10 @@ from numpy import ndarray
 
 from ..engine import Tensor
 from ..op import composite, op, refuse_other
+from ..promotion import DTYPES, dtype_named
 
 
-@op(samples=lambda r: [(r(3, 4),)], ref=np.copy)
+@op(samples=lambda r: [(r(3, 4),)], ref=np.copy, promote=False, moves=True)
 def clone(input: Tensor) -> Tensor:
     """A copy with memory of its own; gradients pass through it."""
     return np.array(input)
@@ -30,7 +31,7 @@ def contiguous(input: Tensor) -> Tensor:
     return _row_major(input)
 
 
-@op(samples=lambda r: [(r(3, 4).T,)], ref=np.ascontiguousarray)
+@op(samples=lambda r: [(r(3, 4).T,)], ref=np.ascontiguousarray, promote=False, moves=True)
 def _row_major(input: Tensor) -> Tensor:
     """A row-major copy."""
     return np.array(input, order="C")
@@ -38,22 +39,12 @@ _row_major.vjp(input=lambda g: g)
 
 
 def as_dtype(name: str, dtype: Any) -> np.dtype:
-    """The NumPy dtype that a user named: float32, "float32", np.float32, float, torch's names.
-
-    Raises: TypeError if it is no dtype of numbers.
-    """
-    try:
-        found = np.dtype(dtype)
-    except TypeError:
-        raise TypeError(f"{name}: want a dtype such as 'float32' or np.int64, got "
-                        f"{dtype!r}") from None
-    if found.kind not in "fiub":
-        raise TypeError(f"{name}: want a dtype of real numbers or bool, got {found}")
-    return found
+    """The NumPy dtype that a user named; see dtype_named."""
+    return dtype_named(name, dtype)
 
 
 @op(samples=lambda r: [(r(3, 4), np.dtype(np.float64)), (r.integers(9, 3), np.dtype(np.float64))],
-    ref=lambda x, dtype: x.astype(dtype), promote=False)
+    ref=lambda x, dtype: x.astype(dtype), promote=False, moves=True)
 def cast_float(input: Tensor, dtype: np.dtype) -> Tensor:
     """The elements in a floating dtype; `to` calls it. The gradient comes back in input's dtype."""
     return np.array(input, dtype)
@@ -61,7 +52,7 @@ cast_float.vjp(input=lambda g: g)                  # the engine brings it to the
 
 
 @op(samples=lambda r: [(r(3, 4) * 3, np.dtype(np.int64)), (r.integers(2, 3), np.dtype(np.bool_))],
-    ref=lambda x, dtype: x.astype(dtype), promote=False)
+    ref=lambda x, dtype: x.astype(dtype), promote=False, moves=True)
 def cast_discrete(input: Tensor, dtype: np.dtype) -> Tensor:
     """The elements as integers (towards zero) or booleans; `to` calls it. No gradient passes."""
     return np.array(input).astype(dtype)
@@ -100,7 +91,7 @@ def to(input: Tensor, *args: Any, dtype: Any = None, device: Any = None, copy: b
         check_device("to", device)
     if dtype is None or dtype == input.dtype:
         return clone(input) if copy else input
-    if dtype.__class__ is not np.dtype or dtype.kind not in "fiub":
+    if dtype not in DTYPES or not isinstance(dtype, np.dtype):
         dtype = as_dtype("to", dtype)
         if dtype == input.dtype:
             return clone(input) if copy else input

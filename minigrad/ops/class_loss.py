@@ -15,7 +15,8 @@ from numpy import ndarray
 from ..engine import Tensor
 from ..kernels import softmax as rows
 from ..kernels import softmax_columns as columns
-from ..op import composite, op
+from ..op import composite, op, rounded_once
+from ..promotion import WIDE
 from .activation import log_softmax, softmax, softmax_grad
 from .elementwise import where
 from .reduce import mean, sum
@@ -181,7 +182,7 @@ def _for_kernels(x):
     return rows, x.reshape((x.size // classes, classes))
 
 
-@op(samples=_ce_samples, ref=_ce_ref, door=_ce_door)
+@op(samples=_ce_samples, ref=_ce_ref, door=_ce_door, apart=("target",))
 def cross_entropy_labels(input: Tensor, target: Tensor, weight: np.ndarray | None = None,
                          ignore_index: int = -100, reduction: str = "mean",
                          label_smoothing: float = 0.0) -> Tensor:
@@ -240,7 +241,7 @@ def _ce_grad_door(g, input, target, weight, ignore_index, label_smoothing, log_z
         (r(3), r(3, 4), np.array([2, -100, 0]),
          {"weight": r.between(0.3, 2, 4), "label_smoothing": 0.2}),
         (np.array(-1.3), r(3, 4), np.array([2, 1, 0]), {"ignore_index": 1})], ref=_ce_grad_ref,
-    door=_ce_grad_door)
+    door=_ce_grad_door, apart=("target",))
 def cross_entropy_grad(g: Tensor, input: Tensor, target: Tensor, weight: np.ndarray | None = None,
                        ignore_index: int = -100, label_smoothing: float = 0.0,
                        log_z: np.ndarray | None = None) -> Tensor:
@@ -327,6 +328,9 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None,
     Raises: ValueError for a label that does not exist, shapes that do not fit, an unknown
     reduction; TypeError for a dtype that is neither labels nor probabilities.
     """
+    if getattr(input, "dtype", None) in WIDE:
+        return rounded_once(cross_entropy, input, target, weight=weight, ignore_index=ignore_index,
+                            reduction=reduction, label_smoothing=label_smoothing)
     t = raw(target)
     if t.dtype.kind != "f":
         if t.dtype.kind == "b":
@@ -366,7 +370,7 @@ def _choose_ref(x, target):
 
 @op(samples=lambda r: [(r(3, 4), r.integers(4, 3)), (r(4), np.array(2)),
                        (r(2, 3, 2), r.integers(3, 2, 2))], ref=_choose_ref,
-    door=_choose_door)
+    door=_choose_door, promote=False, moves=True, apart=("target",))
 def choose_class(input: Tensor, target: Tensor) -> Tensor:
     """y[n, ...] = input[n, target[n, ...], ...]: (N, C, d1, ...) and integers (N, d1, ...)."""
     return _choose_ref(input, target)
@@ -391,7 +395,7 @@ def _spread_door(g, target, shape):
 
 @op(samples=lambda r: [(r(3), r.integers(4, 3), (3, 4)), (np.array(0.4), np.array(2), (4,)),
                        (r(2, 2), r.integers(3, 2, 2), (2, 3, 2))], ref=_spread_ref,
-    door=_spread_door)
+    door=_spread_door, promote=False, moves=True, apart=("target",))
 def spread_class(g: Tensor, target: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Zeros of `shape`, but g[n, ...] at [n, target[n, ...], ...]: the gradient of choose_class."""
     return _spread_ref(g, target, shape)
@@ -429,6 +433,9 @@ def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None,
     Raises: ValueError for a label that does not exist, shapes that do not fit, an unknown
     reduction; TypeError for a target that does not hold integers.
     """
+    if getattr(input, "dtype", None) in WIDE:
+        return rounded_once(nll_loss, input, target, weight=weight,
+                            ignore_index=ignore_index, reduction=reduction)
     x = raw(input)
     check_reduction("nll_loss", reduction)
     t = _check_labels("nll_loss", x, raw(target), ignore_index)

@@ -13,6 +13,7 @@ from numpy import ndarray
 
 from ..engine import Tensor, to_array, wrap
 from ..modes import settings
+from ..promotion import refuse_foreign
 from .cast import check_device, as_dtype, to
 from .dims import as_shape
 
@@ -48,7 +49,8 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None,
            requires_grad: bool = False) -> Tensor:
     """A new Tensor with a copy of `data`: a number, nested lists, an array or a Tensor.
 
-    Python floats become the default dtype, integers int64, booleans bool; arrays keep their dtype.
+    Python floats become the default dtype, integers int64, booleans bool; arrays keep their dtype
+    (in this machine's byte order).
 
     Raises: ValueError for ragged lists or a device other than "cpu"; TypeError for what is no
     number, or requires_grad with an integer dtype.
@@ -63,23 +65,28 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """A Tensor that shares the memory of `data` where it can: a Tensor is returned itself, and an
     array of the dtype wanted is not copied.
 
-    Raises: as tensor.
+    Raises: as tensor; TypeError for an array in another byte order, unless dtype says what to
+    convert it to.
     """
     if device is not None:
         check_device("as_tensor", device)
     if isinstance(data, Tensor):
         return data if dtype is None else to(data, as_dtype("as_tensor", dtype))
+    if isinstance(data, ndarray) and dtype is None:
+        refuse_foreign("as_tensor", data)
     return wrap(to_array(data, None if dtype is None else as_dtype("as_tensor", dtype)))
 
 
 def from_numpy(array: ndarray) -> Tensor:
     """A Tensor with the memory of a NumPy array: a change of one is seen in the other.
 
-    Raises: TypeError for anything but an array of real numbers or booleans.
+    Raises: TypeError for anything but an array of real numbers or booleans, in this machine's byte
+    order (minigrad.tensor converts another one).
     """
     if not isinstance(array, ndarray):
         raise TypeError(f"from_numpy: want a NumPy array, got {type(array).__name__}; use "
                         "minigrad.tensor(data), which also takes lists and numbers")
+    refuse_foreign("from_numpy", array)
     return wrap(to_array(array))
 
 

@@ -7,6 +7,8 @@ engine sums it over the dimensions along which the argument was repeated. Not he
 """
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy import ndarray
 
@@ -21,6 +23,9 @@ def _broadcast_error(op: Op, error: Exception, *args: object) -> Exception:
     shapes = {name: x.shape for name, x in zip(op.parameters, args) if isinstance(x, ndarray)}
     if isinstance(error, OverflowError):           # uint8 - 300
         return ValueError(f"{op.name}: {error}; convert the tensor first, for example x.long()")
+    if "negative integer powers" in str(error):
+        return ValueError(f"{op.name}: integers to negative integer powers are no integers; convert"
+                          " the input first: x.float()")
     if "broadcast" not in str(error):
         return TypeError(f"{op.name}: {error}")
     (a, s), (b, t) = [*shapes.items()][-2:]
@@ -97,10 +102,37 @@ def neg(input: Tensor) -> Tensor:
 neg.vjp(input=minus)
 
 
+def _refuse_booleans(a, b):
+    """Raises TypeError for two booleans: NumPy would compute with them as bytes."""
+    x = a if a.__class__ is ndarray else b         # mostly a float: asked first
+    if x.__class__ is ndarray and x.dtype.kind == "b" and np.result_type(a, b).kind == "b":
+        raise TypeError("not defined for two booleans; convert one first, for example x.long()")
+
+
+def _whole_division(name, ufunc, a, b):
+    """np.floor_divide or np.remainder, which make 0 of an integer divided by 0."""
+    x = b if b.__class__ is ndarray else a
+    if x.__class__ is not ndarray or x.dtype.kind == "f" or np.result_type(a, b).kind == "f":
+        return ufunc(a, b)
+    _refuse_booleans(a, b)
+    if not np.all(b):
+        raise ZeroDivisionError(f"{name}: integer division by zero: other is 0"
+                                + _first_zero(b) + "; floats give inf or nan: x.float()")
+    with np.errstate(over="ignore"):               # int8: -128 // -1 is -128, as -(-128) is
+        return ufunc(a, b)
+
+
+def _first_zero(b):
+    if np.ndim(b) == 0:
+        return ""
+    at = np.argwhere(np.equal(b, 0))[0]
+    return f" at index [{', '.join(map(str, at))}]"
+
+
 def _power(x, n):
     """x ** n. NumPy takes 60 times as long for a third power as for two products."""
     if n.__class__ in (int, float) and n in (2, 3, 4) and \
-            (x.dtype.kind == "f" or n.__class__ is int):
+            (x.dtype.kind == "f" or (n.__class__ is int and x.dtype.kind != "b")):
         square = times(x, x)
         return square if n == 2 else times(square, x if n == 3 else square)
     return x ** n
@@ -113,7 +145,13 @@ def _pow_input(g, input, other):
     return where(other == 0, 0.0, g * (other * pow(input, other - 1)))    # x ** 0 is 1 for all x
 
 
-def _pow_exponent(g, input, out, constant):        # 0 ** x does not depend on x where x >= 0
+def _pow_exponent(g, input, exponent, out):
+    if isinstance(input, (int, float)):            # the logarithm of a number: in full
+        if input > 0:
+            return g * out * math.log(input)
+        rate = g * out * (-math.inf if input == 0 else math.nan)
+        return where(exponent >= 0, 0.0, rate) if input == 0 else rate
+    constant = (input == 0) & (exponent >= 0)      # 0 ** x does not depend on x where x >= 0
     return where(constant, 0.0, g * out * log(where(constant, 1.0, input)))
 
 
@@ -121,27 +159,39 @@ def _pow_exponent(g, input, out, constant):        # 0 ** x does not depend on x
                        (r(3), 2), (r(3), 3.0), (r.between(0.5, 2, 3), -0.5), (2.0, r(3))],
     ref=np.power, explain=_broadcast_error)
 def pow(input: Tensor | float, exponent: Tensor | float) -> Tensor:
-    """input ** exponent, elementwise with broadcasting. At input 0 the exponent's gradient is 0."""
+    """input ** exponent, elementwise with broadcasting. At input 0 the exponent's gradient is 0.
+
+    Raises: ValueError for integers with a negative integer exponent, whose result is no integer;
+    TypeError for two booleans.
+    """
+    _refuse_booleans(input, exponent)
     return _power(input, exponent) if input.__class__ is ndarray else input ** exponent
 pow.vjp(input=lambda g, input, exponent: _pow_input(g, input, exponent),
-        exponent=lambda g, input, exponent, out: _pow_exponent(g, input, out, (input == 0)
-                                                               & (exponent >= 0)))
+        exponent=lambda g, input, exponent, out: _pow_exponent(g, input, exponent, out))
 
 
 @op(samples=lambda r: [(r(3, 4), 2.5), (r(3), r.between(0.5, 2, 3))], ref=np.remainder,
     explain=_broadcast_error)
 def remainder(input: Tensor | float, other: Tensor | float) -> Tensor:
-    """input - floor(input / other) * other: Python's %, with the sign of `other`."""
-    return np.remainder(input, other)
+    """input - floor(input / other) * other: Python's %, with the sign of `other`.
+
+    Raises: ZeroDivisionError for integers if other has a 0 (floats give nan); TypeError for two
+    booleans.
+    """
+    return _whole_division("remainder", np.remainder, input, other)
 remainder.vjp(input=lambda g: g,
-              other=lambda g, input, other: -g * floor(input / other))
+              other=lambda g, input, other: -g * floor_divide(input, other))
 
 
 @op(samples=lambda r: [(r(3, 4), 0.3), (r(3), r.between(0.5, 2, 3))], ref=np.floor_divide,
     explain=_broadcast_error)
 def floor_divide(input: Tensor | float, other: Tensor | float) -> Tensor:
-    """floor(input / other): Python's //. Not differentiable: the result needs no gradient."""
-    return np.floor_divide(input, other)
+    """floor(input / other): Python's //. Not differentiable: the result needs no gradient.
+
+    Raises: ZeroDivisionError for integers if other has a 0 (floats give inf or nan); TypeError for
+    two booleans.
+    """
+    return _whole_division("floor_divide", np.floor_divide, input, other)
 
 
 # --- comparison: booleans, which have no gradient ------------------------------------------------
@@ -151,37 +201,37 @@ def _equal_pairs(r):
     return [(a, r.integers(3, 4, 5)), (r(3, 4), r(4)), (a, 1)]
 
 
-@op(samples=_equal_pairs, ref=np.equal, explain=_broadcast_error)
+@op(samples=_equal_pairs, ref=np.equal, explain=_broadcast_error, promote="operands")
 def eq(input: Tensor, other: Tensor | float) -> Tensor:
     """input == other, elementwise."""
     return np.equal(input, other)
 
 
-@op(samples=_equal_pairs, ref=np.not_equal, explain=_broadcast_error)
+@op(samples=_equal_pairs, ref=np.not_equal, explain=_broadcast_error, promote="operands")
 def ne(input: Tensor, other: Tensor | float) -> Tensor:
     """input != other, elementwise."""
     return np.not_equal(input, other)
 
 
-@op(samples=_equal_pairs, ref=np.less, explain=_broadcast_error)
+@op(samples=_equal_pairs, ref=np.less, explain=_broadcast_error, promote="operands")
 def lt(input: Tensor, other: Tensor | float) -> Tensor:
     """input < other, elementwise."""
     return np.less(input, other)
 
 
-@op(samples=_equal_pairs, ref=np.less_equal, explain=_broadcast_error)
+@op(samples=_equal_pairs, ref=np.less_equal, explain=_broadcast_error, promote="operands")
 def le(input: Tensor, other: Tensor | float) -> Tensor:
     """input <= other, elementwise."""
     return np.less_equal(input, other)
 
 
-@op(samples=_equal_pairs, ref=np.greater, explain=_broadcast_error)
+@op(samples=_equal_pairs, ref=np.greater, explain=_broadcast_error, promote="operands")
 def gt(input: Tensor, other: Tensor | float) -> Tensor:
     """input > other, elementwise."""
     return np.greater(input, other)
 
 
-@op(samples=_equal_pairs, ref=np.greater_equal, explain=_broadcast_error)
+@op(samples=_equal_pairs, ref=np.greater_equal, explain=_broadcast_error, promote="operands")
 def ge(input: Tensor, other: Tensor | float) -> Tensor:
     """input >= other, elementwise."""
     return np.greater_equal(input, other)
@@ -191,31 +241,33 @@ def _bools(r):
     return [(r.mask(3, 4), r.mask(4))]
 
 
-@op(samples=_bools, ref=np.logical_and, explain=_broadcast_error)
+@op(samples=_bools, ref=np.logical_and, explain=_broadcast_error, promote="operands")
 def logical_and(input: Tensor, other: Tensor) -> Tensor:
     """Whether both are true (not zero), elementwise."""
     return np.logical_and(input, other)
 
 
-@op(samples=_bools, ref=np.logical_or, explain=_broadcast_error)
+@op(samples=_bools, ref=np.logical_or, explain=_broadcast_error, promote="operands")
 def logical_or(input: Tensor, other: Tensor) -> Tensor:
     """Whether one is true (not zero), elementwise."""
     return np.logical_or(input, other)
 
 
-@op(samples=_bools, ref=np.logical_xor, explain=_broadcast_error)
+@op(samples=_bools, ref=np.logical_xor, explain=_broadcast_error, promote="operands")
 def logical_xor(input: Tensor, other: Tensor) -> Tensor:
     """Whether exactly one is true (not zero), elementwise."""
     return np.logical_xor(input, other)
 
 
-@op(samples=lambda r: [(r.mask(3, 4),), (r.integers(2, 5),)], ref=np.logical_not)
+@op(samples=lambda r: [(r.mask(3, 4),), (r.integers(2, 5),)], ref=np.logical_not,
+    promote=False, moves=True)
 def logical_not(input: Tensor) -> Tensor:
     """Whether the element is false (zero)."""
     return np.logical_not(input)
 
 
-@op(samples=lambda r: [(r.mask(3, 4),), (r.integers(9, 5),)], ref=np.invert)
+@op(samples=lambda r: [(r.mask(3, 4),), (r.integers(9, 5),)], ref=np.invert,
+    promote=False, moves=True)
 def bitwise_not(input: Tensor) -> Tensor:
     """~input: the opposite of a boolean, the flipped bits of an integer."""
     return ~input
@@ -242,19 +294,22 @@ def bitwise_xor(input: Tensor, other: Tensor | int) -> Tensor:
     return input ^ other
 
 
-@op(samples=lambda r: [(np.array([0.0, np.nan, np.inf, -np.inf]),)], ref=np.isnan)
+@op(samples=lambda r: [(np.array([0.0, np.nan, np.inf, -np.inf]),)], ref=np.isnan,
+    promote=False, moves=True)
 def isnan(input: Tensor) -> Tensor:
     """Whether the element is not a number."""
     return np.isnan(input)
 
 
-@op(samples=lambda r: [(np.array([0.0, np.nan, np.inf, -np.inf]),)], ref=np.isinf)
+@op(samples=lambda r: [(np.array([0.0, np.nan, np.inf, -np.inf]),)], ref=np.isinf,
+    promote=False, moves=True)
 def isinf(input: Tensor) -> Tensor:
     """Whether the element is an infinity."""
     return np.isinf(input)
 
 
-@op(samples=lambda r: [(np.array([0.0, np.nan, np.inf, -np.inf]),)], ref=np.isfinite)
+@op(samples=lambda r: [(np.array([0.0, np.nan, np.inf, -np.inf]),)], ref=np.isfinite,
+    promote=False, moves=True)
 def isfinite(input: Tensor) -> Tensor:
     """Whether the element is neither an infinity nor not a number."""
     return np.isfinite(input)
@@ -264,7 +319,7 @@ def isfinite(input: Tensor) -> Tensor:
 
 @op(samples=lambda r: [(r.mask(3, 4), r(3, 4), r(3, 4)), (r.mask(4), r(3, 1), 0.0),
                        (r.mask(3, 1), 1.5, r(4))],
-    ref=np.where, explain=_broadcast_error)
+    ref=np.where, explain=_broadcast_error, apart=("condition",))
 def where(condition: Tensor, input: Tensor | float, other: Tensor | float) -> Tensor:
     """input where condition is true, else other; all three broadcast."""
     return np.where(condition, input, other)
@@ -532,6 +587,9 @@ trunc.vjp(input=lambda g: g * 0.0)
     ref=np.round, flat=True)
 def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     """The nearest integer (or number with `decimals` decimals); halves go to the even one."""
+    if decimals > 0 and input.dtype.kind == "f":   # NumPy's steps overflow, or lose the number
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.where(np.isfinite(input * 10.0 ** decimals), np.round(input, decimals), input)
     return np.round(input, decimals)
 round.vjp(input=lambda g: g * 0.0)
 

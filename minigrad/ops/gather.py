@@ -11,7 +11,8 @@ import numpy as np
 from numpy import ndarray
 
 from ..engine import Tensor, wrap
-from ..op import composite, op, refuse_other
+from ..op import composite, op, refuse_other, rounded_once
+from ..promotion import WIDE
 from .dims import one_dim
 from .elementwise import where
 from .indexing import last_writers, put_back_ref, getitem, getitem_grad, normal_index
@@ -70,7 +71,8 @@ def _gather_ref(x, dim, index):
     return out
 
 
-@op(samples=_gather_samples, ref=_gather_ref, door=_gather_door)
+@op(samples=_gather_samples, ref=_gather_ref, door=_gather_door,
+    promote=False, moves=True, apart=("index",))
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """result[i][j] = input[i][index[i][j]] for dim 1, and so on: an index for every place.
 
@@ -95,7 +97,8 @@ def _scatter_ref(out, dim, index, src, add):
 
 
 @op(samples=lambda r: [(r(*i.shape), dim, i, x.shape) for x, dim, i in _gather_samples(r)],
-    ref=lambda g, dim, index, shape: _scatter_ref(np.zeros(shape), dim, index, g, True))
+    ref=lambda g, dim, index, shape: _scatter_ref(np.zeros(shape), dim, index, g, True),
+    apart=("index",))
 def gather_grad(g: Tensor, dim: int, index: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Zeros of `shape` with g added at the gathered places: the derivative of gather.
 
@@ -172,7 +175,8 @@ def _scatter_rule(g, dim, index, input_shape):
 @op(samples=lambda r: [(r(3, 4), 1, np.array([[0, 2], [1, 1], [3, 0]]), r(3, 2)),
                        (r(3, 4), 0, r.integers(3, 5, 4), r(5, 4)),
                        (r(3, 4), 0, r.integers(3, 1, 4), 1.5)],
-    ref=lambda *args: _scatter_ref(*args, add=False), door=_scatter_door)
+    ref=lambda *args: _scatter_ref(*args, add=False), door=_scatter_door,
+    promote=False, moves=True, apart=("index",))
 def scatter(input: Tensor, dim: int, index: Tensor, src: Tensor | float) -> Tensor:
     """A copy of input with result[i][index[i][j]] = src[i][j] for dim 1, and so on.
 
@@ -196,6 +200,8 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
 
     Raises: as scatter.
     """
+    if getattr(input, "dtype", None) in WIDE:
+        return rounded_once(scatter_add, input, dim, index, src)
     shape, at = np.shape(input), index.array if isinstance(index, Tensor) else index
     d = one_dim("scatter_add", dim, len(shape))
     _check_along("scatter_add", shape, d, at, np.shape(at), shape[d] if shape else 1)
@@ -215,6 +221,8 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *,
 
     Raises: ValueError unless source is as input, with one slice for each index; else as getitem.
     """
+    if getattr(input, "dtype", None) in WIDE:
+        return rounded_once(index_add, input, dim, index, source, alpha=alpha)
     shape = np.shape(input)
     d = one_dim("index_add", dim, len(shape))
     at = normal_index((*(slice(None),) * d, index))
@@ -304,7 +312,7 @@ def _one_hot_door(tensor, num_classes):
 
 @op(samples=lambda r: [(r.integers(4, 5),), (r.integers(4, 2, 3), 5)],
     ref=lambda x, n=-1: np.eye(x.max() + 1 if n == -1 else n, dtype=np.int64)[x],
-    door=_one_hot_door)
+    door=_one_hot_door, promote=False, moves=True)
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """(...) class indices -> (..., num_classes) integers: 1 at the class, 0 elsewhere.
 

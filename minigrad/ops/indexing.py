@@ -16,6 +16,7 @@ from numpy import ndarray
 from ..engine import Tensor, refuse_leaf_write, shares_memory, to_array
 from ..modes import settings
 from ..op import op
+from ..promotion import DTYPES, as_own
 from ..writes import record_write
 from .elementwise import where
 from .shape import reshape
@@ -114,7 +115,7 @@ def _getitem_samples(r):
 
 
 @op(samples=_getitem_samples, ref=lambda x, index: x[index],
-    door=lambda input, index: (input, normal_index(index)))
+    door=lambda input, index: (input, normal_index(index)), promote=False, moves=True)
 def getitem(input: Tensor, index: Any) -> Tensor:
     """The elements at an index of any kind that NumPy knows, or several in a tuple: integers,
     slices (also with negative steps), None, ..., integer or boolean tensors, arrays or lists.
@@ -204,7 +205,8 @@ def _setitem_ref(x, index, value):
 
 
 @op(samples=_setitem_samples, ref=_setitem_ref,
-    door=lambda input, index, value, overwrite: (input, normal_index(index), value, overwrite))
+    door=lambda input, index, value, overwrite: (input, normal_index(index), value, overwrite),
+    promote=False, moves=True)
 def setitem(input: Tensor, index: Any, value: Tensor | float, overwrite: bool = False) -> Tensor:
     """A copy of input in which [index] is `value`, broadcast: x[index] = value as a function.
 
@@ -223,6 +225,8 @@ setitem.vjp(input=lambda g, index: setitem(g, index, 0.0),
 
 def write_at(array: ndarray, index: Any, value: Any) -> None:
     """array[index] = value, with errors that say what does not fit."""
+    if isinstance(value, (ndarray, np.generic)) and value.dtype not in DTYPES:
+        value = as_own("setitem", np.asarray(value))             # NumPy would drop imaginary parts
     if isinstance(value, ndarray) and index.__class__ is tuple:
         # NumPy writes in the order of memory, and where an index repeats the last must stay.
         value = np.asarray(value, order="C")

@@ -13,6 +13,8 @@ import numpy as np
 
 from ..engine import Tensor, refuse_read_only, to_array, wrap
 from ..modes import settings
+from ..op import rounded_once
+from ..promotion import WIDE
 from ..writes import record_write
 from . import activation, elementwise, gather, matrix
 from .cast import clone, to
@@ -36,7 +38,12 @@ def _scaled(function: Callable) -> Callable[..., Tensor]:
     """add_ and sub_ with torch's alpha: x.add_(g, alpha=-lr) is x += -lr * g, as optimisers write
     it."""
     def method(self: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
-        return self.become(function(self, other if alpha == 1 else other * alpha))
+        if alpha == 1:
+            return self.become(function(self, other))
+        result = lambda x, y: function(x, y * alpha)
+        if self.dtype in WIDE:
+            return self.become(rounded_once(result, self, other))
+        return self.become(result(self, other))
     method.__name__ = method.__qualname__ = f"{function.__name__}_"
     method.__doc__ = f"The tensor becomes {function.__name__}(x, alpha * other); see in_place."
     return method
@@ -44,8 +51,12 @@ def _scaled(function: Callable) -> Callable[..., Tensor]:
 
 def _product(sign: float) -> Callable[..., Tensor]:
     def method(self: Tensor, tensor1: Any, tensor2: Any, *, value: float = 1) -> Tensor:
-        other = tensor1 * tensor2 if sign > 0 else tensor1 / tensor2
-        return self.become(self + (other if value == 1 else other * value))
+        def result(x: Any, a: Any, b: Any) -> Any:
+            other = a * b if sign > 0 else a / b
+            return x + (other if value == 1 else other * value)
+        if self.dtype in WIDE:                     # a * b may overflow where the result does not
+            return self.become(rounded_once(result, self, tensor1, tensor2))
+        return self.become(result(self, tensor1, tensor2))
     method.__name__ = method.__qualname__ = "addcmul_" if sign > 0 else "addcdiv_"
     method.__doc__ = f"x += value * tensor1 {'*' if sign > 0 else '/'} tensor2, in place."
     return method
@@ -80,7 +91,9 @@ def fill_(self: Tensor, value: Any) -> Tensor:
             raise ValueError(f"fill_: want one number, got a tensor of shape {value.shape}; "
                              "use copy_")
         return copy_(self, value)
-    return _write(self, value)
+    if not isinstance(value, (int, float, np.generic, np.ndarray)) or np.ndim(value):
+        raise ValueError(f"fill_: want one number, got {value!r}; use copy_")
+    return _write(self, to_array(value) if isinstance(value, (np.generic, np.ndarray)) else value)
 
 
 def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..engine import Tensor
-from ..op import composite, op
+from ..op import composite, op, rounded_once
+from ..promotion import WIDE
 from .cast import clone
 from .dims import as_shape, one_dim
 from .shape import expand, reshape, transpose, unsqueeze
@@ -52,7 +53,7 @@ def _cat_rule(g, tensors_shape, dim):
 
 
 @op(samples=lambda r: [([r(2, 3), r(4, 3)],), ([r(2, 3), r(2, 1), r(2, 2)], -1), ((r(3),),)],
-    ref=np.concatenate, door=_cat_door)
+    ref=np.concatenate, door=_cat_door, moves=True)
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """The tensors one after the other along an existing dimension; a copy.
 
@@ -89,7 +90,7 @@ def _stack_rule(g, tensors_shape, dim):
 
 
 @op(samples=lambda r: [([r(2, 3), r(2, 3)],), ([r(2, 3), r(2, 3), r(2, 3)], -1), ([r(3)], 1)],
-    ref=np.stack, door=_stack_door)
+    ref=np.stack, door=_stack_door, moves=True)
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors of one shape side by side along a new dimension; a copy.
 
@@ -131,7 +132,7 @@ def _split_ref(x, size, dim=0):
 
 
 @op(samples=lambda r: [(r(5, 3), 2), (r(3, 5), [1, 4], -1), (r(4, 3), 4)], ref=_split_ref,
-    door=_split_door)
+    door=_split_door, promote=False, moves=True)
 def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0
           ) -> tuple[Tensor, ...]:
     """Parts along a dimension, as views: of one size (the last may be smaller), or of those listed.
@@ -173,7 +174,8 @@ def _unbind_rule(g, dim):
 
 
 @op(samples=lambda r: [(r(3, 4),), (r(3, 2), -1)],
-    ref=lambda x, dim=0: [np.take(x, i, dim) for i in range(x.shape[dim])], door=_unbind_door)
+    ref=lambda x, dim=0: [np.take(x, i, dim) for i in range(x.shape[dim])], door=_unbind_door,
+    promote=False, moves=True)
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """All slices along a dimension, which disappears. Views.
 
@@ -290,7 +292,8 @@ def _constant_pad_door(input, pad, value):
 
 @op(samples=lambda r: [(r(2, 3), (1, 2, 0, 1)), (r(2, 3), (1, 0, -1, 2), 1.5),
                        (r(3, 4), (-1, -1, 0, 0))],
-    ref=lambda x, pad, value=0.0: _constant_pad_ref(x, pad, value), door=_constant_pad_door)
+    ref=lambda x, pad, value=0.0: _constant_pad_ref(x, pad, value), door=_constant_pad_door,
+    promote=False, moves=True)
 def constant_pad(input: Tensor, pad: tuple[int, ...], value: float = 0.0) -> Tensor:
     """`value` around the input, which is what `pad` does in its mode "constant".
 
@@ -338,6 +341,8 @@ def pad(input: Tensor, pad: tuple[int, ...], mode: str = "constant", value: floa
     Raises: ValueError if pad is not pairs, has more pairs than the tensor dimensions, or is larger
         than the dimension allows (reflect: size - 1; circular: size).
     """
+    if getattr(input, "dtype", None) in WIDE:
+        return rounded_once(_itself, input, pad, mode, value)
     shape = np.shape(input)
     given = as_shape("pad", pad)
     if len(given) % 2 or len(given) > 2 * len(shape):
@@ -362,6 +367,7 @@ def pad(input: Tensor, pad: tuple[int, ...], mode: str = "constant", value: floa
         at = np.pad(np.arange(n), (a, b), mode=_PAD_MODES[mode])     # type: ignore[call-overload]
         input = input[(*(slice(None),) * d, at)]
     return input
+_itself = pad                                      # which an argument hides in there
 
 
 @composite(samples=lambda r: [(r(3), r(2)), (r(3), r(2), {"indexing": "xy"})],

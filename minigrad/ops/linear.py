@@ -83,6 +83,8 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     A 1-dimensional input is a row (K,), a 1-dimensional other a column (K,); their dimension is
     then missing from the result: (K,) @ (K,) is a single number.
 
+    Different dtypes are promoted, as by x * y (torch refuses them).
+
     Raises: ValueError if the inner sizes differ or the batches do not broadcast.
     """
     if np.ndim(input) < 2 or np.ndim(other) < 2:

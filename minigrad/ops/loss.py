@@ -13,7 +13,8 @@ from numpy import ndarray
 
 from ..engine import Tensor
 from ..kernels import binary_loss as kernel
-from ..op import composite, op
+from ..op import composite, op, rounded_once
+from ..promotion import WIDE
 from .activation import logsigmoid, sigmoid
 from .class_loss import check_reduction, raw, reduced, scaled
 from .class_loss import cross_entropy as cross_entropy
@@ -135,6 +136,8 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean",
 
     Raises: ValueError for different shapes, an unknown reduction or delta <= 0.
     """
+    if getattr(input, "dtype", None) in WIDE:
+        return rounded_once(huber_loss, input, target, reduction, delta)
     _check_pair("huber_loss", input, target, reduction)
     if not delta > 0:
         raise ValueError(f"huber_loss: delta must be positive, got {delta}")
@@ -154,6 +157,8 @@ def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean",
 
     Raises: ValueError for different shapes, an unknown reduction or a negative beta.
     """
+    if getattr(input, "dtype", None) in WIDE:
+        return rounded_once(smooth_l1_loss, input, target, reduction, beta)
     _check_pair("smooth_l1_loss", input, target, reduction)
     if beta < 0:
         raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
@@ -221,6 +226,8 @@ def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = 
 
     Raises: ValueError for numbers outside of 0 .. 1, different shapes or an unknown reduction.
     """
+    if getattr(input, "dtype", None) in WIDE:
+        return rounded_once(binary_cross_entropy, input, target, weight, reduction)
     name = "binary_cross_entropy"
     _check_pair(name, input, target, reduction)
     _check_range(name, "input", raw(input), _NO_LOGITS)
@@ -351,6 +358,8 @@ def kl_div(input: Tensor, target: Tensor, reduction: str = "mean",
 
     Raises: ValueError for different shapes or an unknown reduction.
     """
+    if getattr(input, "dtype", None) in WIDE:
+        return rounded_once(kl_div, input, target, reduction, log_target)
     _check_pair("kl_div", input, target, "sum" if reduction == "batchmean" else reduction)
     if log_target:
         loss = exp(target) * (target - input)

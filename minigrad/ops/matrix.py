@@ -24,7 +24,7 @@ def _matrix_door(name):
 
 
 @op(samples=lambda r: [(r(3, 4),), (r(2, 3, 3), 1), (r(3, 3), -1)], ref=np.tril,
-    door=_matrix_door("tril"))
+    door=_matrix_door("tril"), promote=False, moves=True)
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """The lower triangle of matrices (..., R, C), zeros above the given diagonal.
 
@@ -35,7 +35,7 @@ tril.vjp(input=lambda g, diagonal: tril(g, diagonal))
 
 
 @op(samples=lambda r: [(r(3, 4),), (r(2, 3, 3), 1), (r(3, 3), -1)], ref=np.triu,
-    door=_matrix_door("triu"))
+    door=_matrix_door("triu"), promote=False, moves=True)
 def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """The upper triangle of matrices (..., R, C), zeros below the given diagonal.
 
@@ -62,7 +62,7 @@ def _diagonal_door(input, offset, dim1, dim2):
 
 
 @op(samples=lambda r: [(r(3, 4),), (r(3, 4), 1), (r(2, 3, 4), -1, 0, 2)], ref=np.diagonal,
-    door=_diagonal_door)
+    door=_diagonal_door, promote=False, moves=True)
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """The diagonal of the matrices in two dimensions, as a new last dimension. A view.
 

@@ -87,7 +87,8 @@ def _chosen_door(name):
 _ties_of_one = lambda r: [(r.apart(3, 4),), (r.apart(2, 3, 4), 1), (r.apart(3, 4), -1, True)]
 
 
-@op(samples=_ties_of_one, ref=numpy_names(np.argmax), door=_chosen_door("argmax"))
+@op(samples=_ties_of_one, ref=numpy_names(np.argmax), door=_chosen_door("argmax"),
+    promote=False, moves=True)
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The index of the (first) largest element along dim; without dim, in the flattened tensor.
 
@@ -96,7 +97,8 @@ def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
     return np.argmax(input, axis=dim, keepdims=keepdim)
 
 
-@op(samples=_ties_of_one, ref=numpy_names(np.argmin), door=_chosen_door("argmin"))
+@op(samples=_ties_of_one, ref=numpy_names(np.argmin), door=_chosen_door("argmin"),
+    promote=False, moves=True)
 def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The index of the (first) smallest element along dim; without dim, in the flattened tensor.
 
@@ -130,7 +132,7 @@ _one_dim_samples = lambda r: [(r.apart(3, 4), 0), (r.apart(2, 3, 4), -2), (r.apa
 
 
 @op(samples=_one_dim_samples, ref=_at_extreme_ref((np.max, np.argmax)),
-    door=_chosen_door("max_dim"))
+    door=_chosen_door("max_dim"), promote=False, moves=True)
 def max_dim(input: Tensor, dim: int, keepdim: bool = False) -> tuple[Tensor, Tensor]:
     """max(input, dim): the largest elements along dim and their indices."""
     return _at_extreme(input, dim, keepdim, np.argmax)
@@ -138,7 +140,7 @@ max_dim.vjp(input=_at_extreme_rule)
 
 
 @op(samples=_one_dim_samples, ref=_at_extreme_ref((np.min, np.argmin)),
-    door=_chosen_door("min_dim"))
+    door=_chosen_door("min_dim"), promote=False, moves=True)
 def min_dim(input: Tensor, dim: int, keepdim: bool = False) -> tuple[Tensor, Tensor]:
     """min(input, dim): the smallest elements along dim and their indices."""
     return _at_extreme(input, dim, keepdim, np.argmin)
@@ -205,7 +207,7 @@ def _argsort_ref(x, dim=-1, descending=False):
 
 
 @op(samples=lambda r: [(r.apart(3, 4),), (r.apart(3, 4), 0, True)], ref=_argsort_ref,
-    door=_argsort_door)
+    door=_argsort_door, promote=False, moves=True)
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
     """The indices that sort the input along dim. Equal elements keep their order (always stable);
     what is not a number counts as the largest.

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from ..engine import Tensor, wrap
+from ..engine import Tensor, to_array, wrap
 from ..op import composite, op
 from .inplace import copy_
+from ..promotion import WIDE, as_own
 from .creation import _dtype, _leaf, shape_of
 from .cast import as_dtype
 
@@ -163,7 +164,10 @@ def rand(*size: Any, generator: Generator | None = None, dtype: Any = None, devi
     Raises: TypeError for an integer dtype; ValueError for a negative size.
     """
     draw = _source("rand", generator).random
-    array = _floats(draw, shape_of("rand", size), _float_dtype("rand", dtype))
+    dtype = _float_dtype("rand", dtype)
+    array = _floats(draw, shape_of("rand", size), dtype)
+    if dtype in WIDE:                              # 0.9999 was rounded to 1
+        array = np.minimum(array, np.nextafter(dtype.type(1), dtype.type(0)))
     return _leaf("rand", array, device, requires_grad)
 
 
@@ -267,14 +271,15 @@ def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
 
     Raises: ValueError for a probability outside 0 .. 1; TypeError for an integer tensor.
     """
-    p = input.array if isinstance(input, Tensor) else np.asarray(input)
+    p = input.array if isinstance(input, Tensor) else to_array(input)
     if p.dtype.kind != "f":
         raise TypeError(f"bernoulli: want floating probabilities, got {p.dtype}; to draw with one "
                         "p use x.bernoulli_(p)")
     if p.size and not (p.min() >= 0 and p.max() <= 1):
         raise ValueError(f"bernoulli: probabilities must be from 0 to 1, got values from {p.min()} "
                          f"to {p.max()}; for logits use x.sigmoid()")
-    drawn = _floats(_source("bernoulli", generator).random, p.shape, p.dtype) < p
+    drawn = _floats(_source("bernoulli", generator).random, p.shape,
+                    WIDE.get(p.dtype, p.dtype)) < p              # in float16 it may be 1
     return wrap(drawn.astype(p.dtype))
 
 
@@ -421,6 +426,8 @@ def _dropped(name, input, p, training, inplace, generator, shape):
     if not isinstance(input, (Tensor, np.ndarray)):
         raise TypeError(f"{name}: want a Tensor, got {type(input).__name__}; make it one with "
                         "minigrad.tensor(...)")
+    if isinstance(input, np.ndarray):
+        input = as_own(name, input)
     if input.dtype.kind != "f":
         raise TypeError(f"{name}: want a floating tensor, got {input.dtype}; convert it first: "
                         "x.float()")
@@ -429,6 +436,7 @@ def _dropped(name, input, p, training, inplace, generator, shape):
     # One pass makes the mask and another scales it to 0 or 1 / (1 - p): one multiplication remains.
     kept = _source(name, generator).random(shape, dtype=np.float32) >= p if p < 1 \
         else np.zeros(shape, bool)
-    factor = np.multiply(kept, 1.0 / (1.0 - p) if p < 1 else 0.0, dtype=input.dtype)
+    factor = np.multiply(kept, 1.0 / (1.0 - p) if p < 1 else 0.0,
+                         dtype=WIDE.get(input.dtype, input.dtype))
     out = scale_by(input, factor)
     return input.become(out) if inplace and isinstance(input, Tensor) else out

@@ -303,14 +303,14 @@ def _truth_door(name):
 
 
 @op(samples=lambda r: [(r.mask(3, 4),), (r.mask(3, 4), 0), (r.mask(3, 4), 1, True)],
-    ref=numpy_names(np.all), door=_truth_door("all"))
+    ref=numpy_names(np.all), door=_truth_door("all"), promote=False, moves=True)
 def all(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """Whether all elements along dim are true (not zero); true if there are none."""
     return np.all(input, axis=dim, keepdims=keepdim)
 
 
 @op(samples=lambda r: [(r.mask(3, 4),), (r.mask(3, 4), 0), (r.mask(3, 4), 1, True)],
-    ref=numpy_names(np.any), door=_truth_door("any"))
+    ref=numpy_names(np.any), door=_truth_door("any"), promote=False, moves=True)
 def any(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """Whether any element along dim is true (not zero); false if there are none."""
     return np.any(input, axis=dim, keepdims=keepdim)

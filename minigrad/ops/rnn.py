@@ -17,7 +17,8 @@ from numpy import ndarray
 
 from ..engine import Tensor
 from ..kernels import rnn as kernel
-from ..op import composite, op
+from ..op import composite, op, rounded_once
+from ..promotion import WIDE
 from .activation import relu, tanh
 from .elementwise import where
 from .linear import linear, product
@@ -205,6 +206,8 @@ def rnn_cell(input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor
 
     Raises: ValueError for shapes that do not fit or another nonlinearity.
     """
+    if getattr(input, "dtype", None) in WIDE:
+        return rounded_once(rnn_cell, input, hx, w_ih, w_hh, b_ih, b_hh, nonlinearity)
     if nonlinearity not in ACTIVATIONS:
         raise ValueError(f"rnn_cell: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}")
     return ACTIVATIONS[nonlinearity](linear(input, w_ih, b_ih) + linear(hx, w_hh, b_hh))

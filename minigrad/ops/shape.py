@@ -47,7 +47,7 @@ def _reshape_error(op: Op, error: Exception, input: Any, shape: Any) -> Exceptio
 
 
 @op(samples=lambda r: [(r(2, 3, 4), (4, 6)), (r(2, 3, 4), (-1,)), (r(2, 3), (3, -1, 1)), (r(3), 3)],
-    ref=np.reshape, door=_reshape_door, explain=_reshape_error)
+    ref=np.reshape, door=_reshape_door, explain=_reshape_error, promote=False, moves=True)
 def reshape(input: Tensor, shape: tuple[int, ...]) -> Tensor:
     """The elements in row-major order under another shape. One size may be -1: the rest of them.
 
@@ -119,7 +119,8 @@ def _squeeze_door(input, dim):
 
 @op(samples=lambda r: [(r(1, 3, 1),), (r(1, 3, 1), 0), (r(1, 3, 1), (0, -1)), (r(1, 3), 1)],
     ref=lambda x, dim=None: np.squeeze(x, None if dim is None else tuple(
-        d for d in np.atleast_1d(dim) if x.shape[d] == 1)), door=_squeeze_door)
+        d for d in np.atleast_1d(dim) if x.shape[d] == 1)), door=_squeeze_door,
+    promote=False, moves=True)
 def squeeze(input: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
     """Without the dimensions of size 1: all of them, or those named. Others stay as they are.
 
@@ -134,7 +135,7 @@ def _unsqueeze_door(input, dim):
 
 
 @op(samples=lambda r: [(r(3, 4), 0), (r(3, 4), -1), (r(3, 4), 1)], ref=np.expand_dims,
-    door=_unsqueeze_door)
+    door=_unsqueeze_door, promote=False, moves=True)
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """With a dimension of size 1 inserted before `dim` (-1: at the end).
 
@@ -172,7 +173,7 @@ def _expand_error(op: Op, error: Exception, input: Any, shape: Any) -> Exception
 @op(samples=lambda r: [(r(3, 1), (3, 4)), (r(1, 4), (2, 3, 4)), (r(3, 1), (2, -1, 5))],
     ref=lambda x, s: np.broadcast_to(x, [x.shape[i - len(s)] if n == -1 else n
                                          for i, n in enumerate(s)]),
-    door=_expand_door, explain=_expand_error)
+    door=_expand_door, explain=_expand_error, promote=False, moves=True)
 def expand(input: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Dimensions of size 1 repeated to the given sizes, new ones added in front; -1 keeps a size.
 
@@ -217,7 +218,8 @@ def _transpose_door(input, dim0, dim1):
     return input, one_dim("transpose", dim0, n, "dim0"), one_dim("transpose", dim1, n, "dim1")
 
 
-@op(samples=lambda r: [(r(3, 4), 0, 1), (r(2, 3, 4), -1, 0)], ref=np.swapaxes, door=_transpose_door)
+@op(samples=lambda r: [(r(3, 4), 0, 1), (r(2, 3, 4), -1, 0)], ref=np.swapaxes, door=_transpose_door,
+    promote=False, moves=True)
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """With two dimensions exchanged. A view.
 
@@ -244,7 +246,7 @@ def _permute_door(input, dims):
 
 
 @op(samples=lambda r: [(r(2, 3, 4), (2, 0, 1)), (r(2, 3, 4), (0, -1, 1)), (r(3, 4), (1, 0))],
-    ref=np.transpose, door=_permute_door)
+    ref=np.transpose, door=_permute_door, promote=False, moves=True)
 def permute(input: Tensor, dims: tuple[int, ...]) -> Tensor:
     """The dimensions in another order: result dimension i is dimension dims[i]. A view.
 
@@ -306,7 +308,7 @@ def _dims_door(name):
 
 
 @op(samples=lambda r: [(r(3, 4), (0,)), (r(2, 3, 4), (0, -1)), (r(4), 0)], ref=np.flip,
-    door=_dims_door("flip"))
+    door=_dims_door("flip"), promote=False, moves=True)
 def flip(input: Tensor, dims: tuple[int, ...]) -> Tensor:
     """The order of elements reversed along the given dimensions. A copy.
 
@@ -331,7 +333,7 @@ def _roll_door(input, shifts, dims):
 
 
 @op(samples=lambda r: [(r(3, 4), 1), (r(3, 4), 2, 1), (r(3, 4), (1, -1), (0, 1))], ref=np.roll,
-    door=_roll_door)
+    door=_roll_door, promote=False, moves=True)
 def roll(input: Tensor, shifts: int | tuple[int, ...],
          dims: int | tuple[int, ...] | None = None) -> Tensor:
     """Elements moved by `shifts` places along dims; those pushed out come in at the other end.

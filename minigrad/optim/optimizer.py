@@ -13,6 +13,7 @@ from numpy import ndarray
 
 from ..engine import Tensor, wrap
 from ..modes import enable_grad
+from ..promotion import as_own
 from ..writes import record_write
 
 
@@ -181,7 +182,7 @@ def _own(what: str, value: Any, p: Tensor) -> Any:
     array = value.array if isinstance(value, Tensor) else value
     if array.ndim and array.shape != p.shape:
         raise ValueError(f"{what} has shape {array.shape}, the parameter {p.shape}")
-    return wrap(array.astype(p.dtype if array.dtype.kind == "f" else array.dtype))
+    return wrap(as_own(what, array).astype(p.dtype if array.dtype.kind == "f" else array.dtype))
 
 
 def check_number(optimizer: Optimizer, group: dict[str, Any], *names: str) -> None:

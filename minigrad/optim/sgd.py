@@ -63,7 +63,7 @@ class SGD(Optimizer):
                 raise ValueError(f"SGD: the gradient of a parameter of shape {x.shape} has shape "
                                  f"{g.shape}; was p.grad set by hand?")
             written.append(x)
-            if plain and x.size < LARGE:               # the common case, and the cheapest
+            if plain and x.size < LARGE and x.dtype.char != "e":     # the common, cheapest case
                 x -= g * lr
                 continue
             v, first = None, False
@@ -95,4 +95,5 @@ def _update(x: ndarray, g: ndarray, v: ndarray | None, first: bool, lr: float,
 
 
 def _alike(x: ndarray, other: ndarray) -> bool:
-    return x.flags.c_contiguous and other.flags.c_contiguous and x.dtype == other.dtype
+    a, b = x.flags, other.flags
+    return a.c_contiguous and b.c_contiguous and a.aligned and b.aligned and x.dtype == other.dtype

@@ -58,8 +58,9 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm
                          "operation that first gave nan or inf, or lower the learning rate")
     scale = max_norm / (float(norm) + 1e-6)
     if not scale >= 1.0 and arrays:                    # also for nan, as in torch
-        for a in arrays:
-            np.multiply(a, scale, out=a, casting="same_kind")
+        for a in arrays:                               # in float16 scale itself might be 0
+            np.multiply(a, scale, out=a, casting="same_kind",
+                        dtype=np.float64 if a.dtype == np.float16 else None)
         record_write(*arrays)
     return wrap(norm)
 
