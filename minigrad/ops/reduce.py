@@ -14,6 +14,7 @@ import numpy as np
 from numpy import ndarray
 
 from ..engine import Tensor
+from ..kernels import scan as loops
 from ..kernels.reduce import row_sums
 from ..op import op
 from ..sums import MANY, total
@@ -88,7 +89,7 @@ def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = N
 
     Raises: ValueError if dim does not exist or comes twice.
     """
-    if dtype is None and np.result_type(input).kind == "u":
+    if dtype is None and np.result_type(input).kind in "iub":
         dtype = np.int64
     return add_up(input, dim, keepdim, dtype)
 sum.vjp(input=lambda g, input_shape, dim, keepdim: spread(g, input_shape, dim, keepdim))
@@ -201,17 +202,39 @@ std.vjp(input=_std_rule)
 
 
 def _cumsum_door(input, dim, dtype):
-    return input, one_dim("cumsum", dim, np.ndim(input)), dtype and as_dtype("cumsum", dtype)
+    return (input, one_dim("cumsum", dim, np.ndim(input)),
+            None if dtype is None else as_dtype("cumsum", dtype))
+
+
+_LOOP = 1 << 10                                    # elements from which our loop is faster
+
+
+def _running_sums(x, dim, dtype):
+    if dtype is None:
+        dtype = np.dtype(np.int64) if x.dtype.kind in "iub" else x.dtype
+    if not x.ndim:
+        return x.astype(dtype)
+    if dtype.kind != "f" or dtype.itemsize > 8:
+        return np.cumsum(x, dim, dtype)
+    if dtype.itemsize < 4:                         # float16 adds in float32
+        return np.cumsum(x, dim, np.float32).astype(dtype)
+    x = x.astype(dtype, copy=False)
+    if x.size >= _LOOP and dtype.isnative:
+        return loops.cumsum(x, dim)
+    return np.cumsum(x, dim, np.float64).astype(dtype, copy=False)
 
 
 @op(samples=lambda r: [(r(3, 4), 0), (r(2, 3, 4), -2)], ref=np.cumsum, door=_cumsum_door,
     promote=False)
 def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
-    """Running sums along dim: y[i] = x[0] + ... + x[i].
+    """Running sums along dim: y[i] = x[0] + ... + x[i]. They are added in float64 (float16: in
+    float32), integers and booleans as int64.
+
+    dtype: convert to this dtype first (and return it).
 
     Raises: ValueError if dim does not exist.
     """
-    return np.cumsum(input, dim, dtype) if np.ndim(input) else np.array(input, dtype)
+    return _running_sums(np.asarray(input), dim, dtype)
 cumsum.vjp(input=lambda g, dim: flip(cumsum(flip(g, dim), dim), dim) if g.ndim else g)
 
 
@@ -265,7 +288,7 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *,
 
     Raises: ValueError if dim does not exist.
     """
-    if dtype is None and np.result_type(input).kind == "u":
+    if dtype is None and np.result_type(input).kind in "iub":
         dtype = np.int64
     axis = None if np.ndim(input) == 0 else dim
     return np.multiply.reduce(input, axis=axis, dtype=dtype, keepdims=keepdim)
