@@ -339,8 +339,7 @@ def _plan(m: int, n: int, depth: int, k_first: bool, may_split: bool, dtype: np.
     tasks = -(-m // tall) * -(-n // (some * cols))
     # A small C of long sums, as the gradient of weights: pieces of k are what threads can share.
     pieces = max(1, min(_MAX_PIECES // tasks, depth // 1024)) if may_split else 1
-    long = depth > _LONGEST * pieces
-    if long:
+    if depth > _LONGEST * pieces:
         assert may_split, "each piece would add the bias"
         pieces = -(-depth // _LONGEST)
     while tasks * pieces < _TASKS and max(tall, some * cols) > 63:
@@ -351,7 +350,7 @@ def _plan(m: int, n: int, depth: int, k_first: bool, may_split: bool, dtype: np.
         tasks = -(-m // tall) * -(-n // (some * cols))
     block_k = -(-depth // pieces)
     # A few sums of very many numbers wait for memory: then blocks may be as short as is exact.
-    most = _DEPTH // 4 if long and tasks == 1 else _DEPTH
+    most = _DEPTH // 4 if depth > _LONGEST and tasks == 1 else _DEPTH
     block_k = -(-block_k // -(-block_k // most))
     # A is copied where each k has a page of its own, and where rows so far apart that they share
     # the places of a cache would push each other out.

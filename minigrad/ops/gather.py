@@ -14,7 +14,7 @@ from ..engine import Tensor, wrap
 from ..op import composite, op, refuse_other
 from .dims import one_dim
 from .elementwise import where
-from .indexing import last_writers, put_back_ref, getitem, getitem_grad, normal_index
+from .indexing import add_at, last_writers, put_back_ref, getitem, getitem_grad, normal_index
 from .shape import expand, reshape
 
 # --- along one dimension: an index for every place -----------------------------------------------
@@ -110,7 +110,7 @@ def gather_grad(g: Tensor, dim: int, index: Tensor, shape: tuple[int, ...]) -> T
         return out
     flat = np.ravel_multi_index(np.broadcast_arrays(*place), shape) if np.size(index) \
         else index
-    np.add.at(out.reshape(-1), flat.ravel(), g.ravel())
+    add_at(out, flat.ravel(), g.ravel())
     return out
 gather_grad.vjp(g=lambda g, dim, index: gather(g, dim, index))
 
