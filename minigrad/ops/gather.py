@@ -217,7 +217,7 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *,
     """
     shape = np.shape(input)
     d = one_dim("index_add", dim, len(shape))
-    at = normal_index((*(slice(None),) * d, index))
+    at = normal_index((*(slice(None),) * d, index), len(shape))
     want = (*shape[:d], np.size(at[d]), *shape[d + 1:])
     if np.shape(source) != want:
         raise ValueError(f"index_add: source has shape {np.shape(source)}, want {want}: as the "

@@ -21,19 +21,29 @@ from ..writes import record_write
 from .elementwise import where
 from .shape import reshape
 
-BASIC = frozenset((int, slice, type(None), type(Ellipsis)))
+_ELLIPSIS = type(Ellipsis)
+BASIC = frozenset((int, slice, type(None), _ELLIPSIS))
 
 
 # --- x[index] ------------------------------------------------------------------------------------
 
-def normal_index(index: Any) -> Any:
-    """The index with each Tensor, list or range in it as an array; a tuple if there is one."""
+def normal_index(index: Any, ndim: int) -> Any:
+    """The index, of a tensor with so many dimensions, with each Tensor, list or range in it as an
+    array; a tuple if there is one.
+
+    An Ellipsis of no dimensions is left out beside arrays: to NumPy it would keep them apart, and
+    put their dimensions in front. To torch it is nothing.
+    """
     if index.__class__ in BASIC:
         return index
     if index.__class__ is tuple:
         for part in index:
             if part.__class__ not in BASIC:
-                return tuple([_index_part(p) for p in index])
+                index = tuple([_index_part(p) for p in index])
+                if _ELLIPSIS in [p.__class__ for p in index] and \
+                        sum(map(_dims_taken, index)) >= ndim:
+                    return tuple([p for p in index if p is not Ellipsis])
+                return index
         return index
     part = _index_part(index)
     return (part,) if part.__class__ is ndarray else part
@@ -115,7 +125,7 @@ def _getitem_samples(r):
 
 
 @op(samples=_getitem_samples, ref=lambda x, index: x[index],
-    door=lambda input, index: (input, normal_index(index)))
+    door=lambda input, index: (input, normal_index(index, np.ndim(input))))
 def getitem(input: Tensor, index: Any) -> Tensor:
     """The elements at an index of any kind that NumPy knows, or several in a tuple: integers,
     slices (also with negative steps), None, ..., integer or boolean tensors, arrays or lists.
@@ -230,7 +240,8 @@ def _setitem_ref(x, index, value):
 
 
 @op(samples=_setitem_samples, ref=_setitem_ref,
-    door=lambda input, index, value, overwrite: (input, normal_index(index), value, overwrite))
+    door=lambda input, index, value, overwrite: (
+        input, normal_index(index, np.ndim(input)), value, overwrite))
 def setitem(input: Tensor, index: Any, value: Tensor | float, overwrite: bool = False) -> Tensor:
     """A copy of input in which [index] is `value`, broadcast: x[index] = value as a function.
 
@@ -320,7 +331,7 @@ def integers_first(index: tuple) -> tuple[tuple, tuple] | None:
 
 def tensor_getitem(self: Tensor, index: Any) -> Tensor:
     """x[index]; see getitem. Integers beside index tensors are taken first, as in torch."""
-    index = normal_index(index)
+    index = normal_index(index, self.array.ndim)
     basic = index.__class__ in BASIC
     if not basic:
         basic = all([p.__class__ is not ndarray for p in index])
@@ -347,7 +358,7 @@ def tensor_setitem(self: Tensor, index: Any, value: Any) -> None:
     """
     if isinstance(value, (list, tuple)):
         value = to_array(value)
-    index = normal_index(index)
+    index = normal_index(index, self.array.ndim)
     steps = integers_first(index) if index.__class__ is tuple else None
     if steps is not None:
         tensor_setitem(tensor_getitem(self, steps[0]), steps[1], value)
