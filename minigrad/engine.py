@@ -22,7 +22,8 @@ from numpy import ndarray
 from .face import ArrayFace
 from .memory import Block
 from .modes import settings
-from .promotion import WIDE, as_own, dtype_named, own_dtype, refuse_foreign, unknown_dtype
+from .promotion import as_own, dtype_named, own_dtype, refuse_foreign, unknown_dtype
+from .sums import ROWS, total
 from .writes import (
     Where, describe, memory_owner, now, record_write, user_line, writes,
 )
@@ -714,14 +715,11 @@ def _add(grads: dict[Node, Any], node: Node, g: Any) -> None:
 def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
     """Sums g over the dimensions along which a value of `shape` was repeated by broadcasting."""
     lead = g.ndim - len(shape)
-    if lead == 1 and shape and g.__class__ is ndarray and g.shape[1:] == shape \
-            and g.dtype not in WIDE:
+    if lead == 1 and shape and g.__class__ is ndarray and g.shape[1:] == shape and \
+            len(g) < ROWS and g.itemsize > 2:
         return np.add.reduce(g)                    # a bias: 1 us less than the general way
     axes = (*range(lead), *(i + lead for i, n in enumerate(shape) if n == 1 != g.shape[i + lead]))
-    wide = WIDE.get(g.dtype) if g.__class__ is ndarray else None
-    if wide is not None:                           # float16 overflows, and stalls at 2048
-        return g.sum(axes, dtype=wide).astype(g.dtype).reshape(shape)
-    return g.sum(axes).reshape(shape)
+    return (total(g, axes) if g.__class__ is ndarray else g.sum(axes)).reshape(shape)
 
 
 def _accumulate(node: Leaf, g: Any) -> None:

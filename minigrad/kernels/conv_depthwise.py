@@ -45,6 +45,7 @@ from .threads import parallel
 from .tile import tile_shape
 
 SLOWER = 12  # than a tile, by so much, is a multiply-add here: for the size of chunks
+_HELD = 512  # products that a lane adds in its own precision before float64 takes over
 
 
 def is_depthwise(features: int, aw: Axis, dtype: np.dtype) -> bool:
@@ -255,7 +256,7 @@ def grad_w_depthwise_range(
     gb (1, F), float64 zeros: gets the sums of g, unless it is empty.
 
     phases, table, order: the Taps of one channel; places: (down, right) of each. Sums run along
-    images, then rows, lane by lane; the lanes are added last. Limit: bytes, as depthwise_range.
+    images, then rows, lane by lane, and now and then to float64; the lanes are added last. Limit: bytes, as depthwise_range.
     """
     low_h, step_h, _, count_h = ah
     low_w, step_w, _, count_w = aw
@@ -263,10 +264,13 @@ def grad_w_depthwise_range(
     size = x.shape[2], x.shape[3]
     threes, singles = phases[0, 1], phases[0, 4]
     sums = np.empty(order.size * lanes, x.dtype)
+    wide = np.empty(order.size * lanes, np.float64)
     for item in range(start, stop):
         f, c = item // channels, item % channels
         first_c = f // features * channels
         sums[:] = 0
+        wide[:] = 0
+        held, flushed = 0, False
         for n in range(x.shape[0]):
             image = tail(x, (n * x.shape[1] + first_c + c) * size[0] * size[1])
             for u in range(0, count_h, ROWS):
@@ -292,10 +296,19 @@ def grad_w_depthwise_range(
                                 image, size, origin, step_h, phases[0, 5], singles, some, grads,
                                 count_w, to, counts,
                             )
+                held += (count_w + lanes - 1) // lanes * ROWS
+                if held >= _HELD:
+                    for i in range(sums.size):
+                        wide[i] += sums[i]
+                        sums[i] = 0
+                    held, flushed = 0, True
             if gb.size > 0 and c == 0:  # now that these numbers are in a cache
                 plane = count_h * count_w
                 add_row_sums(tail(g, (n * g.shape[1] + f) * plane), 0, 1, plane, tail(gb, f))
             tail(x, 0), tail(g, 0), tail(table, 0)  # see depthwise_range
+        if flushed:
+            for i in range(sums.size):
+                sums[i] = wide[i] + sums[i]
         finite = True
         for t in range(order.size):
             total = x.dtype.type(0)

@@ -15,11 +15,13 @@ Not here: stacked matrices (ops/linear.py uses NumPy's matmul).
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import numpy as np
 
 from ..memory import empty
-from .jit import _jit_disabled, jit, ready
+from ..sums import ROWS, total
+from .jit import Kernel, _jit_disabled, jit, ready
 from .rows import copy, copy_rows, tail, to_line
 from .threads import one_each, parallel
 from .tile import tile, tile_shape
@@ -30,6 +32,7 @@ from .transpose import square_side, transpose
 _DEPTH = 512
 _TASK_ROWS = 256  # rows of C that a task fills in from one panel: enough to pay for packing it
 _TASK_PANELS = 4  # panels that it fills in from one block of A, for the same reason
+_MAX_PIECES = 8  # of the k axis for the sake of threads
 _TASKS = 4  # at least so many, if there is enough to do: a constant, not the number of threads
 
 
@@ -65,12 +68,20 @@ def pack_rows(a, k_first, k0, kc, first, count, pitch, most, block):
 
 
 @jit
-def add_columns(a, k0, kc, first, count, totals):
-    """totals[j] += a[k0, first + j] + ... + a[k0 + kc - 1, first + j] for j < count; a (K, M)."""
-    for k in range(k0, k0 + kc):
-        row = tail(a, k * a.shape[1] + first)
+def add_columns(a, k0, kc, first, count, step, some, totals):
+    """totals[j] += a[k0, first + j] + ... + a[k0 + kc - 1, first + j] for j < count; a (K, M).
+
+    `step` rows are added in their own precision, in `some` (count,), then to the float64 totals.
+    """
+    for k1 in range(k0, k0 + kc, step):
         for j in range(count):
-            totals[j] += row[j]
+            some[j] = 0
+        for k in range(k1, min(k1 + step, k0 + kc)):
+            row = tail(a, k * a.shape[1] + first)
+            for j in range(count):
+                some[j] += row[j]
+        for j in range(count):
+            totals[j] += some[j]
 
 
 @jit
@@ -78,8 +89,8 @@ def product_range(start, stop, a, a_k_first, b, b_k_first, bias, tables, sizes, 
     """Items start .. stop - 1 of C = A @ B + bias, (piece of k, rows of C, panels of columns).
 
     a (K, M) if a_k_first else (M, K), b (K, N) if b_k_first else (N, K), bias (N,) or (0,) for
-    none, c (pieces, M, N): one result for each piece of the k axis. totals (pieces, M), zeros: gets
-    the sums of A over k, of an A with k first; or (0, 0) for none. tables = (rows_at, k_at) of A's
+    none, c (pieces, M, N): one result for each piece of the k axis. totals (pieces, M), zeros of
+    float64: gets the sums of A over k, of an A with k first; or (0, 0) for none. tables = (rows_at, k_at) of A's
     block and kb: where row k of a panel begins. sizes = (rows of the tile, its columns, rows of a
     task, its panels, k in one go, `pitch` of pack_rows or 0 if A is read where it is, square_side).
 
@@ -100,6 +111,8 @@ def product_range(start, stop, a, a_k_first, b, b_k_first, bias, tables, sizes, 
     initial = np.zeros(cols, c.dtype)
     zeros = np.zeros(cols, c.dtype)
     last = np.empty(rows, np.int64)
+    few = np.empty(tall, c.dtype)
+    step = block_k if depth <= block_k else 64
     tasks = groups * ((m + tall - 1) // tall)
     packed = -1
     for item in range(start, stop):
@@ -119,7 +132,8 @@ def product_range(start, stop, a, a_k_first, b, b_k_first, bias, tables, sizes, 
                     packed = i_first * depth + k0
                 if first_q == 0 and totals.size > 0:  # while it is in the cache
                     add_columns(
-                        a, k0, kc, i_first, i_end - i_first, tail(totals, piece * m + i_first)
+                        a, k0, kc, i_first, i_end - i_first, step, few,
+                        tail(totals, piece * m + i_first),
                     )
                 factor, base, ka = tail(block, 0), 0, tail(k_at, 0)
             else:
@@ -191,6 +205,65 @@ def add_rows(start, stop, g, w, width, gx):
                     to[j] = to[j] + s0 * row0[j] + s1 * row1[j] + s2 * row2[j] + s3 * row3[j]
 
 
+@jit(fastmath={"contract", "reassoc", "nsz"}, inline=True)
+def dot_block(x, w, count):
+    """x[0] * w[0] + ... + x[count - 1] * w[count - 1]; `reassoc`: lanes add on their own."""
+    total = x.dtype.type(0)
+    for k in range(count):
+        total += x[k] * w[k]
+    return total
+
+
+@jit
+def long_dots_range(start, stop, x, w, parts):
+    """parts[p] (M, N) = x[:, k] @ w[:, k].T for pieces p of k, _PIECE long; parts is float64.
+
+    Blocks of _BLOCK products are added in their own precision. Limit: bytes, x and w once.
+    """
+    depth = x.shape[1]
+    for p in range(start, stop):
+        first, end = p * _PIECE, min((p + 1) * _PIECE, depth)
+        for f in range(w.shape[0]):
+            for i in range(x.shape[0]):
+                total = np.float64(0)
+                for k in range(first, end, _BLOCK):
+                    total += dot_block(
+                        tail(x, i * depth + k), tail(w, f * depth + k), min(_BLOCK, end - k)
+                    )
+                parts[p, i, f] = total
+    tail(x, 0), tail(w, 0)  # mentioned once more: views count no reference (rows.tail)
+
+
+@jit(fastmath={"contract"})
+def long_sums_range(start, stop, g, w, width, parts):
+    """parts[p] (M, K) = g[:, n] @ w[n] for pieces p of n, _PIECE long; parts is float64.
+
+    `width` columns at a time; _STEP products are added in their own precision.
+    """
+    length = w.shape[1]
+    some, whole = np.empty(width, w.dtype), np.empty(width, np.float64)
+    for p in range(start, stop):
+        first, end = p * _PIECE, min((p + 1) * _PIECE, w.shape[0])
+        for j0 in range(0, length, width):
+            count = min(width, length - j0)
+            for i in range(g.shape[0]):
+                for j in range(count):
+                    whole[j] = 0
+                for n0 in range(first, end, _STEP):
+                    for j in range(count):
+                        some[j] = 0
+                    for n in range(n0, min(n0 + _STEP, end)):
+                        s = g[i, n]
+                        row = tail(w, n * length + j0)
+                        for j in range(count):
+                            some[j] += s * row[j]
+                    for j in range(count):
+                        whole[j] += some[j]
+                for j in range(count):
+                    parts[p, i, j0 + j] = whole[j]
+    tail(w, 0)  # mentioned once more: views count no reference (rows.tail)
+
+
 @jit
 def outer_rows(start, stop, g, x, gw):
     """Rows start..stop-1 of gw (F, K) = g (F,) times x (K,). Limit: bytes written."""
@@ -200,6 +273,12 @@ def outer_rows(start, stop, g, x, gw):
         for k in range(x.size):
             row[k] = s * x[k]
 
+
+# Sums longer than _LONG lose digits as one chain of float32: they are cut into pieces, which threads
+# share, and blocks, and added up in float64. Up to there BLAS's own order is exact enough.
+_LONG = 1 << 13
+_PIECE, _BLOCK, _STEP = 1 << 13, 512, 64
+_LONGEST = 1 << 15  # of a piece of the tile's k axis: 64 blocks are added in their order
 
 _WORK_GRAIN = 1 << 20  # multiplications of the tile that take some 5 us: worth a chunk
 _SCALAR_GRAIN = 1 << 16  # and those of the loops that copy nothing
@@ -222,13 +301,17 @@ def product(
     depth, m = a.shape if a_k_first else a.shape[::-1]
     n = b.shape[1 if b_k_first else 0]
     bias = np.empty(0, a.dtype) if bias is None else bias  # the same type: one signature
+    if depth > _LONGEST and bias.size:
+        c = product(a, a_k_first, b, b_k_first)
+        c += bias
+        return c
     if m * n * depth == 0:
         c = np.zeros((m, n), a.dtype)
         return c if bias.size == 0 else c + bias
     c = empty((m, n), a.dtype)
     tables, sizes, tasks, pieces, grain = _plan(m, n, depth, a_k_first, bias.size == 0, c.dtype)
     parts = c[None] if pieces == 1 else np.empty((pieces, m, n), c.dtype)
-    found = np.zeros((0, 0) if totals is None else (pieces, m), c.dtype)
+    found = np.zeros((0, 0) if totals is None else (pieces, m))
     if a_k_first:  # neighbours share a packed block of A: leave them to one thread
         groups = -(-n // (sizes[1] * sizes[3]))
         grain = min(max(grain, groups), one_each(tasks * pieces, grain))
@@ -238,9 +321,13 @@ def product(
     )
     if pieces > 1:
         assert bias.size == 0, "each piece would add it"
-        np.add.reduce(parts, axis=0, out=c)
+        if pieces <= _MAX_PIECES:
+            np.add.reduce(parts, axis=0, out=c)
+        else:
+            np.add.reduce(parts, axis=0, out=c) if c.dtype == np.float64 else \
+                np.copyto(c, np.add.reduce(parts, axis=0, dtype=np.float64), casting="same_kind")
     if totals is not None:
-        np.add.reduce(found, axis=0, out=totals)
+        totals[:] = np.add.reduce(found, axis=0)
     return c
 
 
@@ -251,7 +338,10 @@ def _plan(m: int, n: int, depth: int, k_first: bool, may_split: bool, dtype: np.
     tall, some = min(_TASK_ROWS, -(-m // rows) * rows), min(_TASK_PANELS, -(-n // cols))
     tasks = -(-m // tall) * -(-n // (some * cols))
     # A small C of long sums, as the gradient of weights: pieces of k are what threads can share.
-    pieces = max(1, min(8 // tasks, depth // 1024)) if may_split else 1
+    pieces = max(1, min(_MAX_PIECES // tasks, depth // 1024)) if may_split else 1
+    if depth > _LONGEST * pieces:
+        assert may_split, "each piece would add the bias"
+        pieces = -(-depth // _LONGEST)
     while tasks * pieces < _TASKS and max(tall, some * cols) > 63:
         if some > 1 and some * cols >= tall:
             some = -(-some // 2)
@@ -259,7 +349,9 @@ def _plan(m: int, n: int, depth: int, k_first: bool, may_split: bool, dtype: np.
             tall = -(-tall // 2 // rows) * rows
         tasks = -(-m // tall) * -(-n // (some * cols))
     block_k = -(-depth // pieces)
-    block_k = -(-block_k // -(-block_k // _DEPTH))
+    # A few sums of very many numbers wait for memory: then blocks may be as short as is exact.
+    most = _DEPTH // 4 if depth > _LONGEST and tasks == 1 else _DEPTH
+    block_k = -(-block_k // -(-block_k // most))
     # A is copied where each k has a page of its own, and where rows so far apart that they share
     # the places of a cache would push each other out.
     pitch = 0
@@ -287,8 +379,21 @@ _FEW_ADD_ROWS = 4
 _COLUMNS = 256  # of gx that add_rows keeps in the first cache while it runs through g
 
 
+def _in_pieces(kernel: Kernel, depth: int, m: int, n: int, a: np.ndarray, *more: Any) -> np.ndarray:
+    """The sum over pieces of the `depth` that a kernel cuts up: (M, N) in a's dtype."""
+    pieces = -(-depth // _PIECE)
+    parts = np.empty((pieces, m, n))
+    parallel(kernel, pieces, a, *more, parts, grain=-(-_SCALAR_GRAIN // max(1, m * n * _PIECE)))
+    return total(parts, (0,)).astype(a.dtype, copy=False)
+
+
 def dots(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
     """x (M, K) @ w (N, K).T + bias (N,) -> (M, N), for small M."""
+    if x.shape[1] > _LONG:
+        y = _in_pieces(long_dots_range, x.shape[1], len(x), len(w), x, w)
+        if bias is not None:
+            y += bias
+        return y
     y = empty((x.shape[0], w.shape[0]), x.dtype)
     has_bias = bias is not None
     b = bias if has_bias else np.empty(0, x.dtype)
@@ -299,6 +404,8 @@ def dots(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
 
 def sums(g: np.ndarray, w: np.ndarray) -> np.ndarray:
     """g (M, N) @ w (N, K) -> (M, K), for small M."""
+    if len(w) > ROWS:
+        return _in_pieces(long_sums_range, len(w), len(g), w.shape[1], g, w, _COLUMNS)
     gx = empty((g.shape[0], w.shape[1]), g.dtype)
     grain = -(-_SCALAR_GRAIN // max(1, g.size * _COLUMNS))
     parallel(add_rows, -(-w.shape[1] // _COLUMNS), g, w, _COLUMNS, gx, grain=grain)
@@ -317,7 +424,7 @@ def _numpy_is_better(m: int, k: int, n: int) -> bool:
         return True
     if m == 1 or n == 1:
         return m * k * n <= 1 << 13
-    return m * k * n <= 1 << 18
+    return m * k * n <= 1 << 18 and k <= _LONG
 
 
 def linear(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
@@ -376,7 +483,7 @@ def linear_grad_w_and_bias(g: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np
     """
     m, f = g.shape
     if m == 1 or f <= _FEW_ADD_ROWS or _numpy_is_better(f, m, x.shape[1]):
-        return linear_grad_w(g, x), np.add.reduce(g)
+        return linear_grad_w(g, x), np.add.reduce(g) if m < ROWS else total(g, (0,))
     gb = np.empty(f, g.dtype)
     return product(ready(g), True, ready(x), True, totals=gb), gb
 

@@ -53,6 +53,7 @@ _GROUP = 16  # rows that a thread takes through time together: W is read once a 
 _MIN_WORK = 1_500_000  # multiplications worth a chunk: some 20 to 30 us
 _MAX_CHUNKS = 32
 _ADD_GRAIN = 1 << 16  # numbers added, that take some 20 us
+_HELD = 512  # rows added in their own precision before float64 takes over
 _MAX_SUMS = 1 << 22  # numbers that all chunks' sums may take; four chunks there may always be
 
 TANH, RELU, GIVEN = 0, 1, 2  # how the backward pass finds act': from the states, or as an array
@@ -316,10 +317,13 @@ def _backward_range(
     x_pitch = x_panels * cols
     line = np.empty(height * x_pitch, g.dtype)
     x_zeros = np.zeros(x_pitch, g.dtype)
+    wide = np.empty(sums.shape[1] if steps * batch > _HELD else 0, np.float64)
     for chunk in range(start, stop):
         first, last = _rows_of(chunk, chunks, unit, batch)
         own = sums[chunk]
         own[:] = zero
+        wide[:] = 0
+        held, flushed = 0, False
         total = own[(x_panels + panels) * size :]
         for n0 in range(first, last, group):
             real = min(group, last - n0)
@@ -403,6 +407,15 @@ def _backward_range(
                             for j in range(inputs):
                                 to_x[j] = from_line[j]
                 _copy_rows(real, width, scratch, count * slot, pitch, scratch, 0, pitch)
+                held += depth
+                if held >= _HELD and wide.size > 0:  # long chains of sums lose digits
+                    for i in range(wide.size):
+                        wide[i] += own[i]
+                        own[i] = zero
+                    held, flushed = 0, True
+        if flushed:
+            for i in range(wide.size):
+                own[i] = wide[i] + own[i]
 
 
 @jit

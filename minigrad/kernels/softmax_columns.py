@@ -40,6 +40,7 @@ from minigrad.kernels.vector import (
 
 _WIDE = 4  # vectors of neighbours that are one item of work: whole lines of the cache, side by side
 _BLOCK = 32  # numbers added one by one
+_FAR = 32  # blocks, at least, whose sums are added one by one: else as many as there are such sums
 _MIN_ITEMS = 8_000  # numbers worth a chunk: some 3 us
 
 
@@ -79,20 +80,25 @@ def _tops(x, at, classes, pitch, width, top):
 def _sums_exp(x, at, classes, pitch, width, top, sums):
     """sums = sum_k exp(x_k - top)."""
     size = lanes(x)
+    long = _BLOCK * max(_FAR, int(np.sqrt(classes / _BLOCK)))
     for c in range(0, width, size):
         m = load(top, c, 0, size)
         total = spread(0.0, x)
-        for begin in range(0, classes, _BLOCK):
-            s = spread(0.0, x)
-            for k in range(begin, min(begin + _BLOCK, classes)):
-                s = s + exp(load(x, at + k * pitch + c, 0, width - c) - m)
-            total = total + s
+        for far in range(0, classes, long):
+            part = spread(0.0, x)
+            for begin in range(far, min(far + long, classes), _BLOCK):
+                s = spread(0.0, x)
+                for k in range(begin, min(begin + _BLOCK, classes)):
+                    s = s + exp(load(x, at + k * pitch + c, 0, width - c) - m)
+                part = part + s
+            total = total + part
         store_all(sums, c, total)
 
 
 @vector_jit
 def _softmax_range(start, stop, groups, x, y, classes, pitch):
     size = lanes(x)
+    long = _BLOCK * max(_FAR, int(np.sqrt(classes / _BLOCK)))
     wide = _WIDE * size
     top = np.empty(wide, x.dtype)
     at, first = _start(start, groups, classes, pitch, wide)
@@ -103,13 +109,16 @@ def _softmax_range(start, stop, groups, x, y, classes, pitch):
             n = width - c
             m = load(top, c, 0, size)
             total = spread(0.0, x)
-            for begin in range(0, classes, _BLOCK):
-                s = spread(0.0, x)
-                for k in range(begin, min(begin + _BLOCK, classes)):
-                    e = exp(load(x, at + k * pitch + c, 0, n) - m)
-                    store(y, at + k * pitch + c, 0, n, e)
-                    s = s + e
-                total = total + s
+            for far in range(0, classes, long):
+                part = spread(0.0, x)
+                for begin in range(far, min(far + long, classes), _BLOCK):
+                    s = spread(0.0, x)
+                    for k in range(begin, min(begin + _BLOCK, classes)):
+                        e = exp(load(x, at + k * pitch + c, 0, n) - m)
+                        store(y, at + k * pitch + c, 0, n, e)
+                        s = s + e
+                    part = part + s
+                total = total + part
             scale = spread(1.0, x) / total
             for k in range(classes):
                 there = at + k * pitch + c
@@ -141,6 +150,7 @@ def _log_softmax_range(start, stop, groups, x, y, classes, pitch):
 @vector_jit
 def _softmax_grad_range(start, stop, groups, g, y, gx, classes, pitch):
     size = lanes(g)
+    long = _BLOCK * max(_FAR, int(np.sqrt(classes / _BLOCK)))
     wide = _WIDE * size
     at, first = _start(start, groups, classes, pitch, wide)
     for _ in range(start, stop):
@@ -148,12 +158,15 @@ def _softmax_grad_range(start, stop, groups, g, y, gx, classes, pitch):
         for c in range(0, width, size):
             n = width - c
             mean = spread(0.0, g)
-            for begin in range(0, classes, _BLOCK):
-                s = spread(0.0, g)
-                for k in range(begin, min(begin + _BLOCK, classes)):
-                    there = at + k * pitch + c
-                    s = fused(load(g, there, 0, n), load(y, there, 0, n), s)
-                mean = mean + s
+            for far in range(0, classes, long):
+                part = spread(0.0, g)
+                for begin in range(far, min(far + long, classes), _BLOCK):
+                    s = spread(0.0, g)
+                    for k in range(begin, min(begin + _BLOCK, classes)):
+                        there = at + k * pitch + c
+                        s = fused(load(g, there, 0, n), load(y, there, 0, n), s)
+                    part = part + s
+                mean = mean + part
             for k in range(classes):
                 there = at + k * pitch + c
                 v = load(y, there, 0, n) * (load(g, there, 0, n) - mean)
@@ -164,6 +177,7 @@ def _softmax_grad_range(start, stop, groups, g, y, gx, classes, pitch):
 @vector_jit
 def _log_softmax_grad_range(start, stop, groups, g, y, gx, classes, pitch):
     size = lanes(g)
+    long = _BLOCK * max(_FAR, int(np.sqrt(classes / _BLOCK)))
     wide = _WIDE * size
     at, first = _start(start, groups, classes, pitch, wide)
     for _ in range(start, stop):
@@ -171,11 +185,14 @@ def _log_softmax_grad_range(start, stop, groups, g, y, gx, classes, pitch):
         for c in range(0, width, size):
             n = width - c
             g_sum = spread(0.0, g)
-            for begin in range(0, classes, _BLOCK):
-                s = spread(0.0, g)
-                for k in range(begin, min(begin + _BLOCK, classes)):
-                    s = s + load(g, at + k * pitch + c, 0, n)
-                g_sum = g_sum + s
+            for far in range(0, classes, long):
+                part = spread(0.0, g)
+                for begin in range(far, min(far + long, classes), _BLOCK):
+                    s = spread(0.0, g)
+                    for k in range(begin, min(begin + _BLOCK, classes)):
+                        s = s + load(g, at + k * pitch + c, 0, n)
+                    part = part + s
+                g_sum = g_sum + part
             for k in range(classes):
                 there = at + k * pitch + c
                 v = load(g, there, 0, n) - exp(load(y, there, 0, n)) * g_sum
@@ -189,6 +206,7 @@ def _cross_entropy_range(
     loss, log_z,
 ):  # fmt: skip
     size = lanes(x)
+    long = max(1024, int(np.sqrt(np.float64(classes))))
     wide = _WIDE * size
     top, sums, gaps = np.empty(wide, x.dtype), np.ones(wide, x.dtype), np.zeros(wide, x.dtype)
     at, first = _start(start, groups, classes, pitch, wide)
@@ -202,9 +220,12 @@ def _cross_entropy_range(
         if smoothing != 0.0:  # sum_k w_k (m - x_k)
             for c in range(0, width, size):
                 m, gap = load(top, c, 0, size), spread(0.0, x)
-                for k in range(classes):
-                    w = weight[k] if weight.size else x.dtype.type(1)
-                    gap = fused(m - load(x, at + k * pitch + c, 0, width - c), w, gap)
+                for far in range(0, classes, long):
+                    part = spread(0.0, x)
+                    for k in range(far, min(far + long, classes)):
+                        w = weight[k] if weight.size else x.dtype.type(1)
+                        part = fused(m - load(x, at + k * pitch + c, 0, width - c), w, part)
+                    gap = gap + part
                 store_all(gaps, c, gap)
         for i in range(width):
             label = labels + i

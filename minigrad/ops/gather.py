@@ -15,7 +15,7 @@ from ..op import composite, op, refuse_other, rounded_once
 from ..promotion import WIDE
 from .dims import one_dim
 from .elementwise import where
-from .indexing import last_writers, put_back_ref, getitem, getitem_grad, normal_index
+from .indexing import add_at, last_writers, put_back_ref, getitem, getitem_grad, normal_index
 from .shape import expand, reshape
 
 # --- along one dimension: an index for every place -----------------------------------------------
@@ -113,7 +113,7 @@ def gather_grad(g: Tensor, dim: int, index: Tensor, shape: tuple[int, ...]) -> T
         return out
     flat = np.ravel_multi_index(np.broadcast_arrays(*place), shape) if np.size(index) \
         else index
-    np.add.at(out.reshape(-1), flat.ravel(), g.ravel())
+    add_at(out, flat.ravel(), g.ravel())
     return out
 gather_grad.vjp(g=lambda g, dim, index: gather(g, dim, index))
 
@@ -225,7 +225,7 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *,
         return rounded_once(index_add, input, dim, index, source, alpha=alpha)
     shape = np.shape(input)
     d = one_dim("index_add", dim, len(shape))
-    at = normal_index((*(slice(None),) * d, index))
+    at = normal_index((*(slice(None),) * d, index), len(shape))
     want = (*shape[:d], np.size(at[d]), *shape[d + 1:])
     if np.shape(source) != want:
         raise ValueError(f"index_add: source has shape {np.shape(source)}, want {want}: as the "

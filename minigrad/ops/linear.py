@@ -34,6 +34,8 @@ def product(a, b):
         return product(_rows(a), b).reshape((*a.shape[:-1], b.shape[1]))
     if a.size * b.shape[-1] <= _SMALL and a.ndim == b.ndim == 2:
         return a.dot(b)                                    # 0.25 us less than np.matmul
+    if b.ndim > 2 and a.shape[-1] > _LONG and a.shape[-1] == b.shape[-2]:
+        return _stacked(a, b)
     if b.ndim > 2 or a.dtype != b.dtype or \
             a.dtype not in _FLOATS or a.shape[1] != b.shape[0]:
         return np.matmul(a, b)
@@ -46,6 +48,28 @@ def product(a, b):
     return kernel.linear_grad_x(a, b)
 
 
+def _stacked(a, b):
+    """np.matmul of batches with sums so long that NumPy's own would lose digits: one by one."""
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    if 0 in batch:
+        return np.matmul(a, b)
+    a = np.broadcast_to(a, (*batch, *a.shape[-2:])).reshape((-1, *a.shape[-2:]))
+    b = np.broadcast_to(b, (*batch, *b.shape[-2:])).reshape((-1, *b.shape[-2:]))
+    return np.stack([product(x, y) for x, y in zip(a, b)]).reshape(
+        (*batch, a.shape[-2], b.shape[-1]))
+
+
+def _with_vector(a, b):
+    """a @ b where one of them is a vector, as np.matmul; long sums by our own kernels."""
+    if a.ndim == 0 or b.ndim == 0 or a.shape[-1] <= _LONG or a.shape[-1] != b.shape[-2 % b.ndim]:
+        return np.matmul(a, b)
+    y = product(a if a.ndim > 1 else a.reshape((1, -1)), b if b.ndim > 1 else b.reshape((-1, 1)))
+    y = y if b.ndim > 1 else y.reshape(y.shape[:-1])
+    return y if a.ndim > 1 else y.reshape((*y.shape[:-2], *y.shape[-1:])) if b.ndim > 1 else \
+        y.reshape(())
+
+
+_LONG = 1 << 13                                    # numbers in a sum that NumPy adds well enough
 _SMALL = 1 << 13                                   # multiplications that take NumPy a few us
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -88,7 +112,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     Raises: ValueError if the inner sizes differ or the batches do not broadcast.
     """
     if np.ndim(input) < 2 or np.ndim(other) < 2:
-        return np.matmul(input, other)
+        return _with_vector(input, other)
     return product(input, other)
 matmul.vjp(input=lambda g, other, input_shape: _matmul_input(g, other, input_shape),
            other=lambda g, input, other_shape: _matmul_other(g, input, other_shape))
@@ -107,7 +131,7 @@ def _matmul_other(g, input, other_shape):
         return g * input if len(other_shape) == 1 else \
             _column(input) * g.reshape((*g.shape[:-1], 1, g.shape[-1]))
     if len(other_shape) == 1:                              # (K, R) @ (R,) -> (K,)
-        return _rows(input).mT @ g.reshape((prod(g.shape),))
+        return matmul(_rows(input).mT, g.reshape((prod(g.shape),)))
     if len(other_shape) == 2:                              # (K, R) @ (R, M) -> (K, M)
         return product(_rows(input).mT, _rows(g))
     return product(input.mT, g)                         # (..., K, N) @ (..., N, M) -> (..., K, M)

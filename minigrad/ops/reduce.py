@@ -14,8 +14,10 @@ import numpy as np
 from numpy import ndarray
 
 from ..engine import Tensor
+from ..kernels import scan as loops
 from ..kernels.reduce import row_sums
 from ..op import op
+from ..sums import MANY, total
 from .cast import as_dtype
 from .dims import Dim, count_of, many_dims, one_dim
 from .elementwise import eq, where
@@ -39,39 +41,28 @@ def dim_samples(r):
 # --- sums and means ------------------------------------------------------------------------------
 
 _LARGE = 1 << 14                                   # elements from which our loop adds them
-_MANY = 4096                                       # elements from which the order of adding matters
 
 
 def add_up(x, dim, keepdim=False, dtype=None):
-    """np.add.reduce, without its loss of digits in float16 and float32.
+    """np.add.reduce, without its loss of digits in float16 and float32: see `sums.py`.
 
-    NumPy adds in pairs along the last dimension, but row after row along others: a million rows of
-    0.1 came out 9 % wrong in float32. Here the last dimensions are added first, and long others in
-    two steps of about sqrt(n) rows. float16 is added in float32: it overflows at 65504.
+    Here long last dimensions go to all threads. float16 is added in float32: it overflows at 65504.
     """
-    if x.__class__ is not ndarray or dtype is not None or x.dtype.char not in "ef":
+    if x.__class__ is not ndarray or dtype is not None or x.dtype.char not in "efd":
         return np.add.reduce(x, axis=dim, dtype=dtype, keepdims=keepdim)
-    if x.dtype.char == "e":
-        return np.add.reduce(x, axis=dim, dtype=np.float32, keepdims=keepdim).astype(x.dtype)
-    if x.size < _MANY:
+    if x.size < MANY and x.dtype.char != "e":
         return np.add.reduce(x, axis=dim, keepdims=keepdim)
     dims = range(x.ndim) if dim is None else sorted(dim)
-    total, ends = x, 0                             # how many of the last dimensions are added up
+    sums, ends = x, 0                              # how many of the last dimensions are added up
     while ends < len(dims) and dims[-1 - ends] == x.ndim - 1 - ends:
         ends += 1
-    if ends and x.flags.c_contiguous:
+    if ends and x.size >= _LARGE and x.dtype.char == "f" and x.flags.c_contiguous:
         rows = math.prod(x.shape[:-ends])
-        if x.size >= _LARGE and x.size // rows >= 32:
-            total = _large_rows(x, rows)
-        else:
-            total = np.add.reduce(x.reshape((*x.shape[:-ends], -1)), axis=-1)
-        total = total.reshape((*x.shape[:-ends], *(1,) * ends))
-        dims = dims[:len(dims) - ends]
-    for d in reversed(dims):
-        total = _add_rows(total, d)
-    if keepdim:
-        return total
-    return total.reshape([n for d, n in enumerate(x.shape) if dim is not None and d not in dim])
+        if x.size // rows >= 32:
+            sums, dims = _large_rows(x, rows).reshape(x.shape[:-ends]), dims[:len(dims) - ends]
+    y = total(sums, dims)
+    return y.reshape([1 if dim is None or d in dim else n for d, n in enumerate(x.shape)]) \
+        if keepdim else y
 
 
 def _large_rows(x, rows):
@@ -79,22 +70,8 @@ def _large_rows(x, rows):
     pieces = 1
     while rows * pieces < 64 and x.size % (2 * rows * pieces) == 0:
         pieces *= 2
-    total = row_sums(x, rows * pieces)
-    return total if pieces == 1 else np.add.reduce(total.reshape(rows, pieces), axis=1)
-
-
-def _add_rows(x, d):
-    """The sum along one dimension, which stays with size 1."""
-    n = x.shape[d]
-    if n < 512 or d == x.ndim - 1:
-        return np.add.reduce(x, axis=d, keepdims=True)
-    step = math.isqrt(n)
-    whole = n // step * step
-    before = (slice(None),) * d
-    blocks = x[(*before, slice(whole))].reshape((*x.shape[:d], -1, step, *x.shape[d + 1:]))
-    total = np.add.reduce(np.add.reduce(blocks, axis=d + 1), axis=d, keepdims=True)
-    rest = x[(*before, slice(whole, n))]
-    return total + np.add.reduce(rest, axis=d, keepdims=True) if whole < n else total
+    sums = row_sums(x, rows * pieces)
+    return sums if pieces == 1 else np.add.reduce(sums.reshape(rows, pieces), axis=1)
 
 
 def _sum_door(input, dim, keepdim, dtype):
@@ -112,7 +89,7 @@ def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = N
 
     Raises: ValueError if dim does not exist or comes twice.
     """
-    if dtype is None and np.result_type(input).kind == "u":
+    if dtype is None and np.result_type(input).kind in "iub":
         dtype = np.int64
     return add_up(input, dim, keepdim, dtype)
 sum.vjp(input=lambda g, input_shape, dim, keepdim: spread(g, input_shape, dim, keepdim))
@@ -225,17 +202,39 @@ std.vjp(input=_std_rule)
 
 
 def _cumsum_door(input, dim, dtype):
-    return input, one_dim("cumsum", dim, np.ndim(input)), dtype and as_dtype("cumsum", dtype)
+    return (input, one_dim("cumsum", dim, np.ndim(input)),
+            None if dtype is None else as_dtype("cumsum", dtype))
+
+
+_LOOP = 1 << 10                                    # elements from which our loop is faster
+
+
+def _running_sums(x, dim, dtype):
+    if dtype is None:
+        dtype = np.dtype(np.int64) if x.dtype.kind in "iub" else x.dtype
+    if not x.ndim:
+        return x.astype(dtype)
+    if dtype.kind != "f" or dtype.itemsize > 8:
+        return np.cumsum(x, dim, dtype)
+    if dtype.itemsize < 4:                         # float16 adds in float32
+        return np.cumsum(x, dim, np.float32).astype(dtype)
+    x = x.astype(dtype, copy=False)
+    if x.size >= _LOOP and dtype.isnative:
+        return loops.cumsum(x, dim)
+    return np.cumsum(x, dim, np.float64).astype(dtype, copy=False)
 
 
 @op(samples=lambda r: [(r(3, 4), 0), (r(2, 3, 4), -2)], ref=np.cumsum, door=_cumsum_door,
     promote=False)
 def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
-    """Running sums along dim: y[i] = x[0] + ... + x[i].
+    """Running sums along dim: y[i] = x[0] + ... + x[i]. They are added in float64 (float16: in
+    float32), integers and booleans as int64.
+
+    dtype: convert to this dtype first (and return it).
 
     Raises: ValueError if dim does not exist.
     """
-    return np.cumsum(input, dim, dtype) if np.ndim(input) else np.array(input, dtype)
+    return _running_sums(np.asarray(input), dim, dtype)
 cumsum.vjp(input=lambda g, dim: flip(cumsum(flip(g, dim), dim), dim) if g.ndim else g)
 
 
@@ -289,7 +288,7 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *,
 
     Raises: ValueError if dim does not exist.
     """
-    if dtype is None and np.result_type(input).kind == "u":
+    if dtype is None and np.result_type(input).kind in "iub":
         dtype = np.int64
     axis = None if np.ndim(input) == 0 else dim
     return np.multiply.reduce(input, axis=axis, dtype=dtype, keepdims=keepdim)

@@ -14,7 +14,7 @@ from .cast import to
 from .dims import Dim, many_dims
 from .elementwise import abs as absolute, eq, ne, sign, where
 from .order import amax, amin
-from .reduce import check_floating, sum
+from .reduce import add_up, check_floating, sum
 from .shape import spread
 
 
@@ -32,7 +32,9 @@ def _norm_rule(g, input, out, input_shape, ord, dim, keepdim):
         return scale * ratio
     if ord == 1.0:
         return scale * sign(input)
-    return scale * sign(input) * absolute(ratio) ** (ord - 1.0)
+    # At an element of 0 the slope is 0, also where |x| ** (ord - 1) or what comes of it is not.
+    still = eq(input, 0.0)
+    return scale * sign(input) * absolute(where(still, 1.0, ratio)) ** (ord - 1.0)
 
 
 @op(samples=lambda r: [(r(3, 4),), (r(2, 3, 4), 2, 1), (r.apart(3, 4), 1.0, (0, 1)),
@@ -45,9 +47,9 @@ def vector_norm(input: Tensor, ord: float = 2.0, dim: Dim = None, keepdim: bool 
     Raises: TypeError for integers; ValueError unless 0 < ord < inf, or if dim does not exist.
     """
     if ord == 2.0:
-        return np.sqrt(np.add.reduce(np.square(input), axis=dim, keepdims=keepdim))
+        return np.sqrt(add_up(np.square(input), dim, keepdim))
     powers = np.abs(input) if ord == 1.0 else np.abs(input) ** ord
-    total = np.add.reduce(powers, axis=dim, keepdims=keepdim)
+    total = add_up(powers, dim, keepdim)
     return total if ord == 1.0 else total ** (1.0 / ord)
 vector_norm.vjp(input=_norm_rule)
 
