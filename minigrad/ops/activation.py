@@ -193,7 +193,7 @@ def elu_grad(g: Tensor, x: Tensor, y: Tensor, alpha: float) -> Tensor:
         return loops.elu_grad(g, x, y, alpha)
     return np.where(x > 0, g, g * (y + alpha))
 elu_grad.vjp(g=lambda u, x, y, alpha: elu_grad(u, x, y, alpha),
-             y=lambda u, g, x: where(x > 0, 0.0, u * g))
+             y=lambda u, g, x: where(x < 0, u * g, 0.0))         # at 0 torch's: 0
 
 
 @op(samples=lambda r: [(r(3, 4),), (_BOTH_SIDES,)],

@@ -70,8 +70,11 @@ def search(args: argparse.Namespace, minigrad: Any, torch: Any) -> int:
         found[fault.sort] = found.get(fault.sort, 0) + 1
         if found[fault.sort] > 1:
             continue
-        wanted = fault.sort
-        short = shrink(program, lambda p: (f := fault_of(p)) is not None and f.sort == wanted)
+
+        def alike(shorter: Program, wanted: str = fault.sort) -> bool:
+            now = fault_of(shorter)
+            return now is not None and now.sort == wanted
+        short = shrink(program, alike)
         report = (f"=== program {program.name} (--seed {seed - 1} --programs 1)\n{short}\n"
                   f"--- {fault_of(short)}\n")
         tqdm.write(report)

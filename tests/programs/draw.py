@@ -190,7 +190,7 @@ class Scope:
             warnings.simplefilter("ignore")
             refusal = self.machine.do(step)
         if refusal is not None:
-            if refusal.foreign and self.torch.__name__ != "torch" or self.chance(0.12):
+            if (refusal.foreign and self.torch.__name__ != "torch") or self.chance(0.12):
                 self.steps.append(step)
                 return True
             return False
@@ -258,7 +258,8 @@ def _inputs(s: Scope) -> None:
     elif s.profile == "sizes":                     # around the limits at which kernels change
         n = s.pick((512, 4096, 8192, 16384, 32768, 65536, 1 << 18)) + s.pick((-1, 0, 0, 1))
         a = s.pick((1, 2, 3, 8, 31, 64, 128, 500))
-        shapes = [s.pick(((n,), (a, max(1, n // a)), (max(1, n // a), a), (2, a, max(1, n // a // 2))))]
+        shapes = [s.pick(((n,), (a, max(1, n // a)), (max(1, n // a), a),
+                          (2, a, max(1, n // a // 2))))]
     elif s.profile == "rows":
         shapes = [s.pick(((1_000_000, 2), (1_000_000,), (2, 500_000), (300_000, 3)))]
     else:
@@ -344,7 +345,8 @@ def _end(s: Scope) -> None:
         if second:
             s.take(s.new(" + ".join(
                 f"({n} * {n}).sum()" if s.chance(0.5) else
-                f"({n} * {s.make(s.shape(n), kind(s.get(n)), 'normal')}).sum()" for n in second[:1])))
+                f"({n} * {s.make(s.shape(n), kind(s.get(n)), 'normal')}).sum()"
+                for n in second[:1])))
             last = f"v{s.count - 1}"
             if last in s.values():
                 s.take(Step(f"{last}.backward()", "walk"))
@@ -618,9 +620,11 @@ def copies(s: Scope) -> Step:
     dims = "()" if dims == "None" else dims if dims[0] == "(" else f"({dims},)"
     pads = [s.rng.randint(-1 if s.chance(0.3) else 0, 2) for _ in range(2 * s.rng.randint(0, n))]
     return s.new(s.pick((
-        f"{x}.flip({dims})", f"torch.flip({x}, {dims})", f"torch.roll({x}, {s.pick((1, -2, 5))}, {d})",
+        f"{x}.flip({dims})", f"torch.flip({x}, {dims})",
+        f"torch.roll({x}, {s.pick((1, -2, 5))}, {d})",
         f"torch.roll({x}, {s.pick((1, -2))})", f"{x}.repeat({(s.pick((1, 2)),) * max(n, 1)})",
-        f"{x}.repeat({(2, 1, *(1,) * n)})", f"torch.tile({x}, {s.pick(((2,), (1, 2), (), (2, 1, 2)))})",
+        f"{x}.repeat({(2, 1, *(1,) * n)})",
+        f"torch.tile({x}, {s.pick(((2,), (1, 2), (), (2, 1, 2)))})",
         f"torch.tril({x}, {s.pick((0, 1, -1))})", f"{x}.triu()", f"{x}.clone()",
         f"torch.repeat_interleave({x}, {s.pick((0, 1, 2, 3))}, dim={d})",
         f"torch.repeat_interleave({x}, 2)", f"F.pad({x}, {tuple(pads)})",
@@ -671,8 +675,8 @@ def index_of(s: Scope, shape: tuple[int, ...], basic: bool = False) -> str:
             size = s.pick(((rows,), (1,), (), (2, rows), (rows,)))
             parts.append(s.make(size, s.pick(("int64", "int64", "int32")), f"about {n}"))
         elif r < 0.86:
-            size = s.rng.randint(1, 3)
-            parts.append(str([s.rng.randrange(-n, n) for _ in range(rows if s.chance(0.6) else size)]))
+            size = rows if s.chance(0.6) else s.rng.randint(1, 3)
+            parts.append(str([s.rng.randrange(-n, n) for _ in range(size)]))
         elif r < 0.95:
             m = s.pick((1, 1, 2)) if d + 1 < count else 1
             parts.append(s.make(shape[d:d + m], "bool", "mask"))
@@ -714,7 +718,8 @@ def gathering(s: Scope) -> Step:
                 for i, m in enumerate(shape)]) if n else s.pick(((), (2,)))
     index = s.make(at, "int64", f"below {length}")
     k = s.rng.randint(0, 4)
-    flat = s.make((k,) if n or s.chance(0.7) else (), s.pick(("int64", "int64", "int32")), f"below {length}")
+    flat = s.make((k,) if n or s.chance(0.7) else (), s.pick(("int64", "int64", "int32")),
+                  f"below {length}")
     rows = tuple([k if i == d % n else m for i, m in enumerate(shape)]) if n else (k,)
     dtype = kind(s.get(x))
     apart = str(list(s.rng.sample(range(length), min(length, k))))
@@ -778,6 +783,31 @@ def write_at(s: Scope) -> Step:
 def index_as_arrays(index: str) -> str:
     """The index for a NumPy array."""
     return index.replace("make(", "_as_array(make)(")
+
+
+COPIES = ("{}.clone()", "{}.flip(0)", "{}.flip(-1)", "{}.repeat(2, 1)", "torch.tile({}, (2, 1, 1))",
+          "torch.cat([{}])", "torch.stack([{}])", "torch.roll({}, 0)", "{}.to({}.dtype, copy=True)",
+          "F.pad({}, (0, 0))", "torch.tril({})", "{}[[0]]", "{}[{} == {}]", "{}.clamp(-9, 9)",
+          "torch.where({} == {}, {}, {})", "torch.repeat_interleave({}, 1)", "{} * 1", "{} + 0",
+          "torch.sort({}, stable=True)[0]", "{}.amax(())", "{}.sum(-1)", "{}.sum(0, keepdim=True)",
+          "{}.cumsum(0)", "F.relu({})", "F.max_pool2d({}, 1)", "F.avg_pool2d({}, 1)", "{}.abs()",
+          "{}.masked_fill({} != {}, 1)", "{}.index_select(0, torch.tensor([0]))", "torch.diag({})",
+          "{}.mean(0)", "{}.prod(0)", "{}.round()", "{} ** 1", "{}.gather(0, {}.argsort(0))",
+          "torch.tensor({}.tolist())", "{}.norm(dim=0)", "torch.meshgrid({}, {})[0].clone()")
+
+
+@family(3)
+def copy_then_write(s: Scope) -> Step:
+    """A result that is no view, then a write into what it was made of, or into the result."""
+    x = s.float(small, plain=True)
+    copy = s.new(s.pick(COPIES).replace("{}", x))
+    if not s.take(copy):
+        raise Skip
+    target = s.pick((x, min(copy.makes)))
+    if target not in s.values() or (s.hooked and s.is_view(target)):
+        raise Skip
+    text = s.pick(("{}.mul_(2)", "{}.zero_()", "{} += 1", "{}[...] = 3")).format(target)
+    return Step(f"with torch.no_grad(): {text}", "write")
 
 
 @family(2)
@@ -861,7 +891,7 @@ def matrices(s: Scope) -> Step:
 def convolution(s: Scope) -> Step:
     """conv2d with stride, padding, dilation, groups."""
     x = s.float(lambda x: x.ndim == 4 and 0 < x.numel() <= 1 << 18)
-    _, c, h, w = s.shape(x)
+    c = s.shape(x)[1]
     dtype = kind(s.get(x))
     groups = s.pick([g for g in range(1, c + 1) if c % g == 0])
     f = groups * s.pick((1, 1, 2, 3, 8))
@@ -942,12 +972,13 @@ def losses(s: Scope) -> Step:
     c = shape[1] if len(shape) > 1 else shape[0] if shape else 1
     labels = s.make((shape[0], *shape[2:]) if len(shape) > 1 else (), "int64", f"below {c}")
     weight = f", weight={s.make((c,), dtype, 'positive')}" if s.chance(0.2) else ""
+    weights = s.make(shape[-1:], dtype, "positive")
     more = s.pick(("", "", ", label_smoothing=0.1", ", ignore_index=1"))
     return s.new(s.pick((
         f"F.mse_loss({x}, {y}{r})", f"F.l1_loss({x}, {y}{r})", f"F.smooth_l1_loss({x}, {y}{r})",
         f"F.smooth_l1_loss({x}, {y}{r}, beta=0.5)", f"F.huber_loss({x}, {y}{r}, delta=0.5)",
         f"F.binary_cross_entropy_with_logits({x}, {p}{r})",
-        f"F.binary_cross_entropy_with_logits({x}, {p}{r}, pos_weight={s.make(shape[-1:], dtype, 'positive')})",
+        f"F.binary_cross_entropy_with_logits({x}, {p}{r}, pos_weight={weights})",
         f"F.binary_cross_entropy(torch.sigmoid({x}), {p}{r})",
         f"F.kl_div(F.log_softmax({x}, dim=-1), {p}{r})",
         f"F.kl_div({x}, {y}{r}, log_target=True)",
@@ -958,10 +989,10 @@ def losses(s: Scope) -> Step:
 
 # --- the graph -----------------------------------------------------------------------------------
 
-@family(4)
+@family(5)
 def hook(s: Scope) -> Step:
     """register_hook: it listens, or it changes the gradient; some are removed again."""
-    if s.handles and s.chance(0.25):
+    if s.handles and s.chance(0.4):
         return Step(f"{s.handles.pop()}.remove()", "hook")
     x = s.some(lambda x: x.requires_grad)
     if s.is_view(x) and any(step.tag == "write" for step in s.steps):

@@ -108,7 +108,7 @@ def script(program: Program) -> str:
               "LOGS: dict = {}", ""]
     tail = ["", "make = lambda *args, **options: _make(torch, *args, **options)",
             "log = lambda *args: _log(LOGS, *args)",
-            "set_parameters = lambda module, dtype, seed: _set(make, torch, module, dtype, seed)", "",
+            "set_parameters = lambda *args: _set(make, torch, *args)", "",
             str(program), "",
             "for name, value in [*globals().items()]:",
             "    if isinstance(value, torch.Tensor) and name[0] == 'v':",
@@ -239,7 +239,8 @@ class Machine:
     """Runs steps one by one under a torch-like module.
 
     wide: float16 and float32 become float64, inputs and casts: the truth of the same program.
-    noise: a seed for a relative change of inputs by about one rounding; 0 for none.
+    noise: a seed for a relative change of inputs by about one rounding; 0 for none; negative: also
+        of whole numbers, so that ties fall.
     layout: of every input, instead of its own.  after: called with (step, names made) afterwards.
     """
 
@@ -264,14 +265,15 @@ class Machine:
             dtype = "float64"
         if self.layout is not None:
             layout = self.layout
-        if "torch" == self.torch.__name__:         # it knows neither: other strides, and none
+        if self.torch.__name__ == "torch":         # it knows neither: other strides, and none
             layout = {"flipped": "stepped", "big": ""}.get(layout, layout)
-        if not self.noise or dtype not in FLOATS or kind in ("whole", "tenth"):
+        exact = kind == "tenth" or (kind == "whole" and self.noise >= 0)
+        if not self.noise or dtype not in FLOATS or exact:
             if self.wide and given == "float32" and kind == "tenth":
                 x = self.torch.from_numpy(numbers(shape, kind, seed).astype(given).astype(dtype))
                 return x.requires_grad_() if grad else x
             return _make(self.torch, shape, dtype, kind, seed, layout, grad)
-        rs = np.random.RandomState(seed + 7919 * self.noise)
+        rs = np.random.RandomState(seed + 7919 * abs(self.noise))
         a = numbers(shape, kind, seed)
         a = a * (1 + float(np.finfo(dtype).eps) * (2 * rs.random_sample(shape) - 1))
         x = self.torch.from_numpy(np.asarray(a, dtype))

@@ -1,4 +1,4 @@
-"""Makes a failing program short: steps go, then inputs become simple, while it still fails alike."""
+"""Makes a failing program short: steps go, then inputs become simple; it must still fail alike."""
 from __future__ import annotations
 
 import re
@@ -42,7 +42,8 @@ def _simpler(text: str) -> Iterator[str]:
     """The same line with one thing less."""
     for pattern, new in (
             (r", layout='\w+'", ""), (r", grad=True", ""), (r"\(v(\d+) \* 2\)", r"v\1"),
-            (r"\(-v(\d+)\)", r"v\1"), (r"v(\d+)\.clone\(\)", r"v\1"), (r"\(v(\d+) \+ 0\.5\)", r"v\1"),
+            (r"\(-v(\d+)\)", r"v\1"), (r"v(\d+)\.clone\(\)", r"v\1"),
+            (r"\(v(\d+) \+ 0\.5\)", r"v\1"),
             (r", keepdim=True", ""), (r", lambda g: [^)]*\)?\)", ")"),
             (r"'(normal|positive|unit|special)', \d+", "'whole', 1"),
             (r", \w+=(True|False|None|\d+|'\w+')", ""),

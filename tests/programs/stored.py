@@ -21,7 +21,7 @@ from .program import Program, Run, Step, load, run
 
 FILE = Path(__file__).with_name("stored.npz")
 PLACES = 12                                        # of a large value
-SIZES = {"plain": 200, "half": 24, "mixed": 30, "image": 34, "sizes": 11, "rows": 1}
+SIZES = {"plain": 210, "half": 24, "mixed": 30, "image": 34, "sizes": 11, "rows": 3}
 
 
 @dataclass

@@ -55,7 +55,8 @@ def _apart(plain: Run, other: Run, allowed: Callable[[str], float] | None = None
     return None
 
 
-def _rounded(program: Program, minigrad: Any, plain: Run, more: float = 1) -> Callable[[str], float]:
+def _rounded(program: Program, minigrad: Any, plain: Run, more: float = 1
+             ) -> Callable[[str], float]:
     """How far a value may be off that is computed in another order: what one rounding of the
     inputs changes says how the program magnifies roundings."""
     noisy: list[Run] = []
@@ -122,7 +123,7 @@ def _with_silent_hooks(program: Program, minigrad: Any, plain: Run) -> Fault | N
 
 
 def _with_gradients_kept(program: Program, minigrad: Any, plain: Run) -> Fault | None:
-    if ".grad" in str(program):                    # it looks whether they are there
+    if ".grad" in str(program) or "retain_grad" in str(program):     # it looks, or keeps, itself
         return None
 
     def after(machine: Machine, step: Step) -> None:
@@ -188,15 +189,16 @@ def _gradients_are_their_own(program: Program, minigrad: Any, plain: Run) -> Fau
             arrays[f"{n}.grad"] = t.grad.array
     for name in arrays:
         owner = name.removesuffix(".grad")
-        if name not in made and not (name.endswith(".grad") and f"{owner}.grad =" not in str(program)):
+        kept = name.endswith(".grad") and f"{owner}.grad =" not in str(program)
+        if name not in made and not kept:
             continue
         if not arrays[name].flags.writeable:
             return Fault(name, "is read-only")
         for other, array in arrays.items():
             same = other.removesuffix(".grad") in tensors and tensors[owner] is tensors[
                 other.removesuffix(".grad")]
-            uses = any(owner in s.uses and other.removesuffix(".grad") in s.makes
-                       or other.removesuffix(".grad") in s.uses and owner in s.makes
+            uses = any((owner in s.uses and other.removesuffix(".grad") in s.makes)
+                       or (other.removesuffix(".grad") in s.uses and owner in s.makes)
                        for s in program.steps if s.tag != "walk")
             if other != name and not same and not uses and np.shares_memory(array, arrays[name]):
                 return Fault(name, f"shares memory with {re.sub('[0-9]+', '', other)}")
@@ -206,8 +208,8 @@ def _gradients_are_their_own(program: Program, minigrad: Any, plain: Run) -> Fau
 #: Steps between which a rounding decides.
 STEEP = re.compile(r"//| % |floor|ceil|round|trunc|frac|sign\(|remainder")
 SMOOTH = re.compile(r"detach|no_grad|item|//|hook|retain_grad|requires_grad_|del |_\(|inplace|\+= |"
-                    r"-= |\*= |/= |special|SGD|set_parameters|arg(max|min|sort)|_like|return_indices|"
-                    r"(floor|ceil|round|trunc|frac|sign|sort|topk|prod)\(| % |remainder")
+                    r"-= |\*= |/= |special|SGD|set_parameters|arg(max|min|sort)|_like|"
+                    r"return_indices|(floor|ceil|round|trunc|frac|sign|sort|topk|prod)\(| % |remainder")
 
 
 def _derivatives(program: Program, minigrad: Any, plain: Run) -> Fault | None:
