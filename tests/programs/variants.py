@@ -209,7 +209,8 @@ def _gradients_are_their_own(program: Program, minigrad: Any, plain: Run) -> Fau
 STEEP = re.compile(r"//| % |floor|ceil|round|trunc|frac|sign\(|remainder")
 SMOOTH = re.compile(r"detach|no_grad|item|//|hook|retain_grad|requires_grad_|del |_\(|inplace|\+= |"
                     r"-= |\*= |/= |special|SGD|set_parameters|arg(max|min|sort)|_like|"
-                    r"return_indices|(floor|ceil|round|trunc|frac|sign|sort|topk|prod)\(| % |remainder")
+                    r"return_indices|(floor|ceil|round|trunc|frac|sign|sort|topk|prod)\(| % |"
+                    r"remainder")
 
 
 def _derivatives(program: Program, minigrad: Any, plain: Run) -> Fault | None:
