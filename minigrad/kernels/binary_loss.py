@@ -4,7 +4,8 @@ With s = sigmoid(x) a number costs
 
     -(y log s + (1 - y) log(1 - s)) = max(x, 0) - x y + log(1 + e^-|x|)
 
-which no logit overflows, and the derivative by x is s - y.
+which no logit overflows, and the derivative by x is s - y. An infinite logit costs 0 if it is
+right, which the formula cannot say, else infinity.
 
 Limit: arithmetic, exp and log1p: 0.6 ns a float32 number on one core with AVX-512, 0.3 for the
 gradient. As NumPy calls the two took 23 us on 64 numbers, here 4.
@@ -32,8 +33,12 @@ def _costs(x, y, count, costs):
     zero, one = x.dtype.type(0), x.dtype.type(1)
     outside = 0
     for i in range(count):
+        size = np.abs(x[i])
         positive = x[i] if x[i] > zero else zero
-        costs[i] = positive - x[i] * y[i] + log1p(exp(-np.abs(x[i])))
+        cost = positive - x[i] * y[i] + log1p(exp(-size))
+        wrong = one - y[i] if x[i] > zero else y[i]
+        endless = zero if wrong == zero else size * wrong
+        costs[i] = endless if size == np.inf else cost
         outside += (y[i] < zero) | (y[i] > one)
     return outside
 
@@ -83,7 +88,10 @@ def logits_loss_grad(x: np.ndarray, y: np.ndarray, scale: float) -> np.ndarray:
 
 def logits_loss_reference(x: np.ndarray, y: np.ndarray) -> tuple[float, bool]:
     """The plain twin of `logits_loss`."""
-    costs = np.maximum(x, 0) - x * y + np.log1p(np.exp(-np.abs(x)))
+    with np.errstate(invalid="ignore"):
+        costs = np.maximum(x, 0) - x * y + np.log1p(np.exp(-np.abs(x)))
+        wrong = np.where(x > 0, 1 - y, y)
+        costs = np.where(np.isinf(x), np.where(wrong == 0, 0, np.abs(x) * wrong), costs)
     return float(costs.astype(np.float64).sum()), not ((y < 0) | (y > 1)).any()
 
 

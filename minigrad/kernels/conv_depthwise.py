@@ -45,7 +45,7 @@ from .threads import parallel
 from .tile import tile_shape
 
 SLOWER = 12  # than a tile, by so much, is a multiply-add here: for the size of chunks
-_HELD = 512  # products that a lane adds in its own precision before float64 takes over
+_HELD = 256  # products that a lane adds in its own precision before float64 takes over
 
 
 def is_depthwise(features: int, aw: Axis, dtype: np.dtype) -> bool:
@@ -296,12 +296,12 @@ def grad_w_depthwise_range(
                                 image, size, origin, step_h, phases[0, 5], singles, some, grads,
                                 count_w, to, counts,
                             )
-                held += (count_w + lanes - 1) // lanes * ROWS
-                if held >= _HELD:
-                    for i in range(sums.size):
-                        wide[i] += sums[i]
-                        sums[i] = 0
-                    held, flushed = 0, True
+                    held += ROWS
+                    if held >= _HELD:
+                        for i in range(sums.size):
+                            wide[i] += sums[i]
+                            sums[i] = 0
+                        held, flushed = 0, True
             if gb.size > 0 and c == 0:  # now that these numbers are in a cache
                 plane = count_h * count_w
                 add_row_sums(tail(g, (n * g.shape[1] + f) * plane), 0, 1, plane, tail(gb, f))

@@ -193,7 +193,7 @@ def elu_grad(g: Tensor, x: Tensor, y: Tensor, alpha: float) -> Tensor:
         return loops.elu_grad(g, x, y, alpha)
     return np.where(x > 0, g, g * (y + alpha))
 elu_grad.vjp(g=lambda u, x, y, alpha: elu_grad(u, x, y, alpha),
-             y=lambda u, g, x: where(x < 0, u * g, 0.0))         # at 0 torch's: 0
+             y=lambda u, g, x: where(x < 0, u * g, 0.0))
 
 
 @op(samples=lambda r: [(r(3, 4),), (_BOTH_SIDES,)],
@@ -311,8 +311,11 @@ def _softmax_door(name):
             raise ValueError(f"{name}: dim is required, along which the {np.shape(input)} numbers "
                              f"are to sum to 1; say {fix}")
         _refuse_integers(name, input)
-        return input, dim if type(dim) is int and -input.ndim <= dim < input.ndim else \
-            many_dims(name, dim, input.ndim)
+        if type(dim) is int and -input.ndim <= dim < input.ndim:
+            return input, dim
+        if isinstance(dim, (tuple, list)) and not dim and input.ndim:
+            raise ValueError(f"{name}: dim={dim} names no dimension to sum to 1 along")
+        return input, many_dims(name, dim, input.ndim)
     return door
 
 
@@ -427,7 +430,22 @@ def logsumexp(input: Tensor, dim: int | tuple[int, ...] | None, keepdim: bool = 
     kept = moved.shape[:-len(dim)]
     y = rows.logsumexp(moved.reshape((math.prod(kept), math.prod(moved.shape[-len(dim):]))))
     return y.reshape(_kept(input.shape, dim) if keepdim else kept)
-logsumexp.vjp(input=lambda g, input, dim: g.reshape(_kept(input.shape, dim)) * softmax(input, dim))
+logsumexp.vjp(input=lambda g, input, out, dim: _logsumexp_rule(g, input, out, dim))
+
+
+def _logsumexp_rule(g, input, out, dim):
+    """g softmax(input). Where the result is inf, the elements that are share g evenly: the limit of
+    equal ones; where all are -inf, there is no slope."""
+    g, shape = g.reshape(_kept(input.shape, dim)), _kept(input.shape, dim)
+    total = getattr(out, "array", out).reshape(shape)
+    if not np.isinf(total).any():
+        return g * softmax(input, dim)
+    x = getattr(input, "array", input)
+    endless = np.isinf(total)
+    won = (x == total) & (total > 0)
+    share = won / np.maximum(np.add.reduce(won, axis=dim, keepdims=True), 1)
+    known = where(np.broadcast_to(endless, x.shape), 0.0, input)
+    return g * where(endless, share.astype(x.dtype), softmax(known, dim))
 
 
 def _kept(shape, dims):

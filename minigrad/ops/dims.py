@@ -31,8 +31,12 @@ def one_dim(name: str, dim: Any, ndim: int, what: str = "dim") -> int:
     return d + n if d < 0 else d
 
 
-def many_dims(name: str, dim: Any, ndim: int, what: str = "dim") -> tuple[int, ...] | None:
-    """The dimensions counted from 0, as a tuple; None for all (None or an empty sequence).
+def many_dims(name: str, dim: Any, ndim: int, what: str = "dim",
+              empty: tuple[()] | None = None) -> tuple[int, ...] | None:
+    """The dimensions counted from 0, as a tuple; None for all.
+
+    empty: what an empty sequence is. To a sum it is all dimensions, to flip, any and all it is
+    none: as in torch, function by function.
 
     Raises: ValueError if one does not exist or comes twice; TypeError if one is not an integer.
     """
@@ -45,7 +49,7 @@ def many_dims(name: str, dim: Any, ndim: int, what: str = "dim") -> tuple[int, .
     if len(set(dims)) < len(dims):
         raise ValueError(f"{name}: {what}={given} names a dimension twice (the tensor has {ndim} "
                          "dimensions)")
-    return (dims or None) if ndim else ()
+    return (dims or empty) if ndim else ()
 
 
 def as_shape(name: str, sizes: Any) -> tuple[int, ...]:

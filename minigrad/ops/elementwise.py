@@ -138,20 +138,30 @@ def _power(x, n):
     return x ** n
 
 
+def _nothing(g):
+    """Zeros like g, whatever g is: a gradient of inf times 0 would not be a number."""
+    return where(_NEVER, g, 0.0)
+
+
 def _pow_input(g, input, other):
     if isinstance(other, (int, float)):
+        if other == 0:
+            return _nothing(g)
         power = input if other == 2 else _power(input, other - 1)
-        return times(g, times(power, other)) if other else g * 0.0
-    return where(other == 0, 0.0, g * (other * pow(input, other - 1)))    # x ** 0 is 1 for all x
+        return times(g, times(power, other))
+    constant = other == 0                          # x ** 0 is 1 for all x
+    slope = other * pow(input, where(constant, 1.0, other) - 1)
+    return where(constant, 0.0, g * slope)
 
 
 def _pow_exponent(g, input, exponent, out):
-    if isinstance(input, (int, float)):            # the logarithm of a number: in full
+    """g * out * log(input); 0 where input is 0: 0 ** x does not depend on x where x >= 0."""
+    constant = (input == 0) & (exponent >= 0)
+    if isinstance(input, (int, float)):            # with all digits, whatever the default dtype is
         if input > 0:
-            return g * out * math.log(input)
-        rate = g * out * (-math.inf if input == 0 else math.nan)
-        return where(exponent >= 0, 0.0, rate) if input == 0 else rate
-    constant = (input == 0) & (exponent >= 0)      # 0 ** x does not depend on x where x >= 0
+            return g * (out * math.log(input))
+        factor = -math.inf if input == 0 else math.nan
+        return where(constant, 0.0, g * (where(constant, 1.0, out) * factor))
     return where(constant, 0.0, g * out * log(where(constant, 1.0, input)))
 
 
@@ -167,7 +177,7 @@ def pow(input: Tensor | float, exponent: Tensor | float) -> Tensor:
     _refuse_booleans(input, exponent)
     return _power(input, exponent) if input.__class__ is ndarray else input ** exponent
 pow.vjp(input=lambda g, input, exponent: _pow_input(g, input, exponent),
-        exponent=lambda g, input, exponent, out: _pow_exponent(g, input, exponent, out))
+        exponent=_pow_exponent)
 
 
 @op(samples=lambda r: [(r(3, 4), 2.5), (r(3), r.between(0.5, 2, 3))], ref=np.remainder,
@@ -512,10 +522,18 @@ atan.vjp(input=lambda g, input: g / (input * input + 1.0))
 @op(samples=lambda r: [(r(3, 4), r(3, 4)), (r(3, 4), r(4))], ref=np.arctan2,
     explain=_broadcast_error, floating=True)
 def atan2(input: Tensor, other: Tensor) -> Tensor:
-    """The angle of the point (other, input) in radians, from -pi to pi."""
+    """The angle of the point (other, input) in radians, from -pi to pi. Both gradients are 0 at the
+    origin."""
     return np.arctan2(input, other)
-atan2.vjp(input=lambda g, input, other: g * other / (input * input + other * other),
-          other=lambda g, input, other: -g * input / (input * input + other * other))
+atan2.vjp(input=lambda g, input, other: _over_squares(g * other, input, other),
+          other=lambda g, input, other: _over_squares(-g * input, input, other))
+
+
+def _over_squares(g, y, x):
+    """g / (y^2 + x^2), but 0 at the origin, where a direction has no slope."""
+    squares = y * y + x * x
+    origin = squares == 0
+    return where(origin, 0.0, g / where(origin, 1.0, squares))
 
 
 @op(samples=lambda r: [(r(3, 4),)], ref=np.sinh, floating=True)
@@ -559,28 +577,28 @@ atanh.vjp(input=lambda g, input: g / (1.0 - input * input))
 def sign(input: Tensor) -> Tensor:
     """-1, 0 or 1."""
     return np.sign(input)
-sign.vjp(input=lambda g: g * 0.0)
+sign.vjp(input=_nothing)
 
 
 @op(samples=lambda r: [(r.apart(3, 4),)], ref=np.floor, flat=True)
 def floor(input: Tensor) -> Tensor:
     """The largest integer that is not larger."""
     return np.floor(input)
-floor.vjp(input=lambda g: g * 0.0)
+floor.vjp(input=_nothing)
 
 
 @op(samples=lambda r: [(r.apart(3, 4),)], ref=np.ceil, flat=True)
 def ceil(input: Tensor) -> Tensor:
     """The smallest integer that is not smaller."""
     return np.ceil(input)
-ceil.vjp(input=lambda g: g * 0.0)
+ceil.vjp(input=_nothing)
 
 
 @op(samples=lambda r: [(r.apart(3, 4),)], ref=np.trunc, flat=True)
 def trunc(input: Tensor) -> Tensor:
     """The integer part."""
     return np.trunc(input)
-trunc.vjp(input=lambda g: g * 0.0)
+trunc.vjp(input=_nothing)
 
 
 @op(samples=lambda r: [(r.apart(3, 4, gap=0.17),), (r.apart(3, 4, gap=0.17), {"decimals": 1})],
@@ -591,7 +609,7 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
         with np.errstate(over="ignore", invalid="ignore"):
             return np.where(np.isfinite(input * 10.0 ** decimals), np.round(input, decimals), input)
     return np.round(input, decimals)
-round.vjp(input=lambda g: g * 0.0)
+round.vjp(input=_nothing)
 
 
 @composite(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=lambda x: x - np.trunc(x))
@@ -602,4 +620,5 @@ def frac(input: Tensor) -> Tensor:
 
 # Numbers from which our exp beats NumPy's (0.2 ns a number against 0.34) by more than its call.
 _LOOP = 1 << 14
+_NEVER = np.zeros((), np.bool_)
 _LN2, _LN10 = float(np.log(2.0)), float(np.log(10.0))

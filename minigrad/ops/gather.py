@@ -5,6 +5,7 @@ Not here: x[index] (`indexing.py`), the order of elements (`order.py`).
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ def _check_along(name, shape, dim, index, index_shape, size):
         kind = index.dtype if isinstance(index, ndarray) else type(index).__name__
         raise TypeError(f"{name}: index must be an integer tensor, got {kind}"
                         + ("; convert it first: index.long()" if kind != "bool" else ""))
-    if len(index_shape) != len(shape):
+    if max(len(index_shape), 1) != max(len(shape), 1):       # a number is as good as one element
         raise ValueError(f"{name}: index has {len(index_shape)} dimensions (shape {index_shape}), "
                          f"the tensor {len(shape)} (shape {shape}); they must be equally many"
                          + (f": index.unsqueeze({dim})" if len(index_shape) == len(shape) - 1
@@ -82,7 +83,9 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     Raises: IndexError for an index outside 0 .. size - 1; TypeError if index is not of integers;
     ValueError if the shapes do not fit or dim does not exist.
     """
-    return input[_along(input.shape, dim, index)] if np.ndim(input) else np.array(input)
+    if input.ndim == 0 or index.ndim == 0:
+        return input.reshape(-1)[index.reshape(-1)].reshape(index.shape)
+    return input[_along(input.shape, dim, index)]
 gather.vjp(input=lambda g, dim, index, input_shape: gather_grad(g, dim, index, input_shape))
 
 
@@ -105,8 +108,9 @@ def gather_grad(g: Tensor, dim: int, index: Tensor, shape: tuple[int, ...]) -> T
     g: as index -> shape. Where an index repeats, its gradients add up.
     """
     out = np.zeros(shape, g.dtype)
-    if not shape:
-        return out + g
+    if not shape or not index.ndim:
+        add_at(out, index.reshape(-1), g.reshape(-1))
+        return out
     place = _along(shape, dim, index)
     if index.shape[dim] == 1:
         out[place] = g                             # one index in each line: none can repeat
@@ -130,7 +134,10 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
         return gather(reshape(input, (-1,)), 0, reshape(indices, (-1,)))
     shape, other = np.shape(input), np.shape(indices)
     d = one_dim("take_along_dim", dim, len(shape))
-    if len(other) == len(shape):
+    if len(other) != len(shape):
+        raise ValueError(f"take_along_dim: input has {len(shape)} dimensions (shape {shape}), "
+                         f"indices {len(other)} (shape {other}); they must be equally many")
+    if shape:
         common = np.broadcast_shapes((*shape[:d], 1, *shape[d + 1:]),
                                      (*other[:d], 1, *other[d + 1:]))
         input = expand(input, (*common[:d], shape[d], *common[d + 1:]))
@@ -153,6 +160,11 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
                          "write x[index] for an index of any shape")
     if index.dtype.kind not in "iu":
         raise TypeError(f"index_select: index must be an integer tensor, got {index.dtype}")
+    if not np.ndim(input):                                 # one element, of no dimensions
+        if prod(np.shape(index)) != 1:
+            raise ValueError(f"index_select: a tensor without dimensions has one slice, got "
+                             f"{prod(np.shape(index))} indices")
+        return reshape(gather(input, 0, reshape(index, ())), ())
     return getitem(input, (*(slice(None),) * d, reshape(index, (-1,))))
 
 
@@ -169,7 +181,11 @@ def _scatter_door(input, dim, index, src):
 
 def _scatter_rule(g, dim, index, input_shape):
     part = gather(g, dim, index)
-    return where(last_writers(input_shape, _along(input_shape, dim, index)), part, 0.0)
+    if not input_shape or not index.ndim:
+        last = last_writers(input_shape or (1,), (index.reshape(-1),)).reshape(index.shape)
+    else:
+        last = last_writers(input_shape, _along(input_shape, dim, index))
+    return where(last, part, 0.0)
 
 
 @op(samples=lambda r: [(r(3, 4), 1, np.array([[0, 2], [1, 1], [3, 0]]), r(3, 2)),
@@ -187,7 +203,10 @@ def scatter(input: Tensor, dim: int, index: Tensor, src: Tensor | float) -> Tens
     ValueError if the shapes do not fit or dim does not exist.
     """
     out = np.array(input)
-    out[_along(input.shape, dim, index)] = np.asarray(src, order="C")
+    if input.ndim == 0 or index.ndim == 0:
+        out.reshape(-1)[index.reshape(-1)] = src if np.ndim(src) == 0 else src.reshape(-1)
+    else:
+        out[_along(input.shape, dim, index)] = np.asarray(src, order="C")
     return out
 scatter.vjp(input=lambda g, dim, index: scatter(g, dim, index, 0.0), src=_scatter_rule)
 
@@ -225,6 +244,12 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *,
         return rounded_once(index_add, input, dim, index, source, alpha=alpha)
     shape = np.shape(input)
     d = one_dim("index_add", dim, len(shape))
+    if not shape:                                          # one element, of no dimensions
+        if np.shape(source) != () or prod(np.shape(index)) != 1:
+            raise ValueError(f"index_add: source has shape {np.shape(source)}, index "
+                             f"{np.shape(index)}; want a number and its index")
+        return reshape(index_add(reshape(input, (1,)), 0, reshape(index, (-1,)),
+                                 reshape(source, (1,)), alpha=alpha), ())
     at = normal_index((*(slice(None),) * d, index), len(shape))
     want = (*shape[:d], np.size(at[d]), *shape[d + 1:])
     if np.shape(source) != want:
@@ -286,7 +311,7 @@ def nonzero(input: Tensor, as_tuple: bool = False) -> Any:
     array = input.array if isinstance(input, Tensor) else input
     dress: Callable[[ndarray], Any] = wrap if isinstance(input, Tensor) else np.asarray
     if as_tuple:
-        return tuple(map(dress, np.nonzero(array)))
+        return tuple(map(dress, np.nonzero(np.atleast_1d(array))))
     return dress(np.argwhere(array))
 
 

@@ -375,7 +375,7 @@ _itself = pad                                      # which an argument hides in 
 def meshgrid(*tensors: Tensor, indexing: str = "ij") -> tuple[Tensor, ...]:
     """Coordinates of a grid: result i holds tensor i along dimension i, repeated along the others.
 
-    tensors: vectors, (N0,), (N1,), ... -> each (N0, N1, ...). indexing: "ij" or "xy" (the first two
+    tensors: vectors (or numbers), (N0,), (N1,), ... -> each (N0, N1, ...). indexing: "ij" or "xy" (the first two
     dimensions exchanged). Read-only views.
 
     Raises: ValueError for anything but vectors, or another indexing.
@@ -385,10 +385,10 @@ def meshgrid(*tensors: Tensor, indexing: str = "ij") -> tuple[Tensor, ...]:
     if indexing not in ("ij", "xy"):
         raise ValueError(f"meshgrid: indexing must be 'ij' or 'xy', got {indexing!r}")
     shapes = [np.shape(x) for x in tensors]
-    if any(len(s) != 1 for s in shapes):
+    if any(len(s) > 1 for s in shapes):
         raise ValueError(f"meshgrid: want vectors, got shapes {shapes}")
     n = len(tensors)
-    full = tuple(s[0] for s in shapes)
+    full = tuple(s[0] if s else 1 for s in shapes)
     grids = [expand(reshape(x, (1,) * i + (-1,) + (1,) * (n - 1 - i)), full)
              for i, x in enumerate(tensors)]
     return tuple(transpose(x, 0, 1) if indexing == "xy" and n > 1 else x for x in grids)

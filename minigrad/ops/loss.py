@@ -143,7 +143,8 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean",
         raise ValueError(f"huber_loss: delta must be positive, got {delta}")
     d = input - target
     a = absolute(d)
-    return reduced(where(a <= delta, d * d * 0.5, (a - 0.5 * delta) * delta), reduction)
+    near = where(a <= delta, d, 0.0)                       # else the slope of inf * inf beside it
+    return reduced(where(a <= delta, near * near * 0.5, (a - 0.5 * delta) * delta), reduction)
 
 
 @composite(samples=lambda r: [*_pairs(r), (r(3, 4), r(3, 4), "mean", 0.5)],
@@ -166,7 +167,8 @@ def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean",
         return l1_loss(input, target, reduction)
     d = input - target
     a = absolute(d)
-    return reduced(where(a < beta, d * d * (0.5 / beta), a - 0.5 * beta), reduction)
+    near = where(a < beta, d, 0.0)                         # else the slope of inf * inf beside it
+    return reduced(where(a < beta, near * near * (0.5 / beta), a - 0.5 * beta), reduction)
 
 
 # --- two classes: binary cross-entropy -----------------------------------------------------------
@@ -202,7 +204,8 @@ binary_cross_entropy_terms.vjp(
 
 def _safe_log(x):
     """max(log x, -100), without the infinite slope at 0."""
-    return log(maximum(x, 3.7e-44))                        # e^-100
+    inside = x > 3.7835e-44                                # e^-100
+    return where(inside, log(where(inside, x, 1.0)), -100.0)
 
 
 def _bce_samples(r):
@@ -277,6 +280,7 @@ def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tens
 
     input, target: equal shapes, target between 0 and 1. weight w, pos_weight p: broadcast to them;
     pos_weight > 1 makes missed positives dearer. More exact than sigmoid with binary_cross_entropy.
+    An infinite logit costs 0 if it is right (in torch NaN), else infinity; its gradient is finite.
 
     Since log s = x + log(1 - s), this is w ((1 - y) x - (1 + (p - 1) y) log s): no logarithm of a
     number that was rounded to 0.
@@ -291,12 +295,19 @@ def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tens
             _check_range(name, "target", target, _TARGET_FIX)
         return np.array(total if reduction == "sum" else mean_of(total, input.size), input.dtype)
     _check_range(name, "target", target, _TARGET_FIX)
-    log_s = logsigmoid(input)
+    finite = np.isfinite(input)
+    x = input if finite.all() else np.where(finite, input, 0.0).astype(input.dtype)
+    log_s = logsigmoid(x)
     if pos_weight is None:
-        loss = input - input * target - log_s
+        loss = x - x * target - log_s
     else:
-        loss = (1.0 - target) * input - (1.0 + (pos_weight - 1.0) * target) * log_s
+        loss = (1.0 - target) * x - (1.0 + (pos_weight - 1.0) * target) * log_s
         _check_broadcast(name, "pos_weight", pos_weight, loss, input)
+    if x is not input:                                     # inf costs nothing if it is right
+        wrong = np.where(input > 0, 1.0 - target, target if pos_weight is None
+                         else target * pos_weight)
+        endless = np.where(wrong == 0, 0.0, np.inf * np.where(wrong == 0, 1.0, wrong))
+        loss = np.where(finite, loss, np.where(input != input, input, endless)).astype(loss.dtype)
     if weight is not None:
         loss = loss * weight
         _check_broadcast(name, "weight", weight, loss, input)

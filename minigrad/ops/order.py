@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from ..engine import Tensor, wrap
 from ..op import composite, op, refuse_other
-from .cast import to
+from .cast import clone, to
 from .dims import Dim, count_of, many_dims, one_dim
 from .elementwise import eq, logical_or, maximum, minimum, ne
 from .gather import gather, gather_grad
@@ -258,7 +258,8 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True,
         raise ValueError(f"topk: k={k} of {n} elements along dim {dim} (shape {array.shape}); want "
                          f"0 <= k <= {n}")
     if not array.ndim:
-        return Extremes(reshape(input, (1,))[:k], argsort(input))
+        return Extremes(clone(input), argsort(input)) if k else \
+            Extremes(reshape(input, (1,))[:0], reshape(argsort(input), (1,))[:0])
     lead = (slice(None),) * d
     if 0 < k < n // 8:                             # choosing first is linear, sorting n log n
         chosen = (np.argpartition(array, n - k, d)[(*lead, slice(n - k, n))] if largest

@@ -20,12 +20,13 @@ def _axis_out(name: str, axis: str, n: int, k: int, s: int, p: int, d: int, ceil
     """The number of windows along an axis, torch's rule."""
     reach = d * (k - 1) + 1
     room = n + 2 * p - reach
-    if room < 0:
-        raise ValueError(f"{name}: the window is larger than the image: {axis} {n} + 2*{p} padding "
-                         f"= {n + 2 * p}, but a window of {k} with dilation {d} covers {reach}")
     out = (room + (s - 1 if ceil else 0)) // s + 1
     # A window that hangs over the end must at least begin on the image or the padding before it.
-    return out - 1 if ceil and (out - 1) * s >= n + p else out
+    out = out - 1 if ceil and (out - 1) * s >= n + p else out
+    if out < 1:
+        raise ValueError(f"{name}: the window is larger than the image: {axis} {n} + 2*{p} padding "
+                         f"= {n + 2 * p}, but a window of {k} with dilation {d} covers {reach}")
+    return out
 
 
 def _geometry(name, input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):

@@ -298,20 +298,23 @@ prod.vjp(input=_prod_rule)
 # --- truth ---------------------------------------------------------------------------------------
 
 def _truth_door(name):
-    return lambda input, dim, keepdim: (input, many_dims(name, dim, np.ndim(input)), keepdim)
+    return lambda input, dim, keepdim: (input, many_dims(name, dim, np.ndim(input), empty=()),
+                                        keepdim)
 
 
 @op(samples=lambda r: [(r.mask(3, 4),), (r.mask(3, 4), 0), (r.mask(3, 4), 1, True)],
     ref=numpy_names(np.all), door=_truth_door("all"), promote=False, moves=True)
 def all(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """Whether all elements along dim are true (not zero); true if there are none."""
+    """Whether all elements along dim are true (not zero); true if there are none. dim=(): whether
+    each is."""
     return np.all(input, axis=dim, keepdims=keepdim)
 
 
 @op(samples=lambda r: [(r.mask(3, 4),), (r.mask(3, 4), 0), (r.mask(3, 4), 1, True)],
     ref=numpy_names(np.any), door=_truth_door("any"), promote=False, moves=True)
 def any(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """Whether any element along dim is true (not zero); false if there are none."""
+    """Whether any element along dim is true (not zero); false if there are none. dim=(): whether
+    each is."""
     return np.any(input, axis=dim, keepdims=keepdim)
 
 

@@ -112,8 +112,8 @@ def unflatten(input: Tensor, dim: int, sizes: tuple[int, ...]) -> Tensor:
 
 def _squeeze_door(input, dim):
     shape = np.shape(input)
-    dims = many_dims("squeeze", dim, len(shape))
-    chosen = range(len(shape)) if dim is None else dims or ()
+    dims = many_dims("squeeze", dim, len(shape), empty=())
+    chosen = range(len(shape)) if dims is None else dims
     return input, tuple([d for d in chosen if shape[d] == 1])
 
 
@@ -303,7 +303,7 @@ def matrix_transpose(input: Tensor) -> Tensor:
 
 def _dims_door(name):
     def door(input, dims):
-        return input, many_dims(name, dims, np.ndim(input), "dims")
+        return input, many_dims(name, dims, np.ndim(input), "dims", empty=())
     return door
 
 
@@ -321,11 +321,13 @@ flip.vjp(input=lambda g, dims: flip(g, dims))
 def _roll_door(input, shifts, dims):
     single = isinstance(shifts, (int, np.integer))
     shifts = (int(shifts),) if single else tuple(shifts)
-    if dims is None:
+    if dims is None or (len(shifts) == 1 and isinstance(dims, (tuple, list)) and not dims):
         if len(shifts) != 1:
             raise ValueError(f"roll: {len(shifts)} shifts {shifts} need equally many dims, got "
                              "none")
         return input, shifts[0], None
+    if not shifts:
+        raise ValueError("roll: want at least one shift, got ()")
     given = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
     if len(shifts) != len(given):
         raise ValueError(f"roll: shifts {shifts} and dims {given} must be equally many")

@@ -27,11 +27,11 @@ def _norm_door(input, ord, dim, keepdim):
 
 def _norm_rule(g, input, out, input_shape, ord, dim, keepdim):
     scale = spread(where(eq(out, 0.0), 0.0, g), input_shape, dim, keepdim)
+    if ord == 1.0:
+        return scale * sign(input)
     ratio = input / spread(where(eq(out, 0.0), 1.0, out), input_shape, dim, keepdim)
     if ord == 2.0:
         return scale * ratio
-    if ord == 1.0:
-        return scale * sign(input)
     # At an element of 0 the slope is 0, also where |x| ** (ord - 1) or what comes of it is not.
     still = eq(input, 0.0)
     return scale * sign(input) * absolute(where(still, 1.0, ratio)) ** (ord - 1.0)
