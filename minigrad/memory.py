@@ -86,8 +86,13 @@ def empty(shape: tuple[int, ...], dtype: np.dtype) -> ndarray:
 
     Such an array does not own its memory (`base` is a Block), but nobody else sees it either.
 
-    Raises: MemoryError if there is none, after all free blocks were given back.
+    Raises: MemoryError if there is none, after all free blocks were given back; TypeError for
+    another byte order. Kernels make their results here, in the dtype of what they were given: so
+    none of them runs on numbers that it would read wrongly.
     """
+    if not dtype.isnative:
+        raise TypeError(f"a kernel was given an array in another byte order, {dtype}; convert it, "
+                        f"x.astype('{dtype.newbyteorder('=')}')")
     size = math.prod(shape) * dtype.itemsize
     if size < LEAST:
         return np.empty(shape, dtype)

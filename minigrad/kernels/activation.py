@@ -34,8 +34,8 @@ GRAIN = 1 << 14  # numbers worth a chunk: 2 to 10 us; with less, other caches co
 def _run(kernel: Kernel, arrays: tuple[np.ndarray, ...], *options: Any) -> np.ndarray:
     """kernel(start, stop, *arrays, result, *options) over all numbers."""
     first = arrays[0]
-    y = empty(first.shape, first.dtype)
     flat = [ready(a).reshape(-1) for a in arrays]
+    y = empty(first.shape, flat[0].dtype)
     parallel(kernel, first.size, *flat, y.reshape(-1), *options,
              grain=one_each(first.size, GRAIN))
     return y

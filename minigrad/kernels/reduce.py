@@ -57,8 +57,8 @@ def row_sums(x: np.ndarray, rows: int) -> np.ndarray:
     if _jit_disabled():
         return row_sums_reference(x, rows)
     length = x.size // rows
-    out = np.empty(rows, x.dtype)
     flat = ready(x).reshape(-1)
+    out = np.empty(rows, flat.dtype)
     parallel(row_sums_range, rows, flat, length, out, grain=max(1, _GRAIN // max(1, length)))
     return out
 

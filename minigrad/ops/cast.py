@@ -91,7 +91,7 @@ def to(input: Tensor, *args: Any, dtype: Any = None, device: Any = None, copy: b
         check_device("to", device)
     if dtype is None or dtype == input.dtype:
         return clone(input) if copy else input
-    if dtype not in DTYPES or not isinstance(dtype, np.dtype):
+    if not isinstance(dtype, np.dtype) or dtype not in DTYPES:
         dtype = as_dtype("to", dtype)
         if dtype == input.dtype:
             return clone(input) if copy else input

@@ -174,6 +174,8 @@ def pow(input: Tensor | float, exponent: Tensor | float) -> Tensor:
     Raises: ValueError for integers with a negative integer exponent, whose result is no integer;
     TypeError for two booleans.
     """
+    if exponent.__class__ is bool and input.dtype.kind == "b":
+        return input | (not exponent)
     _refuse_booleans(input, exponent)
     return _power(input, exponent) if input.__class__ is ndarray else input ** exponent
 pow.vjp(input=lambda g, input, exponent: _pow_input(g, input, exponent),

@@ -182,7 +182,8 @@ def _own(what: str, value: Any, p: Tensor) -> Any:
     array = value.array if isinstance(value, Tensor) else value
     if array.ndim and array.shape != p.shape:
         raise ValueError(f"{what} has shape {array.shape}, the parameter {p.shape}")
-    return wrap(as_own(what, array).astype(p.dtype if array.dtype.kind == "f" else array.dtype))
+    array = as_own(what, array)
+    return wrap(array.astype(p.dtype if array.dtype.kind == "f" else array.dtype))
 
 
 def check_number(optimizer: Optimizer, group: dict[str, Any], *names: str) -> None:

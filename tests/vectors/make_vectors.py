@@ -1,7 +1,8 @@
 """Make the stored vectors with PyTorch: `python tests/vectors/make_vectors.py` (needs torch).
 
 Writes parity.npz and parity.json (`cases.py`), corners.json (`corners.py`), optim.npz
-(`optimisers.py`), laws.json (`laws.py`) and article.npz (`article_runs.py`).  It also refuses
+(`optimisers.py`), laws.json (`laws.py`), dtype_table.json
+(`dtype_table.py`) and article.npz (`article_runs.py`).  It also refuses
 vectors that torch itself could not pass: its float32 results must stay well inside the tolerance,
 its losses must not hang on the thread count.
 With `--check` nothing is written; the stored files are compared with a fresh run.
@@ -23,6 +24,7 @@ sys.path.insert(0, str(HERE))
 
 import article_runs  # noqa: E402
 import corners  # noqa: E402
+import dtype_table  # noqa: E402
 import laws  # noqa: E402
 import optimisers  # noqa: E402
 from cases import CASES  # noqa: E402
@@ -167,7 +169,8 @@ def main() -> None:
     arrays = {"parity.npz": pools, "optim.npz": optim(t), "article.npz": article(t)}
     ends = {name: corners.run(name, t) for name in corners.CASES}
     texts = {"parity.json": compact(index), "laws.json": compact(record_laws(t)),
-             "corners.json": compact(ends)}  # fmt: skip
+             "corners.json": compact(ends),
+             "dtype_table.json": compact(dtype_table.table(t))}  # fmt: skip
     with default_dtype(t, "float32"):
         print(f"torch {t.__version__}, numpy {np.__version__}, {len(index)} cases")
     if check:
