@@ -388,3 +388,12 @@ def test_allclose_and_equal_are_bools():
     x = mg.tensor([1.0, 2.0])
     assert mg.allclose(x, x + 1e-7) is True and mg.equal(x, x + 0.5) is False
     assert mg.equal(x, mg.tensor([1.0, 2.0])) and not mg.equal(x, mg.tensor([[1.0, 2.0]]))
+
+
+def test_without_dimensions_there_is_nothing_to_roll_along_or_to_unflatten():
+    x = mg.tensor(3.0)
+    with pytest.raises(ValueError, match="roll: a tensor without dimensions"):
+        mg.roll(x, 5, 0)
+    with pytest.raises(ValueError, match="unflatten: a tensor without dimensions"):
+        x.unflatten(0, (1, 1))
+    assert mg.roll(x, 5).item() == 3.0

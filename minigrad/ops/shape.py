@@ -99,6 +99,9 @@ def unflatten(input: Tensor, dim: int, sizes: tuple[int, ...]) -> Tensor:
     Raises: ValueError if dim does not exist or the sizes do not multiply to its size.
     """
     shape = np.shape(input)
+    if not shape:
+        raise ValueError("unflatten: a tensor without dimensions has none to unflatten; use "
+                         "reshape")
     d = one_dim("unflatten", dim, len(shape))
     sizes = as_shape("unflatten", sizes)
     known = math.prod(s for s in sizes if s != -1)
@@ -328,6 +331,9 @@ def _roll_door(input, shifts, dims):
         return input, shifts[0], None
     if not shifts:
         raise ValueError("roll: want at least one shift, got ()")
+    if not np.ndim(input):
+        raise ValueError(f"roll: a tensor without dimensions has none to roll along, got "
+                         f"dims={dims}; leave dims out")
     given = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
     if len(shifts) != len(given):
         raise ValueError(f"roll: shifts {shifts} and dims {given} must be equally many")

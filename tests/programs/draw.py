@@ -151,5 +151,7 @@ def _afterwards(s: Scope) -> None:
             f"torch.optim.SGD([{n}], lr=0.1{s.pick(('', ', momentum=0.9', ', weight_decay=0.1'))})"
             ".step()",
             f"torch.optim.SGD([{n}], lr=0.1).zero_grad(set_to_none={s.chance(0.5)})"))
+        if s.hooked and any(s.is_view(v) and s.share(x, s.get(n)) for v, x in s.values().items()):
+            return                                 # torch makes such views anew, without hooks
         s.take(Step(value, "write"))
         graded = [n for n in graded if s.get(n).grad is not None]

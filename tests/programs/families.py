@@ -188,7 +188,7 @@ def order(s: Scope) -> Step:
     if a.size != np.unique(a).size:
         raise Skip
     n = shape[d] if shape and -len(shape) <= d < len(shape) else 1
-    k = s.rng.randint(0, n) if s.chance(0.9) else n + 1
+    k = s.rng.randint(0 if shape else 1, n) if s.chance(0.9) else n + 1
     return s.new(f"torch.topk({x}, {k}, dim={d}{s.pick(('', ', largest=False'))})", n=2)
 
 
