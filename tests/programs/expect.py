@@ -255,9 +255,11 @@ def judge(program: Program, ours: Run, oracle: Oracle) -> Fault | None:
     unseen = apart | {f"{n}.grad" for n in apart}
     # A derivative that is constant needs no gradient here; in torch it gets one of zeros.
     if any("create_graph" in s.text for s in program.steps):
+        changed = ", lambda g" in str(program)     # by a hook: then it is no zero any more
+        walked = {n for s in program.steps if s.tag == "walk" for n in s.makes}
         unseen |= {n for n in theirs.values if n not in ours.values
-                   and (n.endswith("grad") or "call" in n)
-                   and not theirs.values[n].any()}
+                   and (n.endswith("grad") or "call" in n or n in walked)
+                   and (changed or not theirs.values[n].any())}
     gone = [n for n in theirs.values if n not in ours.values and n not in unseen]
     more = [n for n in ours.values if n not in theirs.values and n not in unseen]
     if gone or more:
