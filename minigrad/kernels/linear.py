@@ -427,12 +427,19 @@ def _numpy_is_better(m: int, k: int, n: int) -> bool:
     return m * k * n <= 1 << 18 and k <= _LONG
 
 
+def _by_numpy(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a @ b. Long sums in float64: they come here without the JIT only."""
+    if a.shape[1] <= _LONG:
+        return np.matmul(a, b)
+    return np.matmul(a.astype(np.float64), b.astype(np.float64)).astype(a.dtype)
+
+
 def linear(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
     """y = x @ w.T + bias. x (M, K), w (F, K), bias (F,) -> y (M, F)."""
     m, k = x.shape
     f = w.shape[0]
     if _numpy_is_better(m, k, f):
-        y = np.matmul(x, w.T)
+        y = _by_numpy(x, w.T)
         if bias is not None:
             y += bias
         return y
@@ -453,7 +460,7 @@ def linear_grad_x(g: np.ndarray, w: np.ndarray) -> np.ndarray:
     """gx = g @ w. g (M, F), w (F, K) -> gx (M, K)."""
     m, f = g.shape
     if _numpy_is_better(m, f, w.shape[1]):
-        return np.matmul(g, w)
+        return _by_numpy(g, w)
     g, w = ready(g), ready(w)
     if m <= _FEW_ADD_ROWS:
         return sums(g, w)
@@ -464,7 +471,7 @@ def linear_grad_w(g: np.ndarray, x: np.ndarray) -> np.ndarray:
     """gw = g.T @ x. g (M, F), x (M, K) -> gw (F, K)."""
     m, f = g.shape
     if _numpy_is_better(f, m, x.shape[1]):
-        return np.matmul(g.T, x) if m != 1 else np.multiply(g.T, x, order="C")
+        return _by_numpy(g.T, x) if m != 1 else np.multiply(g.T, x, order="C")
     if m == 1:  # no sum
         gw = empty((f, x.shape[1]), g.dtype)
         grain = one_each(f, -(-_SCALAR_GRAIN // x.size))
