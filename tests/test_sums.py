@@ -157,7 +157,8 @@ def test_reductions_and_losses(layout):
     for name, y, want in [
             ("sum", x.sum(), 2 * n * T), ("sum 0", x.sum(0), n * T), ("mean 0", x.mean(0), T),
             ("norm 0", x.norm(2, 0), n ** 0.5 * T), ("norm 1", x.norm(1, 0), n * T),
-            ("norm 3", x.norm(3, 0), (n * T ** 3) ** (1 / 3)), ("norm", x.norm(), (2 * n) ** .5 * T),
+            ("norm 3", x.norm(3, 0), (n * T ** 3) ** (1 / 3)),
+            ("norm", x.norm(), (2 * n) ** 0.5 * T),
             ("mse", F.mse_loss(x, zero), T * T), ("l1", F.l1_loss(x, zero), T),
             ("huber", F.huber_loss(x, zero), T * T / 2),
             ("bce", F.binary_cross_entropy_with_logits(x, x), np.log1p(np.exp(T)) - T * T),

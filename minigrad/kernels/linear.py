@@ -90,9 +90,10 @@ def product_range(start, stop, a, a_k_first, b, b_k_first, bias, tables, sizes, 
 
     a (K, M) if a_k_first else (M, K), b (K, N) if b_k_first else (N, K), bias (N,) or (0,) for
     none, c (pieces, M, N): one result for each piece of the k axis. totals (pieces, M), zeros of
-    float64: gets the sums of A over k, of an A with k first; or (0, 0) for none. tables = (rows_at, k_at) of A's
-    block and kb: where row k of a panel begins. sizes = (rows of the tile, its columns, rows of a
-    task, its panels, k in one go, `pitch` of pack_rows or 0 if A is read where it is, square_side).
+    float64: gets the sums of A over k, of an A with k first; or (0, 0) for none. tables =
+    (rows_at, k_at) of A's block and kb: where row k of a panel begins. sizes = (rows of the tile,
+    its columns, rows of a task, its panels, k in one go, `pitch` of pack_rows or 0 if A is read
+    where it is, square_side).
 
     One writer for each output; sums of at most 512 products, which are then added in their order:
     a chain of a million products in float32 would be wrong by 1 %. Limit: multiply-adds. A block
@@ -274,8 +275,8 @@ def outer_rows(start, stop, g, x, gw):
             row[k] = s * x[k]
 
 
-# Sums longer than _LONG lose digits as one chain of float32: they are cut into pieces, which threads
-# share, and blocks, and added up in float64. Up to there BLAS's own order is exact enough.
+# Sums longer than _LONG lose digits as one chain of float32: they are cut into pieces, which
+# threads share, and blocks, and added up in float64. Up to there BLAS's own order is exact enough.
 _LONG = 1 << 13
 _PIECE, _BLOCK, _STEP = 1 << 13, 512, 64
 _LONGEST = 1 << 15  # of a piece of the tile's k axis: 64 blocks are added in their order
