@@ -16,8 +16,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy import ndarray
 
-#: Numbers, and rows, from which the order of adding matters. Below NumPy's own sum is as exact as
-#: float32 can show, and takes 1 us.
+#: Numbers in a row, and rows, from which the order of adding matters. Below NumPy's own sum is
+#: nearly as exact, and takes 1 us.
 MANY, ROWS = 4096, 512
 _STEP = 16                                         # rows that are added one after the other
 _WIDE = 512                                        # numbers that a row should have at least
@@ -31,8 +31,9 @@ def total(x: ndarray, dims: Iterable[int]) -> ndarray:
     many are added.
     """
     dims = set(dims)
+    few = x.size < MANY and (x.ndim < 2 or max(x.shape) < ROWS)
     wide = np.float32 if x.dtype.char == "e" else None
-    if x.size < MANY or x.dtype.kind != "f":
+    if few or x.dtype.kind != "f":
         y = np.add.reduce(x, axis=tuple(dims), dtype=wide)
         return y if wide is None else y.astype(x.dtype)
     kept = [d for d in range(x.ndim) if d not in dims]
@@ -59,7 +60,7 @@ def total(x: ndarray, dims: Iterable[int]) -> ndarray:
     for d in reversed([d for d, (_, out) in enumerate(groups) if out]):
         y = add_rows(y, d, wide)
     if times != 1.0:
-        y = y * times
+        y = (y if wide is None else y.astype(wide)) * times
     y = y.astype(dtype, copy=False).reshape(after)
     return y if back is None else y.transpose(back)
 
@@ -86,7 +87,7 @@ def add_rows(x: ndarray, d: int, dtype: type | None = None) -> ndarray:
     """
     n, last = x.shape[d], d == x.ndim - 1
     inner = math.prod(x.shape[d + 1:])
-    if n * inner < MANY or n < (MANY if last else ROWS) or not x.size:
+    if n < (MANY if last else ROWS) or not x.size:
         return np.add.reduce(x, axis=d, dtype=dtype)
     if last and (dtype is not None or abs(x.strides[d]) <= min(map(abs, x.strides), default=0)):
         return np.add.reduce(x, axis=d, dtype=dtype)             # in pairs

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import minigrad
-import minigrad.nn.functional  # noqa: F401
+import minigrad.nn.functional
 from minigrad import nn, tensor
 
 VECTORS = Path(__file__).resolve().parent / "vectors"

@@ -256,7 +256,8 @@ def grad_w_depthwise_range(
     gb (1, F), float64 zeros: gets the sums of g, unless it is empty.
 
     phases, table, order: the Taps of one channel; places: (down, right) of each. Sums run along
-    images, then rows, lane by lane, and now and then to float64; the lanes are added last. Limit: bytes, as depthwise_range.
+    images, then rows, lane by lane, and now and then to float64; the lanes are added last. Limit:
+    bytes, as depthwise_range.
     """
     low_h, step_h, _, count_h = ah
     low_w, step_w, _, count_w = aw

@@ -90,9 +90,10 @@ def product_range(start, stop, a, a_k_first, b, b_k_first, bias, tables, sizes, 
 
     a (K, M) if a_k_first else (M, K), b (K, N) if b_k_first else (N, K), bias (N,) or (0,) for
     none, c (pieces, M, N): one result for each piece of the k axis. totals (pieces, M), zeros of
-    float64: gets the sums of A over k, of an A with k first; or (0, 0) for none. tables = (rows_at, k_at) of A's
-    block and kb: where row k of a panel begins. sizes = (rows of the tile, its columns, rows of a
-    task, its panels, k in one go, `pitch` of pack_rows or 0 if A is read where it is, square_side).
+    float64: gets the sums of A over k, of an A with k first; or (0, 0) for none. tables =
+    (rows_at, k_at) of A's block and kb: where row k of a panel begins. sizes = (rows of the tile,
+    its columns, rows of a task, its panels, k in one go, `pitch` of pack_rows or 0 if A is read
+    where it is, square_side).
 
     One writer for each output; sums of at most 512 products, which are then added in their order:
     a chain of a million products in float32 would be wrong by 1 %. Limit: multiply-adds. A block
@@ -274,8 +275,8 @@ def outer_rows(start, stop, g, x, gw):
             row[k] = s * x[k]
 
 
-# Sums longer than _LONG lose digits as one chain of float32: they are cut into pieces, which threads
-# share, and blocks, and added up in float64. Up to there BLAS's own order is exact enough.
+# Sums longer than _LONG lose digits as one chain of float32: they are cut into pieces, which
+# threads share, and blocks, and added up in float64. Up to there BLAS's own order is exact enough.
 _LONG = 1 << 13
 _PIECE, _BLOCK, _STEP = 1 << 13, 512, 64
 _LONGEST = 1 << 15  # of a piece of the tile's k axis: 64 blocks are added in their order
@@ -427,12 +428,19 @@ def _numpy_is_better(m: int, k: int, n: int) -> bool:
     return m * k * n <= 1 << 18 and k <= _LONG
 
 
+def _by_numpy(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a @ b. Long sums in float64: they come here without the JIT only."""
+    if a.shape[1] <= _LONG:
+        return np.matmul(a, b)
+    return np.matmul(a.astype(np.float64), b.astype(np.float64)).astype(a.dtype)
+
+
 def linear(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
     """y = x @ w.T + bias. x (M, K), w (F, K), bias (F,) -> y (M, F)."""
     m, k = x.shape
     f = w.shape[0]
     if _numpy_is_better(m, k, f):
-        y = np.matmul(x, w.T)
+        y = _by_numpy(x, w.T)
         if bias is not None:
             y += bias
         return y
@@ -453,7 +461,7 @@ def linear_grad_x(g: np.ndarray, w: np.ndarray) -> np.ndarray:
     """gx = g @ w. g (M, F), w (F, K) -> gx (M, K)."""
     m, f = g.shape
     if _numpy_is_better(m, f, w.shape[1]):
-        return np.matmul(g, w)
+        return _by_numpy(g, w)
     g, w = ready(g), ready(w)
     if m <= _FEW_ADD_ROWS:
         return sums(g, w)
@@ -464,7 +472,7 @@ def linear_grad_w(g: np.ndarray, x: np.ndarray) -> np.ndarray:
     """gw = g.T @ x. g (M, F), x (M, K) -> gw (F, K)."""
     m, f = g.shape
     if _numpy_is_better(f, m, x.shape[1]):
-        return np.matmul(g.T, x) if m != 1 else np.multiply(g.T, x, order="C")
+        return _by_numpy(g.T, x) if m != 1 else np.multiply(g.T, x, order="C")
     if m == 1:  # no sum
         gw = empty((f, x.shape[1]), g.dtype)
         grain = one_each(f, -(-_SCALAR_GRAIN // x.size))

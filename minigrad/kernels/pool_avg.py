@@ -213,6 +213,8 @@ def avg_pool_grad_range(start, stop, g, gx, by, times, hw, out_hw, kernel, strid
     pitch = left + along + size
     framed = np.zeros((above + down) * pitch + size, g.dtype)
     begins, backs, _ = heard_from(kernel, stride, (1, 1), pitch)
+    # Windows that hold a cell, added one by one; as many such sums are added at most.
+    block = max(64, int(np.sqrt(np.float64(backs.size))))
     for p in range(start, stop):
         _frame_shares(framed, above * pitch + left, pitch, g, p * rows * columns, by, times, out_hw)
         for strip in range(0, down, STRIP_ROWS):
@@ -229,9 +231,13 @@ def avg_pool_grad_range(start, stop, g, gx, by, times, hw, out_hw, kernel, strid
                         for r in range(step):
                             total = spread(0.0, g)
                             cell = np.uint64(i * step + r)  # unsigned: no test for negative ones
-                            for e in range(begins[cell], begins[cell + np.uint64(1)]):
-                                at = window - backs[np.uint64(e)]
-                                total = total + load_all(framed, at)
+                            end = begins[cell + np.uint64(1)]
+                            for far in range(begins[cell], end, block):
+                                part = spread(0.0, g)
+                                for e in range(far, min(far + block, end)):
+                                    at = window - backs[np.uint64(e)]
+                                    part = part + load_all(framed, at)
+                                total = total + part
                             at = (p * height + h) * width - low
                             store_phase(gx, at, step, r, low, high, before, total)
                             before = total

@@ -160,7 +160,7 @@ def _pow_exponent(g, input, exponent, out):
     if isinstance(input, (int, float)):            # with all digits, whatever the default dtype is
         if input > 0:
             return g * (out * math.log(input))
-        factor = -math.inf if input == 0 else math.nan
+        factor = where(constant, 0.0, -math.inf if input == 0 else math.nan)
         return where(constant, 0.0, g * (where(constant, 1.0, out) * factor))
     return where(constant, 0.0, g * out * log(where(constant, 1.0, input)))
 

@@ -375,8 +375,8 @@ _itself = pad                                      # which an argument hides in 
 def meshgrid(*tensors: Tensor, indexing: str = "ij") -> tuple[Tensor, ...]:
     """Coordinates of a grid: result i holds tensor i along dimension i, repeated along the others.
 
-    tensors: vectors (or numbers), (N0,), (N1,), ... -> each (N0, N1, ...). indexing: "ij" or "xy" (the first two
-    dimensions exchanged). Read-only views.
+    tensors: vectors (or numbers), (N0,), (N1,), ... -> each (N0, N1, ...). indexing: "ij" or "xy"
+    (the first two dimensions exchanged). Read-only views.
 
     Raises: ValueError for anything but vectors, or another indexing.
     """

@@ -17,7 +17,7 @@ from ..engine import Tensor
 from ..kernels import scan as loops
 from ..kernels.reduce import row_sums
 from ..op import op
-from ..sums import MANY, total
+from ..sums import MANY, ROWS, total
 from .cast import as_dtype
 from .dims import Dim, count_of, many_dims, one_dim
 from .elementwise import eq, where
@@ -50,7 +50,7 @@ def add_up(x, dim, keepdim=False, dtype=None):
     """
     if x.__class__ is not ndarray or dtype is not None or x.dtype.char not in "efd":
         return np.add.reduce(x, axis=dim, dtype=dtype, keepdims=keepdim)
-    if x.size < MANY and x.dtype.char != "e":
+    if x.size < MANY and x.dtype.char != "e" and (x.ndim < 2 or max(x.shape) < ROWS):
         return np.add.reduce(x, axis=dim, keepdims=keepdim)
     dims = range(x.ndim) if dim is None else sorted(dim)
     sums, ends = x, 0                              # how many of the last dimensions are added up

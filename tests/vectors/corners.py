@@ -34,16 +34,18 @@ def many(x: Any, function: Callable[[Any], Any]) -> Any:
 
 # ---------------------------------------------------------------------------------- special points
 POINTS = [0.0, -0.0, 1.0, -1.0, 2.0, -3.0, 0.5, 30.0, -30.0, 800.0, -800.0, INF, -INF, NAN]
-UNARY = (
-    "abs neg exp exp2 expm1 log log2 log10 log1p sqrt rsqrt square reciprocal sin cos tan asin "
-    "acos atan sinh cosh asinh acosh atanh sign floor ceil trunc round frac relu tanh sigmoid erf"
-).split()
+UNARY = [
+    "abs", "neg", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sqrt", "rsqrt",
+    "square", "reciprocal", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh",
+    "acosh", "atanh", "sign", "floor", "ceil", "trunc", "round", "frac", "relu", "tanh",
+    "sigmoid", "erf"
+]
 for _name in UNARY:
     case(f"{_name} of points", lambda t, F, x, n=_name: getattr(t, n)(x), POINTS)
-for _name in "silu gelu elu leaky_relu hardtanh relu6 logsigmoid softplus".split():
+for _name in ["silu", "gelu", "elu", "leaky_relu", "hardtanh", "relu6", "logsigmoid", "softplus"]:
     case(f"{_name} of points", lambda t, F, x, n=_name: getattr(F, n)(x), POINTS)
     case(f"{_name} of many points", lambda t, F, x, n=_name: many(x, getattr(F, n)), POINTS)
-for _name in "exp log sqrt relu tanh sigmoid erf abs".split():
+for _name in ["exp", "log", "sqrt", "relu", "tanh", "sigmoid", "erf", "abs"]:
     case(f"{_name} of many points", lambda t, F, x, n=_name: many(x, getattr(t, n)), POINTS)
 case("gelu tanh of points", lambda t, F, x: F.gelu(x, approximate="tanh"), POINTS)
 case("gelu tanh of many points",
@@ -60,7 +62,7 @@ case("sqrt at ends", lambda t, F, x: t.sqrt(x), [0.0, 4.0, INF])
 
 FEW = [0.0, 1.0, -1.0, 2.0, -2.0, 0.5, INF, -INF, NAN]
 _A, _B = (np.array(v) for v in zip(*itertools.product(FEW, FEW)))
-for _name in "add sub mul div maximum minimum atan2 pow".split():
+for _name in ["add", "sub", "mul", "div", "maximum", "minimum", "atan2", "pow"]:
     case(f"{_name} of pairs", lambda t, F, x, y, n=_name: getattr(t, n)(x, y), _A, _B)
 for _p in (0, 1, 2, 3, 4, 0.5, -1, -2, 1.5, -0.5, 2.0, 0.0, INF, -INF):
     case(f"pow {_p!r} of points", lambda t, F, x, p=_p: x**p, FEW)
@@ -69,7 +71,7 @@ for _p in (0.0, 1.0, 2.0, 0.5):
 _T = np.array([0.0, 1.0, -1.0, 0.0, INF, -INF, NAN, 5.0, 2.0, INF])
 _X = np.array([0.0, 0.0, 1.0, INF, 1.0, 1.0, 1.0, NAN, 1.0, INF])
 for _r in ("none", "sum", "mean"):
-    for _name in "mse_loss l1_loss huber_loss smooth_l1_loss".split():
+    for _name in ["mse_loss", "l1_loss", "huber_loss", "smooth_l1_loss"]:
         case(f"{_name} {_r} of points",
              lambda t, F, x, y, n=_name, r=_r: getattr(F, n)(x, y, reduction=r), _X, _T)
     case(f"huber_loss delta {_r}",
@@ -105,7 +107,7 @@ for _n, _rows in {
 }.items():
     for _d in (0, 1):
         _v = np.array(_rows) if _d else np.array(_rows).T
-        for _name in "softmax log_softmax logsumexp".split():
+        for _name in ["softmax", "log_softmax", "logsumexp"]:
             case(f"{_name} of {_n} along {_d}",
                  lambda t, F, x, n=_name, d=_d: getattr(t, n)(x, d), _v)
     for _label in (0, 1):
@@ -128,7 +130,7 @@ for _n, _v in {"constant": [2.0, 2.0, 2.0], "inf": [INF, 1.0, 2.0], "nan": [NAN,
     case(f"var of {_n}", lambda t, F, x: x.var(correction=0), _v)
     case(f"std of {_n}", lambda t, F, x: x.std(correction=0), _v)
     case(f"mean of {_n}", lambda t, F, x: x.mean(), _v)
-    for _name in "sum prod amax amin max min".split():
+    for _name in ["sum", "prod", "amax", "amin", "max", "min"]:
         case(f"{_name} of {_n}", lambda t, F, x, n=_name: getattr(x, n)(), _v)
     case(f"max along 0 of {_n}", lambda t, F, x: tuple(x.max(0)), _v)
     case(f"sort of {_n}", lambda t, F, x: tuple(x.sort()), _v)
@@ -151,7 +153,9 @@ M, Z = [[1.0, 2.0, 4.0], [3.0, 0.0, -1.0]], np.array(3.0)
 ALONE = [(), (1,), (1, 3)]
 for _at, _v in {"matrix": np.array(M), "number": Z, "(1, 3)": np.array(M[:1]),
                 "(0, 3)": np.zeros((0, 3))}.items():
-    for _name in "sum mean amax amin var std norm any all logsumexp squeeze".split():
+    for _name in [
+        "sum", "mean", "amax", "amin", "var", "std", "norm", "any", "all", "logsumexp", "squeeze"
+    ]:
         _f = {"norm": lambda t, x, **k: x.norm(2, **k)}.get(
             _name, lambda t, x, n=_name, **k: getattr(x, n)(**k))
         case(f"{_name} (), {_at}", lambda t, F, x, f=_f: f(t, x, dim=()), _v)
@@ -186,7 +190,8 @@ ZERO_D: dict[str, Callable[..., Any]] = {
     "argmax 0 keepdim": lambda t, F, x: x.argmax(0, keepdim=True),
     "sum 0": lambda t, F, x: x.sum(0), "sum 0 keepdim": lambda t, F, x: x.sum(0, keepdim=True),
     "sum 1": lambda t, F, x: x.sum(1), "mean -1": lambda t, F, x: x.mean(-1),
-    "var 0": lambda t, F, x: x.var(0, correction=0), "std 0": lambda t, F, x: x.std(0, correction=0),
+    "var 0": lambda t, F, x: x.var(0, correction=0),
+    "std 0": lambda t, F, x: x.std(0, correction=0),
     "norm 0": lambda t, F, x: x.norm(2, 0), "norm 1 0": lambda t, F, x: x.norm(1, 0),
     "prod 0": lambda t, F, x: x.prod(0), "prod": lambda t, F, x: x.prod(),
     "cumsum 0": lambda t, F, x: x.cumsum(0), "cumsum 1": lambda t, F, x: x.cumsum(1),
@@ -233,7 +238,8 @@ ZERO_D: dict[str, Callable[..., Any]] = {
     "outer": lambda t, F, x: t.outer(x, x),
     "linear": lambda t, F, x: F.linear(x, x), "dropout": lambda t, F, x: F.dropout(x, 0.0),
     "relu": lambda t, F, x: F.relu(x), "gelu": lambda t, F, x: F.gelu(x),
-    "mse_loss": lambda t, F, x: F.mse_loss(x, x * 2), "l1_loss": lambda t, F, x: F.l1_loss(x, x + 1),
+    "mse_loss": lambda t, F, x: F.mse_loss(x, x * 2),
+    "l1_loss": lambda t, F, x: F.l1_loss(x, x + 1),
     "huber_loss": lambda t, F, x: F.huber_loss(x, x + 0.5, reduction="none"),
     "bce logits": lambda t, F, x: F.binary_cross_entropy_with_logits(x, x * 0),
     "kl_div": lambda t, F, x: F.kl_div(x, x, reduction="batchmean"),
@@ -274,6 +280,67 @@ case("cross_entropy (C,), ()", lambda t, F, x: F.cross_entropy(x, t.tensor(1)), 
 case("cross_entropy (C,), (1,)", lambda t, F, x: F.cross_entropy(x, t.tensor([1])), [1.0, 2.0])
 case("nll_loss (C,), ()", lambda t, F, x: F.nll_loss(x, t.tensor(1)), [-1.0, -2.0, -0.5])
 case("cross_entropy (C,), (C,)", lambda t, F, x, y: F.cross_entropy(x, y), [1.0, 2.0], [0.3, 0.7])
+
+# ---------------------------------------------------------------------------------- indices
+def _random_index(rng: np.random.RandomState, shape: tuple[int, ...]) -> list[Any]:
+    """Integers, slices, None, ..., index arrays (with and without dimensions), lists and masks."""
+    draw = lambda n: int(rng.random_sample() * n)
+    broadcast = [(), (2,), (3,), (2, 3), (1,), (0,), (1, 3)][draw(7)]
+    parts: list[Any] = []
+    d, seen = 0, False
+    while d < len(shape) or rng.random_sample() < 0.2:
+        chance, left = rng.random_sample(), len(shape) - d
+        if chance < 0.1:
+            parts.append(None)
+        elif chance < 0.3 and not seen:
+            seen = True
+            parts.append(...)
+            d += draw(left + 1) * draw(2)
+        elif chance < 0.33:
+            parts.append([True, False, np.array(True)][draw(3)])
+        elif left and chance < 0.5:
+            first, last = sorted((draw(shape[d] + 1), draw(shape[d] + 2)))
+            parts.append(slice(first or None, last, 1 + draw(2)))
+            d += 1
+        elif left and chance < 0.6:
+            parts.append([draw(shape[d]), draw(shape[d]) - shape[d]][draw(2)])
+            d += 1
+        elif left and chance < 0.9:
+            own = broadcast[draw(len(broadcast)) if broadcast and rng.random_sample() < 0.3 else 0:]
+            at = np.floor(rng.random_sample(own) * shape[d] * 2).astype(np.int64) - shape[d]
+            parts.append(at.tolist() if at.ndim and at.size and draw(4) == 0 else at)
+            d += 1
+        elif left:
+            k = 1 + draw(min(left, 3))
+            parts.append(rng.random_sample(shape[d:d + k]) < 0.5)
+            d += k
+    return parts
+
+
+def _index_cases() -> None:
+    rng = np.random.RandomState(12)
+    for i in range(400):
+        shape = tuple(1 + int(n) for n in rng.random_sample(int(rng.random_sample() * 5)) * 4)
+        parts = _random_index(rng, shape)
+        x = np.arange(math.prod(shape), dtype=np.float64).reshape(shape) + 1
+
+        def at(t: Any, parts: Any = parts) -> Any:
+            return tuple(t.tensor(p) if isinstance(p, np.ndarray) else p for p in parts)
+
+        def write(t: Any, F: Any, x: Any, at: Any = at) -> Any:
+            y = x * 1.0
+            y[at(t)] = 5.0
+            return y * y
+
+        def add(t: Any, F: Any, x: Any, at: Any = at) -> Any:
+            with t.no_grad():
+                x[at(t)] += 10.0
+            return x * 1.0
+        case(f"read {i}", lambda t, F, x, at=at: x[at(t)] ** 2, x)
+        case(f"write {i}", write, x)
+        if i % 4 == 0:
+            case(f"add in place {i}", add, x)
+_index_cases()
 
 # ---------------------------------------------------------------------------------- pooling
 def _blind(n: int, k: int, s: int, p: int, d: int, ceil: bool) -> bool:
@@ -324,7 +391,7 @@ def _record(x: Any) -> Any:
 
 
 def run(name: str, t: Any) -> dict[str, Any]:
-    """{"refused": True}, or what came out: "out", "grad" and "second", each of dtype, shape, values.
+    """{"refused": True}, or what came out: "out", "grad", "second", each of dtype, shape, values.
 
     grad: of the sum of all floating results; second: of the sum of all those gradients.
     """
