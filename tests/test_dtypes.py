@@ -620,6 +620,31 @@ def test_integer_powers():
         mg.tensor([True]) ** mg.tensor([True])
 
 
+def test_integers_that_do_not_fit_are_refused_not_wrapped():
+    x, at = mg.tensor([1, 2], dtype=mg.int8), mg.tensor([0])
+
+    def write(value):
+        x.clone()[0] = value
+    for wrong in (lambda: mg.tensor([300], dtype=mg.int8), lambda: mg.full((2,), 300, dtype=mg.int8),
+                  lambda: mg.full_like(x, 300), lambda: x.clone().fill_(300), lambda: write(300),
+                  lambda: mg.where(x > 1, x, 300), lambda: mg.where(x > 1, 300, x),
+                  lambda: mg.masked_fill(x, x > 1, 300), lambda: mg.scatter(x, 0, at, 300),
+                  lambda: F.pad(x, (1, 1), value=300), lambda: mg.arange(300, dtype=mg.int8),
+                  lambda: mg.randint(0, 300, (3,), dtype=mg.int8), lambda: x.add_(1, alpha=300)):
+        with pytest.raises(ValueError, match="(299|300).* int8.*x.long"):
+            wrong()
+    with pytest.raises(ValueError, match="-1 is no number of uint8, which holds 0 to 255"):
+        mg.tensor([-1], dtype=mg.uint8)
+    with pytest.raises(ValueError, match="integers are finite, got nan"):
+        mg.tensor([float("nan")], dtype=mg.int64)
+    with pytest.raises(TypeError, match="scatter: a src of float32 does not fit a tensor of int8"):
+        mg.scatter(x, 0, at, mg.tensor([2.7]))
+    assert mg.clamp(x, 0, 300).tolist() == [1, 2] and not (x == 300).any()
+    assert mg.where(x > 1, x, 3).dtype == np.int8 and mg.where(x > 1, 3, 300).dtype == np.int64
+    assert mg.tensor([2.7], dtype=mg.int8).tolist() == [2]       # towards zero
+    assert mg.tensor([300.0]).to(mg.int64).to(mg.int8).tolist() == [44]      # a cast that was asked
+
+
 def test_a_remainders_gradient_belongs_to_its_value():
     """1 % 0.1 is 0.1 - 1e-17: nine times 0.1 were taken away, though 1 / 0.1 rounds to 10."""
     b = mg.tensor([0.1], dtype=mg.float64, requires_grad=True)
