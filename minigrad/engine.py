@@ -22,7 +22,8 @@ from numpy import ndarray
 from .face import ArrayFace
 from .memory import Block
 from .modes import settings
-from .promotion import as_own, dtype_named, own_dtype, refuse_foreign, unknown_dtype
+from .promotion import (as_own, dtype_named, own_dtype, refuse_foreign, refuse_unfit_data,
+                        unknown_dtype)
 from .sums import ROWS, total
 from .writes import (
     Where, describe, memory_owner, now, record_write, user_line, writes,
@@ -340,6 +341,8 @@ def to_array(data: Any, dtype: Any = None, copy: bool = False) -> ndarray:
         raise unknown_dtype("tensor", array.dtype, type(data).__name__)
     if dtype is not None:
         dtype = dtype_named("tensor", dtype)
+        if not has_dtype:
+            refuse_unfit_data("tensor", dtype, array)
     elif native.kind == "f" and not has_dtype:
         dtype = settings.default_dtype
     elif native != array.dtype:

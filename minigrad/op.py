@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import linecache
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 from operator import itemgetter
@@ -52,6 +53,10 @@ class OpFunction(Generic[P, R]):
 
 OPS: dict[str, Op | Composite] = {}
 
+# What an annotation says, as text or as a type.
+_SEQUENCE = re.compile(r"\b(Sequence|Iterable|List|list|Tuple|tuple)\[[\w.]*\bTensor\b")
+_NUMBER = re.compile(r"\b(float|int)\b")
+
 
 def _first_call(*args: Any, **kwargs: Any) -> Any:
     OP.write()                                     # type: ignore[name-defined]  # noqa: F821
@@ -94,10 +99,11 @@ class Op:
         self.parameters = self.signature.parameters
         self.hints = {p.name: str(p.annotation) for p in self.parameters.values()}
         self.tensors = [n for n, hint in self.hints.items() if "Tensor" in hint]
-        self.sequence = next((n for n in self.tensors if "Sequence[Tensor" in self.hints[n]
-                              or self.parameters[n].kind is inspect.Parameter.VAR_POSITIONAL), None)
+        sequences = [n for n in self.tensors if _SEQUENCE.search(self.hints[n])
+                     or self.parameters[n].kind is inspect.Parameter.VAR_POSITIONAL]
+        self.sequence = sequences[0] if sequences else None
         self.many = "tuple[" in str(self.signature.return_annotation)
-        self._refuse_options()
+        self._refuse_options(sequences)
         self.linked: list[str] = []
         self.rules: list[tuple[int, Callable, Callable | int]] = []
         self.joint: tuple[tuple[int, ...] | None, Callable, Callable] | None = None
@@ -110,7 +116,7 @@ class Op:
         self.public: Any = None
         self._source = ""
 
-    def _refuse_options(self) -> None:
+    def _refuse_options(self, sequences: list[str]) -> None:
         """Raises TypeError at import for a signature or options that the machinery does not know
         how to combine: it would give a wrong result, or an error from inside, at some call."""
         own = {"wrapped", "out", "aux", "t", "links", "node", "frame", "code", "want", "odd",
@@ -133,12 +139,15 @@ class Op:
         if self.waits and not (plain and {*self.parameters} <= {self.tensors[0], "inplace"}):
             raise TypeError(f"op {self.name}: waits is for functions of one Tensor without options,"
                             " which are forgotten while the result waits")
-        if self.sequence and sum("Sequence[Tensor" in hint for hint in self.hints.values()) > 1:
-            raise TypeError(f"op {self.name}: want at most one sequence of Tensors")
+        if len(sequences) > 1:
+            raise TypeError(f"op {self.name}: want at most one sequence of Tensors, got "
+                            f"{', '.join(sequences)}")
+        if any("None" in self.hints[n] for n in sequences):
+            raise TypeError(f"op {self.name}: a sequence of Tensors may be empty, but not None")
 
     def takes_number(self, name: str) -> bool:
         """Whether an argument may be a Python number, which has no dtype of its own."""
-        return "float" in self.hints[name] or "int" in self.hints[name]
+        return _NUMBER.search(self.hints[name]) is not None
 
     @property
     def has_aux(self) -> bool:
@@ -333,7 +342,8 @@ class Op:
             if not self.linked:
                 add("    return tuple(map(wrap, out))")
             else:
-                add(f"    links = {links}")
+                if not self.sequence:              # whose links are there already
+                    add(f"    links = {links}")
                 add("    if not settings.grad_enabled or not any(links):")
                 add("        return tuple(map(wrap, out))")
                 add(f"    return many(OP, links, {self._saved()}, out, user_line())")

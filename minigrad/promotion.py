@@ -103,6 +103,31 @@ def dtype_named(name: str, dtype: Any) -> np.dtype:
     raise TypeError(f"{name}: want a dtype of real numbers or bool, got {found}")
 
 
+def refuse_unfit(name: str, dtype: np.dtype, *numbers: Any) -> None:
+    """Raises ValueError for a Python integer that an integer dtype does not hold: some of NumPy's
+    functions would wrap it (300 becomes 44), others raise OverflowError."""
+    if dtype.kind not in "iu":
+        return
+    for number in numbers:
+        if number.__class__ is int:
+            limits = np.iinfo(dtype)
+            if not limits.min <= number <= limits.max:
+                raise ValueError(f"{name}: {number} is no number of {dtype}, which holds "
+                                 f"{limits.min} to {limits.max}; use another dtype, for example "
+                                 "x.long()")
+
+
+def refuse_unfit_data(name: str, dtype: np.dtype, array: ndarray) -> None:
+    """The same for an array that was made of Python's numbers; also for what is not finite."""
+    if dtype.kind not in "iu" or not array.size or array.dtype.kind == "b":
+        return
+    low, high = array.min(), array.max()
+    if array.dtype.kind == "f" and not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError(f"{name}: integers are finite, got {low} and {high} for {dtype}; use a "
+                         "floating dtype")
+    refuse_unfit(name, dtype, int(low), int(high))
+
+
 # --- which dtype comes out -----------------------------------------------------------------------
 
 def promote_types(a: np.dtype, b: np.dtype) -> np.dtype:

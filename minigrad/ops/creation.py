@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from ..engine import Tensor, to_array, wrap
 from ..modes import settings
-from ..promotion import refuse_foreign
+from ..promotion import refuse_foreign, refuse_unfit
 from .cast import check_device, as_dtype, to
 from .dims import as_shape
 
@@ -52,8 +52,8 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None,
     Python floats become the default dtype, integers int64, booleans bool; arrays keep their dtype
     (in this machine's byte order).
 
-    Raises: ValueError for ragged lists or a device other than "cpu"; TypeError for what is no
-    number, or requires_grad with an integer dtype.
+    Raises: ValueError for ragged lists, numbers that an integer dtype does not hold, or a device
+    other than "cpu"; TypeError for what is no number, or requires_grad with an integer dtype.
     """
     if dtype is not None:
         dtype = as_dtype("tensor", dtype)
@@ -119,7 +119,8 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None,
     """fill_value everywhere. dtype: from the value unless given (1.0 default dtype, 1 int64, True
     bool).
 
-    Raises: as zeros; TypeError if fill_value is not one number.
+    Raises: as zeros; TypeError if fill_value is not one number; ValueError for an integer that the
+    dtype does not hold.
     """
     value = fill_value.item() if isinstance(fill_value, (Tensor, ndarray)) else fill_value
     if not isinstance(value, (bool, int, float, np.number, np.bool_)):
@@ -127,8 +128,9 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None,
     if dtype is None:
         dtype = (np.bool_ if isinstance(value, (bool, np.bool_)) else
                  np.int64 if isinstance(value, (int, np.integer)) else settings.default_dtype)
-    return _leaf("full", np.full(shape_of("full", (size,)), value, as_dtype("full", dtype)), device,
-                 requires_grad)
+    dtype = as_dtype("full", dtype)
+    refuse_unfit("full", dtype, value)
+    return _leaf("full", np.full(shape_of("full", (size,)), value, dtype), device, requires_grad)
 
 
 def _like(name: str, input: Tensor, dtype: Any) -> np.dtype:
@@ -189,6 +191,8 @@ def arange(start: float, end: float | None = None, step: float = 1, *, dtype: An
         else as_dtype("arange", dtype)
     if whole:
         array = np.arange(start, end, step, np.int64)
+        if array.size:
+            refuse_unfit("arange", dtype, int(array[0]), int(array[-1]))
     else:                                          # in float64: steps must not drift
         array = start + step * np.arange(math.ceil((end - start) / step))
     return _leaf("arange", array.astype(dtype, copy=False), device, requires_grad)

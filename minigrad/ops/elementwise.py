@@ -16,10 +16,13 @@ from ..engine import Tensor
 from ..kernels import activation as loops
 from ..kernels.elementwise import SHARED, function, minus, over, spread, times
 from ..op import Op, composite, op
+from ..promotion import refuse_unfit
 
 
 def _broadcast_error(op: Op, error: Exception, *args: object) -> Exception:
     """NumPy's broadcasting error, with the dimension that does not fit and the likely fix."""
+    if str(error).startswith(f"{op.name}: "):      # one of ours
+        return error
     shapes = {name: x.shape for name, x in zip(op.parameters, args) if isinstance(x, ndarray)}
     if isinstance(error, OverflowError):           # uint8 - 300
         return ValueError(f"{op.name}: {error}; convert the tensor first, for example x.long()")
@@ -334,6 +337,9 @@ def isfinite(input: Tensor) -> Tensor:
     ref=np.where, explain=_broadcast_error, apart=("condition",))
 def where(condition: Tensor, input: Tensor | float, other: Tensor | float) -> Tensor:
     """input where condition is true, else other; all three broadcast."""
+    if input.__class__ is int or other.__class__ is int:         # NumPy would wrap it
+        refuse_unfit("where", np.result_type(*(
+            x for x in (input, other) if x.__class__ is ndarray), np.bool_), input, other)
     return np.where(condition, input, other)
 where.vjp(input=lambda g, condition: where(condition, g, 0.0),
           other=lambda g, condition: where(condition, 0.0, g))

@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from ..engine import Tensor, wrap
 from ..op import composite, op, refuse_other, rounded_once
-from ..promotion import WIDE
+from ..promotion import WIDE, refuse_unfit
 from .dims import one_dim
 from .elementwise import where
 from .indexing import add_at, last_writers, put_back_ref, getitem, getitem_grad, normal_index
@@ -176,6 +176,11 @@ def _scatter_door(input, dim, index, src):
     if isinstance(src, ndarray) and src.ndim and src.shape != index.shape:
         raise ValueError(f"scatter: src has shape {src.shape}, index {index.shape}; they must be "
                          "equal (or src a number)")
+    number = isinstance(src, (int, float))
+    if input.dtype.kind != "f" and np.result_type(src).kind == "f":
+        raise TypeError(f"scatter: a src of {'floats' if number else src.dtype} does not fit a "
+                        f"tensor of {input.dtype}; convert one of them, for example x.float()")
+    refuse_unfit("scatter", input.dtype, src)
     return input, d, index, src
 
 

@@ -16,7 +16,7 @@ from numpy import ndarray
 from ..engine import Tensor, refuse_leaf_write, shares_memory, to_array
 from ..modes import settings
 from ..op import op
-from ..promotion import DTYPES, as_own
+from ..promotion import DTYPES, as_own, refuse_unfit
 from ..sums import MANY, total
 from ..writes import record_write
 from .elementwise import where
@@ -263,7 +263,9 @@ setitem.vjp(input=lambda g, index: setitem(g, index, 0.0),
 
 def write_at(array: ndarray, index: Any, value: Any) -> None:
     """array[index] = value, with errors that say what does not fit."""
-    if isinstance(value, (ndarray, np.generic)) and value.dtype not in DTYPES:
+    if value.__class__ is int:
+        refuse_unfit("setitem", array.dtype, value)
+    elif isinstance(value, (ndarray, np.generic)) and value.dtype not in DTYPES:
         value = as_own("setitem", np.asarray(value))             # NumPy would drop imaginary parts
     if isinstance(value, ndarray) and index.__class__ is tuple:
         # NumPy writes in the order of memory, and where an index repeats the last must stay.

@@ -14,7 +14,7 @@ import numpy as np
 from ..engine import Tensor, refuse_read_only, to_array, wrap
 from ..modes import settings
 from ..op import rounded_once
-from ..promotion import WIDE
+from ..promotion import WIDE, refuse_unfit
 from ..writes import record_write
 from . import activation, elementwise, gather, matrix
 from .cast import clone, to
@@ -68,6 +68,7 @@ def _write(self: Tensor, value: Any) -> Tensor:
         # The old numbers keep their place in the graph: their gradient is 0, and not None.
         return self.become(self.with_item(Ellipsis, value))
     refuse_read_only(self.array)
+    refuse_unfit("fill_", self.array.dtype, value)
     self.array[...] = value
     record_write(self.array)
     return self

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..engine import Tensor
 from ..op import composite, op, rounded_once
-from ..promotion import WIDE
+from ..promotion import WIDE, refuse_unfit
 from .cast import clone
 from .dims import as_shape, one_dim
 from .shape import expand, reshape, transpose, unsqueeze
@@ -287,6 +287,7 @@ def _constant_pad_door(input, pad, value):
         if n + a + b < 0 or n + min(a, 0) < 0 or n + min(b, 0) < 0:
             raise ValueError(f"pad: dimension {d} has size {n}, padding it by {(a, b)} cuts more "
                              "than there is")
+    refuse_unfit("pad", input.dtype, value)
     return input, pad, value
 
 

@@ -16,8 +16,8 @@ from numpy import ndarray
 
 from ..engine import Tensor, to_array, wrap
 from ..op import composite, op
+from ..promotion import WIDE, as_own, refuse_unfit
 from .inplace import copy_
-from ..promotion import WIDE, as_own
 from .creation import _dtype, _leaf, shape_of
 from .cast import as_dtype
 
@@ -200,8 +200,10 @@ def randint(low: Any = 0, high: Any = None, size: Any = None, *, generator: Gene
     if not low < high:
         raise ValueError(f"randint: want low < high, got {low} and {high}: there is no integer "
                          "between")
+    dtype = as_dtype("randint", dtype)
+    refuse_unfit("randint", dtype, int(low), int(high) - 1)
     array = _source("randint", generator).integers(low, high, shape_of("randint", (size,)))
-    array = np.asarray(array).astype(as_dtype("randint", dtype), copy=False)
+    array = np.asarray(array).astype(dtype, copy=False)
     return _leaf("randint", array, device, requires_grad)
 
 

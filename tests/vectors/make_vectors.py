@@ -1,10 +1,9 @@
 """Make the stored vectors with PyTorch: `python tests/vectors/make_vectors.py` (needs torch).
 
 Writes parity.npz and parity.json (`cases.py`), corners.json (`corners.py`), optim.npz
-(`optimisers.py`), laws.json (`laws.py`), dtype_table.json
-(`dtype_table.py`) and article.npz (`article_runs.py`).  It also refuses
-vectors that torch itself could not pass: its float32 results must stay well inside the tolerance,
-its losses must not hang on the thread count.
+(`optimisers.py`), laws.json (`laws.py`), dtype_table.json (`dtype_table.py`) and article.npz
+(`article_runs.py`).  It also refuses vectors that torch itself could not pass: its float32 results
+must stay well inside the tolerance, its losses must not hang on the thread count.
 With `--check` nothing is written; the stored files are compared with a fresh run.
 """
 
