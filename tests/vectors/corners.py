@@ -317,19 +317,46 @@ def _random_index(rng: np.random.RandomState, shape: tuple[int, ...]) -> list[An
     return parts
 
 
+def _crowded_index(rng: np.random.RandomState, shape: tuple[int, ...]) -> list[Any]:
+    """Each dimension named, mostly by index arrays; and an Ellipsis with nothing left to say."""
+    broadcast = [(2,), (3,), (2, 3)][int(rng.random_sample() * 3)]
+    parts: list[Any] = []
+    once = rng.random_sample() < 0.5  # so that it can be said which value is written where
+    for n in shape:
+        chance = rng.random_sample()
+        parts.append(slice(None) if chance < 0.35 else int(rng.random_sample() * n)
+                     if chance < 0.45 else np.argsort(rng.random_sample(n))[:2] if once
+                     else np.floor(rng.random_sample(broadcast) * n).astype(int))
+    parts.insert(int(rng.random_sample() * (len(parts) + 1)), ...)
+    if rng.random_sample() < 0.25:
+        parts.insert(int(rng.random_sample() * (len(parts) + 1)), None)
+    return parts
+
+
 def _index_cases() -> None:
     rng = np.random.RandomState(12)
     for i in range(400):
         shape = tuple(1 + int(n) for n in rng.random_sample(int(rng.random_sample() * 5)) * 4)
         parts = _random_index(rng, shape)
+        if i >= 250:
+            shape = tuple(2 + int(n) for n in rng.random_sample(3 + i % 2) * 3)
+            parts = _crowded_index(rng, shape)
         x = np.arange(math.prod(shape), dtype=np.float64).reshape(shape) + 1
 
         def at(t: Any, parts: Any = parts) -> Any:
             return tuple(t.tensor(p) if isinstance(p, np.ndarray) else p for p in parts)
 
-        def write(t: Any, F: Any, x: Any, at: Any = at) -> Any:
+        try:
+            places = np.arange(math.prod(shape)).reshape(shape)[tuple(parts)].ravel()
+        except IndexError:
+            places = np.zeros(2)
+        again = len(np.unique(places)) < len(places)  # then torch does not say which value stays
+
+        def write(t: Any, F: Any, x: Any, at: Any = at, again: bool = again) -> Any:
             y = x * 1.0
-            y[at(t)] = 5.0
+            there = tuple(y[at(t)].shape)
+            y[at(t)] = 5.0 if again else -t.tensor(
+                np.arange(math.prod(there), dtype=np.float64).reshape(there))
             return y * y
 
         def add(t: Any, F: Any, x: Any, at: Any = at) -> Any:
