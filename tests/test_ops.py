@@ -390,3 +390,14 @@ def write(g):
     with mg.no_grad():
         g.zero_()
         assert not g.array.any()
+
+
+def test_functions_of_booleans_are_torchs_or_refused():
+    """square once gave booleans, two of which add up to True; round gave float16."""
+    x = mg.tensor([True, False])
+    assert mg.square(x).dtype == np.int64 and (mg.square(x) + mg.square(x)).tolist() == [2, 0]
+    assert mg.sign(x).dtype == np.bool_ and mg.sign(x).tolist() == [True, False]
+    for function, message in ((mg.neg, "neg: .*~"), (mg.round, "round: booleans"),
+                              (mg.frac, "sub: ")):
+        with pytest.raises(TypeError, match=message):
+            function(x)

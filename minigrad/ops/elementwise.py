@@ -98,9 +98,9 @@ div.vjp(input=lambda g, other: over(g, other),
         other=lambda g, other, out: over(times(minus(g), out), other))
 
 
-@op(samples=lambda r: [(r(3, 4),)], ref=np.negative)
+@op(samples=lambda r: [(r(3, 4),)], ref=np.negative, explain=_broadcast_error)
 def neg(input: Tensor) -> Tensor:
-    """-input."""
+    """-input. Raises: TypeError for booleans, whose opposite is ~input."""
     return minus(input)
 neg.vjp(input=minus)
 
@@ -473,7 +473,9 @@ rsqrt.vjp(input=lambda g, out: g * (out * out * out * -0.5))
 
 @op(samples=lambda r: [(r(3, 4),)], ref=np.square)
 def square(input: Tensor) -> Tensor:
-    """input ** 2."""
+    """input ** 2; of booleans as int64."""
+    if input.dtype.kind == "b":                    # or two of them add up to True
+        return input.astype(np.int64)
     return times(input, input)
 square.vjp(input=lambda g, input: times(g, times(input, 2.0)))
 
@@ -583,8 +585,11 @@ atanh.vjp(input=lambda g, input: g / (1.0 - input * input))
 
 @op(samples=lambda r: [(r.apart(3, 4),)], ref=np.sign, flat=True)
 def sign(input: Tensor) -> Tensor:
-    """-1, 0 or 1."""
-    return np.sign(input)
+    """-1, 0 or 1; of a boolean itself."""
+    try:
+        return np.sign(input)
+    except TypeError:                              # np.sign knows no booleans
+        return input.copy()
 sign.vjp(input=_nothing)
 
 
@@ -612,7 +617,12 @@ trunc.vjp(input=_nothing)
 @op(samples=lambda r: [(r.apart(3, 4, gap=0.17),), (r.apart(3, 4, gap=0.17), {"decimals": 1})],
     ref=np.round, flat=True)
 def round(input: Tensor, *, decimals: int = 0) -> Tensor:
-    """The nearest integer (or number with `decimals` decimals); halves go to the even one."""
+    """The nearest integer (or number with `decimals` decimals); halves go to the even one.
+
+    Raises: TypeError for booleans.
+    """
+    if input.dtype.kind == "b":
+        raise TypeError("round: booleans are not rounded; convert them first: x.float()")
     if decimals > 0 and input.dtype.kind == "f":   # NumPy's steps overflow, or lose the number
         with np.errstate(over="ignore", invalid="ignore"):
             return np.where(np.isfinite(input * 10.0 ** decimals), np.round(input, decimals), input)

@@ -364,7 +364,7 @@ def run(program: Program, torch: Any, **options: Any) -> Run:
 
 def _own(error: Exception) -> bool:
     """Whether the library itself said so: by a `raise` in its own files, with a name in front."""
-    if type(error) not in (ValueError, TypeError, IndexError, RuntimeError):
+    if type(error) not in (ValueError, TypeError, IndexError, RuntimeError, ZeroDivisionError):
         return False
     if re.match(r"[\w.]+( [\w.]+){0,2}(\(.*?\))?: ", str(error)) is None:
         return False
