@@ -109,7 +109,8 @@ def conv2d_relu_max_pool2d_grad(
             if part is not None:
                 all_parts.append(part)
         del result  # as above
-    return gx, *(sum_of(parts) if parts else None for parts in found)
+    gw, gb = (sum_of(parts) if parts else None for parts in found)
+    return gx, gw, gb
 
 
 def sum_of(parts: Sequence[np.ndarray]) -> np.ndarray:
