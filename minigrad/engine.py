@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy import ndarray
 
+from . import advice
 from .face import ArrayFace
 from .memory import Block
 from .modes import settings
@@ -667,6 +668,8 @@ def _accumulate(node: Leaf, g: Any) -> None:
                            f"{tensor.array.shape} now, since its .data was set")
     if tensor.grad is not None:
         old = tensor.grad
+        if advice.stepped:                         # only where no zero_grad() was seen
+            advice.added_to(old)
         tensor.grad = old + g if isinstance(g, Tensor) else wrap(old.array + g)
     elif isinstance(g, Tensor):
         tensor.grad = g
@@ -700,6 +703,8 @@ def _cotangent(root: Tensor, given: Any) -> Tensor | ndarray:
             raise ValueError(f"backward: a tensor of shape {root.shape} has no single gradient to "
                              "start from; reduce it (loss.mean(), loss.sum()) or pass gradient= of "
                              "that shape")
+        if array.item() != array.item():
+            advice.loss_is_nan(_youngest_first([root.node or leaf(root)]))
         return np.ones_like(array) if array.ndim else np.array(1, array.dtype)    # 0.6 us less
     g = given if isinstance(given, Tensor) else wrap(to_array(given))
     if g.shape != root.shape:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar
+from inspect import Parameter as Parameter_, Signature
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy import ndarray
@@ -16,6 +17,7 @@ from numpy import ndarray
 from ..engine import Leaf, Tensor, to_array, wrap
 from ..modes import settings
 from ..writes import record_write
+from .misuse import refuse_inputs
 
 M = TypeVar("M", bound="Module")
 
@@ -98,6 +100,15 @@ class Module:
     training: bool = True
     _buffer_names: Mapping[str, bool] = {}             # name -> is it stored in state_dict
     _forward_hooks: dict[int, Callable] | None = None
+
+    if not TYPE_CHECKING:                              # for editors __init__ says what is wanted
+        def __new__(cls, *args, **kwargs):
+            if args or kwargs:
+                refuse_inputs(cls, args, kwargs)
+            return object.__new__(cls)
+
+        # What help() shows of classes that have no __init__ of their own.
+        __new__.__signature__ = Signature([Parameter_("cls", Parameter_.POSITIONAL_ONLY)])
 
     def __init__(self) -> None:
         """Needs nothing; subclasses may call it, as is usual, or not."""
