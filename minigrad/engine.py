@@ -680,6 +680,18 @@ def _accumulate(node: Leaf, g: Any) -> None:
         tensor.grad = wrap(np.array(g) if shared else g)
 
 
+def zero_gradient(x: Tensor) -> None:
+    """Fills x.grad with zeros: where it stands, as in torch, unless it belongs to a graph."""
+    g = x.grad
+    if g is None:
+        return
+    if g._requires_grad or not g.array.flags.writeable:
+        x.grad = wrap(np.zeros(g.array.shape, g.array.dtype))
+    else:
+        g.array.fill(0)
+        record_write(g.array)
+
+
 def _references_of_one_caller() -> int:
     def as_accumulate(node: Any, g: ndarray) -> int:
         return sys.getrefcount(g)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 from numpy import ndarray
 
-from ..engine import Leaf, Tensor, to_array, wrap
+from ..engine import Leaf, Tensor, to_array, wrap, zero_gradient
 from ..modes import settings
 from ..writes import record_write
 from .misuse import refuse_inputs
@@ -378,8 +378,10 @@ class Module:
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forgets the gradients of all parameters, or fills them with zeros."""
         for p in self.parameters():
-            if p.grad is not None:
-                p.grad = None if set_to_none else wrap(np.zeros_like(p.grad.array))
+            if set_to_none:
+                p.grad = None
+            elif p.grad is not None:
+                zero_gradient(p)
 
     def requires_grad_(self: M, requires_grad: bool = True) -> M:
         """Freezes (False) or unfreezes all parameters. Returns self."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy import ndarray
 
 from ..advice import FORGOTTEN, advise, watch_for_sum
-from ..engine import Tensor, wrap
+from ..engine import Tensor, wrap, zero_gradient
 from ..modes import enable_grad
 from ..writes import now, record_write
 
@@ -113,7 +113,7 @@ class Optimizer:
                 if set_to_none:
                     p.grad = None
                 elif p.grad is not None:
-                    p.grad = wrap(np.zeros_like(p.grad.array))
+                    zero_gradient(p)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Changes all parameters that have a gradient, once.
