@@ -18,7 +18,10 @@ from minigrad.kernels.jit import _Compiling, _jit_disabled, events, jit
 
 ROOT = Path(__file__).resolve().parents[1]
 needs_jit = pytest.mark.skipif(_jit_disabled(), reason="nothing is compiled in this run")
-LINE = re.compile(r"minigrad: compiling its kernels for this machine, once \(.* warmup` .*\)\n")
+LINE = re.compile(r"minigrad: compiling its kernels for this machine; they are kept, so only a "
+                  r"first program waits \(some 20 seconds .* warmup` .*\)\n")
+MORE = re.compile(r"minigrad: compiling kernels that no program has used here before; they are "
+                  r"kept, as (\d+) are already \(.* warmup` .*\)\n")
 
 
 def python(*arguments, cache, **env):
@@ -43,12 +46,26 @@ LEARN = """if True:
 """
 
 
+LEARN_MORE = """if True:
+    import minigrad as mg
+    from minigrad.kernels.jit import events
+    layer = mg.nn.RNN(4, 8)
+    layer(mg.ones(5, 2, 4))[0].sum().backward()
+    print(events["compiled"])
+"""
+
+
 @needs_jit
 def test_a_cold_cache_says_so_in_one_line_and_a_warm_one_is_silent(tmp_path):
     code, out, err = python("-W", "error", "-c", LEARN, cache=tmp_path)
     assert code == 0 and int(out) > 2
     assert LINE.fullmatch(err)
     assert python("-W", "error", "-c", LEARN, cache=tmp_path) == (0, "0\n", "")
+    # A program that needs others, too, is told so: not "once", and no 20 seconds.
+    kept = len([*tmp_path.rglob("*.bin")])
+    code, out, err = python("-W", "error", "-c", LEARN_MORE, cache=tmp_path)
+    assert code == 0 and int(out) > 0
+    assert MORE.fullmatch(err)[1] == str(kept)
 
 
 @pytest.fixture
@@ -56,7 +73,7 @@ def slow(monkeypatch):
     """Compiling that has taken a second already."""
     compiling = _Compiling()
     compiling.spent = 1.0
-    monkeypatch.setattr(cache_module, "cache_folder", lambda: Path("somewhere"))
+    monkeypatch.setattr(cache_module, "cache_folder", lambda: Path("no folder: it is empty"))
     monkeypatch.delenv("MINIGRAD_QUIET", raising=False)
     return compiling
 
@@ -87,7 +104,22 @@ def test_the_line_can_be_silenced(slow, capsys, monkeypatch):
 def test_the_line_promises_no_once_without_a_cache(slow, capsys, monkeypatch):
     monkeypatch.setattr(cache_module, "cache_folder", lambda: None)
     compile_twice(slow)
-    assert "machine (" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "in each process" in err
+    assert not re.search("once|first|warmup|are kept", err)
+
+
+@pytest.mark.parametrize("others, own", [(3, 0), (1, 2), (0, 2)])
+def test_only_kernels_of_other_processes_count_as_kept(slow, capsys, monkeypatch, tmp_path, others,
+                                                       own):
+    for i in range(others + own):
+        (tmp_path / f"kernel-{i}.bin").write_bytes(b"")
+    (tmp_path / "half-written.tmp").write_bytes(b"")
+    monkeypatch.setattr(cache_module, "cache_folder", lambda: tmp_path)
+    monkeypatch.setitem(events, "stored", own)
+    compile_twice(slow)
+    err = capsys.readouterr().err
+    assert MORE.fullmatch(err)[1] == str(others) if others else LINE.fullmatch(err)
 
 
 @pytest.mark.parametrize("stream", ["none", "closed"])

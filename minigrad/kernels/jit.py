@@ -6,8 +6,8 @@ code of an earlier process. The plain function stays at hand as `kernel.plain`, 
 under NUMBA_DISABLE_JIT=1.
 
 Compiling is slow (15 to 22 s for all that a first CNN step needs): once half a second of it has
-passed, one line on stderr says what is being waited for. MINIGRAD_QUIET=1 silences it, and
-`python -m minigrad warmup` compiles ahead.
+passed, one line on stderr says what is being waited for, and whether it is for the first time.
+MINIGRAD_QUIET=1 silences it, and `python -m minigrad warmup` compiles ahead.
 
 Not here: where compiled kernels are kept (cache.py); what a kernel inside another one is spared
 (part.py); threads (threads.py); any check of arguments (the public ops do that).
@@ -240,18 +240,30 @@ class _Compiling:
         self.told = True
         if os.environ.get("MINIGRAD_QUIET", "0").strip() not in ("", "0"):
             return
-        from .cache import cache_folder
-
-        once = "" if cache_folder() is None else ", once"
         # Not a warning: those become errors under `-W error`. stderr is None under pythonw, and
         # may be closed: nothing of that may stop a program.
         with contextlib.suppress(Exception):
-            print(
-                f"minigrad: compiling its kernels for this machine{once} (some 20 seconds; "
-                "`python -m minigrad warmup` does it ahead)",
-                file=sys.stderr,
-                flush=True,
-            )
+            print(_what_is_waited_for(), file=sys.stderr, flush=True)
+
+
+def _what_is_waited_for() -> str:
+    """The line. It promises only what holds for this cache: nobody knows which kernels are to come.
+
+    A folder with kernels of other programs says that this one needs more; how many, and so how
+    long, it cannot say.
+    """
+    from .cache import cache_folder, kernels_before
+
+    if cache_folder() is None:
+        return ("minigrad: compiling its kernels for this machine, up to half a minute in each "
+                "process, as there is no folder to keep them in")
+    before = kernels_before()
+    if before == 0:
+        return ("minigrad: compiling its kernels for this machine; they are kept, so only a first "
+                "program waits (some 20 seconds for a convolutional network; "
+                "`python -m minigrad warmup` does it ahead)")
+    return (f"minigrad: compiling kernels that no program has used here before; they are kept, as "
+            f"{before} are already (`python -m minigrad warmup` compiles the common ones ahead)")
 
 
 _compiling = _Compiling()
