@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ import pytest
 from minigrad.__main__ import _shown, main
 from minigrad.kernels import cache as cache_module
 from minigrad.kernels import threads
-from minigrad.kernels.jit import _Compiling, _jit_disabled, events, jit
+from minigrad.kernels.jit import _Compiling, _HeldInterrupts, _jit_disabled, events, jit
 
 ROOT = Path(__file__).resolve().parents[1]
 needs_jit = pytest.mark.skipif(_jit_disabled(), reason="nothing is compiled in this run")
@@ -136,6 +138,72 @@ def test_nested_compiling_is_counted_once():
     with pytest.raises(ZeroDivisionError), compiling.one(True), compiling.one(True):
         raise ZeroDivisionError
     assert compiling.depth == 0 and 0 < compiling.spent < 0.5
+
+
+# Ctrl-C.
+
+@pytest.fixture
+def default_handler():
+    """Whoever started the tests may have ignored the signal; Python then leaves it so."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_ctrl_c_while_compiling_comes_when_the_kernel_is_done(default_handler, failing):
+    interrupts, done = _HeldInterrupts(), []
+    with pytest.raises(KeyboardInterrupt), interrupts.held():
+        with interrupts.held():
+            signal.raise_signal(signal.SIGINT)
+            done.append("the kernel")
+            if failing:
+                raise ZeroDivisionError
+        done.append("the kernel that calls it")
+    assert done == ["the kernel"] and interrupts.depth == 0
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with interrupts.held():                        # and is forgotten then
+        pass
+
+
+def test_the_users_own_handler_of_ctrl_c_is_left_alone(default_handler):
+    heard = []
+    signal.signal(signal.SIGINT, lambda *_: heard.append(1))
+    with _HeldInterrupts().held():
+        signal.raise_signal(signal.SIGINT)
+        assert heard == [1]
+
+
+def test_compiling_in_another_thread_leaves_signals_alone(default_handler):
+    def compile_one():
+        with _HeldInterrupts().held():
+            handlers.append(signal.getsignal(signal.SIGINT))
+    handlers = []
+    thread = threading.Thread(target=compile_one)
+    thread.start()
+    thread.join()
+    assert handlers == [signal.default_int_handler]
+
+
+@needs_jit
+def test_ctrl_c_in_a_callback_of_the_compiler_is_not_lost(tmp_path):
+    code, out, err = python("-c", """if True:
+        import signal
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        from numba.core.codegen import CPUCodeLibrary as CodeLibrary
+        kept = CodeLibrary._object_compiled_hook.__func__
+        def hook(cls, module, buffer):
+            signal.raise_signal(signal.SIGINT)
+            kept(cls, module, buffer)
+        CodeLibrary._object_compiled_hook = classmethod(hook)
+        import minigrad as mg
+        layer = mg.nn.Conv2d(4, 8, 3)
+        try:
+            layer(mg.ones(2, 4, 12, 12)).sum().backward()
+        except KeyboardInterrupt:
+            print("stopped")
+    """, cache=tmp_path, MINIGRAD_QUIET="1")
+    assert (code, out, err) == (0, "stopped\n", "")
 
 
 @jit

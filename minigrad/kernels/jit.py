@@ -201,6 +201,49 @@ class _Writable:
 _PATIENCE = 0.5  # seconds of compiling before we say what is being waited for
 
 
+class _HeldInterrupts:
+    """Ctrl-C while a kernel is compiled is raised when that one is done, a second or two later.
+
+    LLVM works for long without Python, and the first Python that runs then is a callback of ctypes
+    in which it hands over its code. An exception there is printed and dropped: two of five Ctrl-C
+    during a first step did nothing. Only for Python's own handler, in the thread that gets signals.
+    """
+
+    def __init__(self) -> None:
+        self.depth = 0  # a kernel compiles those that it calls
+        self.came = self.holding = False
+
+    def _note(self, *_: Any) -> None:
+        self.came = True
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Around all that is done for one kernel: compiling, loading, storing."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        import signal
+
+        if self.depth == 0 and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            self.holding = True
+            signal.signal(signal.SIGINT, self._note)
+        self.depth += 1
+        try:
+            yield
+            if self.came:  # not those around it, too
+                raise KeyboardInterrupt
+        finally:
+            self.depth -= 1
+            if self.depth == 0 and self.holding:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                came, self.came, self.holding = self.came, False, False
+                if came:
+                    raise KeyboardInterrupt
+
+
+_interrupts = _HeldInterrupts()
+
+
 class _Compiling:
     """What this process has spent on compiling. Numba's one lock is held wherever it is used."""
 
@@ -273,13 +316,17 @@ def _watch_compiler(dispatcher: Any, ours: bool) -> None:
     compiler = getattr(dispatcher, "_compiler", None)
     if compiler is None:
         return  # some other Numba: unwatched
-    compile_one = compiler.compile
+    compile_one, compile_and_keep = compiler.compile, dispatcher.compile
 
     def watched(args: Any, return_type: Any) -> Any:
         with _compiling.one(ours):
             return compile_one(args, return_type)
 
-    compiler.compile = watched
+    def uninterrupted(sig: Any) -> Any:
+        with _interrupts.held():
+            return compile_and_keep(sig)
+
+    compiler.compile, dispatcher.compile = watched, uninterrupted
 
 
 def _take_literals_as_numbers(dispatcher: Any) -> None:
