@@ -11,6 +11,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import optim
+from minigrad.kernels.jit import _jit_disabled
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "examples"
 SCRIPTS = ["linear_regression", "logistic_regression", "image_recognition", "text_generation",
@@ -85,6 +86,8 @@ def test_a_quick_run_learns_and_the_seed_repeats_it(tmp_path):
 
 # --- Ctrl-C --------------------------------------------------------------------------------------
 
+# As plain Python the networks' loops would take minutes.
+RUN = SCRIPTS[:2] if _jit_disabled() else SCRIPTS
 STEPS = {"linear_regression": 1100, "logistic_regression": 12, "image_recognition": 5,
          "text_generation": 9, "time_series": 20}      # the first step is the rehearsal
 
@@ -109,7 +112,7 @@ def interrupted(monkeypatch):
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("script", RUN)
 def test_ctrl_c_ends_the_training_and_saves_what_was_learnt(run, interrupted, script, tmp_path):
     interrupted(STEPS[script])
     code, out, err = run(script, "--quick", "--out", "cut.png")
@@ -118,7 +121,7 @@ def test_ctrl_c_ends_the_training_and_saves_what_was_learnt(run, interrupted, sc
     assert (tmp_path / "cut.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("script", RUN)
 @pytest.mark.parametrize("step", [1, 2])
 def test_ctrl_c_before_anything_is_learnt_saves_nothing(run, interrupted, tmp_path, script, step):
     """In the rehearsal, where the kernels are compiled, and in the first step that counts."""
@@ -132,6 +135,7 @@ def test_ctrl_c_has_no_traceback_and_the_exit_code_of_a_signal(tmp_path):
         import runpy, signal, sys
         signal.signal(signal.SIGINT, signal.default_int_handler)
         from minigrad import optim
+from minigrad.kernels.jit import _jit_disabled
         optim.SGD.step = lambda self: signal.raise_signal(signal.SIGINT)
         path = sys.argv.pop(1)
         sys.path.insert(0, path.rpartition("/")[0])
@@ -179,7 +183,7 @@ def test_a_rehearsal_leaves_no_trace(monkeypatch):
     assert first == second != train()
 
 
-@pytest.mark.parametrize("script", SCRIPTS[1:])
+@pytest.mark.parametrize("script", RUN[1:])
 def test_no_bar_counts_the_step_that_compiles(run, interrupted, monkeypatch, script):
     """When the bar starts, a step has been taken: its kernels are there."""
     import tqdm

@@ -29,8 +29,8 @@ from harness import Case, Vectors, disagreement, load_namespace, run_case  # noq
 NAMESPACE = os.environ.get("PARITY_NAMESPACE", "minigrad")
 DTYPES = ("float64", "float32")
 
-# Names that torch has and that the library may lack. Their cases run as soon as it has them, with no
-# edit here; any other name that is missing is a failure, so that no case is lost in silence.
+# Names that torch has and that the library may lack. Their cases run as soon as it has them,
+# without an edit here. Any other name that is missing is a failure: no case is lost in silence.
 MAY_BE_ABSENT = frozenset({"Tensor.cumprod"})
 LIBRARY = load_namespace(NAMESPACE)
 ABSENT = frozenset(name for name in MAY_BE_ABSENT if not needed.has(LIBRARY, name))
