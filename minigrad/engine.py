@@ -20,6 +20,7 @@ import numpy as np
 from numpy import ndarray
 
 from .face import ArrayFace
+from .foreign import named
 from .memory import Block
 from .modes import settings
 from .writes import Where, describe, memory_owner, now, record_write, writes
@@ -308,7 +309,7 @@ def to_array(data: Any, dtype: Any = None, copy: bool = False) -> ndarray:
             raise ValueError(f"tensor: the nested sequences have different lengths ({error})"
                              ) from None
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"tensor: want numbers, got {type(data).__name__} of dtype {array.dtype}")
+        raise TypeError(f"tensor: want numbers, got {named(data)} of dtype {array.dtype}")
     if dtype is None and not own_dtype and array.dtype.kind == "f":
         dtype = settings.default_dtype
     if dtype is not None:

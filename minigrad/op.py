@@ -19,6 +19,7 @@ from numpy import ndarray
 
 from .engine import Node, Tensor, leaf, pick, wrap
 from .face import UFUNCS
+from .foreign import got, named
 from .fusion import FEWEST, may_wait, wait
 from .modes import settings
 from .writes import OUTSIDE, PACKAGE, Where, now, user_line, user_place
@@ -93,7 +94,7 @@ class Op:
         self.tensors = [n for n, hint in self.hints.items() if "Tensor" in hint]
         self.sequence = next((n for n in self.tensors if "Sequence[Tensor" in self.hints[n]), None)
         self.many = "tuple[" in str(self.signature.return_annotation)
-        own = {"wrapped", "out", "aux", "t", "links", "node", "frame", "code", *NUMPY_NAMES.values()}
+        own = {"wrapped", "out", "aux", "t", "links", "node", "frame", "code", "axis", "keepdims"}
         reserved = (own | {*_WRAPPER_NAMES}) & {*self.parameters}
         if reserved:
             raise TypeError(f"op {self.name}: the public function itself needs {sorted(reserved)}")
@@ -414,7 +415,7 @@ def numpy_names(name: str, signature: inspect.Signature
     defaults, lines = [], []
     required = False                               # behind a dim that may be called axis
     for i, p in enumerate(placed):
-        if p.name in given and type(p.default) is int:           # an axis beside it is then an error
+        if p.name in given and type(p.default) is int:         # an axis beside it is an error
             defaults.append(MISSING)
             lines.append(f"    {p.name} = {p.default} if {p.name} is MISSING else {p.name}")
         elif p.default is not p.empty:
@@ -516,17 +517,17 @@ def operand(x: Any, op: Op, name: str) -> Any:
         return x                                   # np.float64: as weak as 2.0, see demote()
     if isinstance(x, (float, int, np.number, np.bool_, ndarray)):
         return np.asarray(x)
+    advice = "; make it one with minigrad.tensor(...)" if isinstance(x, (list, tuple)) else ""
     raise TypeError(f"{op.name}: argument '{name}' must be a Tensor, an array or a number, got "
-                    f"{type(x).__name__}" + ("; make it one with minigrad.tensor(...)"
-                                             if isinstance(x, (list, tuple)) else ""))
+                    f"{got(x, advice)}")
 
 
 def refuse_other(name: str, **arguments: Any) -> None:
     """For composites that look into their arguments: raises TypeError unless Tensors or arrays."""
     for argument, x in arguments.items():
         if not isinstance(x, (Tensor, ndarray, np.generic)):
-            raise TypeError(f"{name}: argument '{argument}' must be a Tensor, got "
-                            f"{type(x).__name__}; make it one with minigrad.tensor(...)")
+            advice = "; make it one with minigrad.tensor(...)"
+            raise TypeError(f"{name}: argument '{argument}' must be a Tensor, got {got(x, advice)}")
 
 
 def unwrap_sequence(xs: Any, op: Op, name: str, wrapped: bool) -> tuple[tuple, tuple, bool]:
@@ -536,7 +537,7 @@ def unwrap_sequence(xs: Any, op: Op, name: str, wrapped: bool) -> tuple[tuple, t
                         f"Tensor of shape {xs.shape}; write [{name}] or use {name}.unbind()")
     if not isinstance(xs, Iterable) or isinstance(xs, str):
         raise TypeError(f"{op.name}: argument '{name}' must be a list or tuple of Tensors, got "
-                        f"{type(xs).__name__}")
+                        f"{named(xs)}")
     arrays, links = [], []
     for x in xs:
         node = None

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..engine import Tensor
+from ..foreign import got, named
 from ..ops.random import Generator, default_generator
 from ..writes import record_write
 
@@ -28,7 +29,7 @@ def _write(name: str, tensor: T, values: Any) -> T:
 
 def _check(name: str, tensor: Tensor) -> None:
     if not isinstance(tensor, Tensor):
-        raise TypeError(f"{name}: want a Tensor to fill, got {type(tensor).__name__}")
+        raise TypeError(f"{name}: want a Tensor to fill, got {got(tensor)}")
     if tensor.array.dtype.kind != "f":
         raise TypeError(f"{name}: want a floating tensor, got {tensor.dtype}")
     if tensor.grad_fn is not None:
@@ -41,7 +42,7 @@ def _draw(name: str, tensor: Tensor, generator: Generator | None, kind: str) -> 
     _check(name, tensor)
     if generator is not None and not isinstance(generator, Generator):
         raise TypeError(f"{name}: generator must be a minigrad.Generator, got "
-                        f"{type(generator).__name__}")
+                        f"{named(generator)}")
     source = (default_generator() if generator is None else generator).numpy
     native = tensor.dtype if tensor.dtype in (np.float32, np.float64) else np.dtype(np.float32)
     draw = source.random if kind == "uniform" else source.standard_normal

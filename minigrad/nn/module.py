@@ -14,6 +14,7 @@ import numpy as np
 from numpy import ndarray
 
 from ..engine import Leaf, Tensor, to_array, wrap
+from ..foreign import got, named
 from ..modes import settings
 from ..writes import record_write
 
@@ -137,7 +138,7 @@ class Module:
             advice = ("wrap it, nn.Parameter(x), or write into it under no_grad(): "
                       f"{name}.copy_(x)") if kind == "Parameter" else "delete the attribute first"
             raise TypeError(f"{type(self).__name__}.{name} is a {kind}, it cannot be replaced by a "
-                            f"{type(value).__name__}; {advice}")
+                            f"{got(value, f'; {advice}')}")
         object.__setattr__(self, name, value)
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
@@ -246,7 +247,7 @@ class Module:
         """
         if tensor is not None and (not isinstance(tensor, Tensor) or isinstance(tensor, Parameter)):
             raise TypeError(f"register_buffer: want a Tensor or None for '{name}', got "
-                            f"{type(tensor).__name__}")
+                            f"{got(tensor)}")
         self._check_name(name, "register_buffer", self._buffer_names)
         object.__setattr__(self, "_buffer_names", {**self._buffer_names, name: persistent})
         object.__setattr__(self, name, tensor)
@@ -255,7 +256,7 @@ class Module:
         """The same as `self.name = param`, for names that are computed."""
         if param is not None and not isinstance(param, Parameter):
             raise TypeError(f"register_parameter: want a Parameter or None for '{name}', got "
-                            f"{type(param).__name__}; wrap it: nn.Parameter(x)")
+                            f"{got(param, '; wrap it: nn.Parameter(x)')}")
         self._check_name(name, "register_parameter", vars(self))
         setattr(self, name, param)
 
@@ -263,7 +264,7 @@ class Module:
         """The same as `self.name = module`, for names that are computed."""
         if module is not None and not isinstance(module, Module):
             kind = f"the class {module.__name__}" if isinstance(module, type) else \
-                type(module).__name__
+                named(module)
             raise TypeError(f"add_module: '{name}' must be a Module, got {kind}"
                             + ("; make an instance: add ()" if isinstance(module, type) else ""))
         self._check_name(name, "add_module", vars(self))
@@ -308,7 +309,7 @@ class Module:
         if not isinstance(state_dict, Mapping):
             advice = "; pass model.state_dict()" if isinstance(state_dict, Module) else ""
             raise TypeError(f"load_state_dict: want a dict of names and tensors, got "
-                            f"{type(state_dict).__name__}{advice}")
+                            f"{named(state_dict)}{advice}")
         own = self.state_dict()
         missing = [k for k in own if k not in state_dict]
         unexpected = [k for k in state_dict if k not in own]
@@ -324,7 +325,7 @@ class Module:
             given = state_dict[name]
             array = given.array if isinstance(given, Tensor) else given
             if not isinstance(array, (ndarray, np.generic)):
-                problems.append(f"{name}: want a Tensor or array, got {type(given).__name__}")
+                problems.append(f"{name}: want a Tensor or array, got {got(given)}")
             elif np.shape(array) != x.shape:
                 problems.append(f"{name}: has shape {np.shape(array)}, the model's is {x.shape}")
             elif not np.can_cast(array.dtype, x.dtype, "same_kind"):

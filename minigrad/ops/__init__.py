@@ -19,7 +19,8 @@ from . import activation, cast, indexing, join, linear, matrix, order, random, r
 from . import vector_norm
 from . import class_loss as class_loss, conv as conv, conv_pool as conv_pool
 from . import creation as creation, loss as loss
-from . import elementwise as e, gather as _gather, pool as pool, rnn as rnn
+from . import elementwise as e, gather as _gather, numpy_functions as numpy_functions
+from . import pool as pool, rnn as rnn
 from .inplace import InPlaceMethods
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy import ndarray
 
 from ..engine import Tensor, to_array, wrap
+from ..foreign import got
 from ..modes import settings
 from .cast import check_device, as_dtype, to
 from .dims import as_shape
@@ -78,8 +79,8 @@ def from_numpy(array: ndarray) -> Tensor:
     Raises: TypeError for anything but an array of real numbers or booleans.
     """
     if not isinstance(array, ndarray):
-        raise TypeError(f"from_numpy: want a NumPy array, got {type(array).__name__}; use "
-                        "minigrad.tensor(data), which also takes lists and numbers")
+        raise TypeError("from_numpy: want a NumPy array, got " + got(
+            array, "; use minigrad.tensor(data), which also takes lists and numbers"))
     return wrap(to_array(array))
 
 
@@ -116,7 +117,7 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None,
     """
     value = fill_value.item() if isinstance(fill_value, (Tensor, ndarray)) else fill_value
     if not isinstance(value, (bool, int, float, np.number, np.bool_)):
-        raise TypeError(f"full: fill_value must be a number, got {type(fill_value).__name__}")
+        raise TypeError(f"full: fill_value must be a number, got {got(fill_value)}")
     if dtype is None:
         dtype = (np.bool_ if isinstance(value, (bool, np.bool_)) else
                  np.int64 if isinstance(value, (int, np.integer)) else settings.default_dtype)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy import ndarray
 
 from ..engine import Tensor, wrap
+from ..foreign import got, named
 from ..op import composite, op
 from .creation import _dtype, _leaf, shape_of
 from .cast import as_dtype
@@ -136,7 +137,7 @@ def _source(name: str, generator: Any) -> np.random.Generator:
         return default_generator().numpy
     if not isinstance(generator, Generator):
         raise TypeError(f"{name}: generator must be a minigrad.Generator, got "
-                        f"{type(generator).__name__}; write Generator().manual_seed(seed)")
+                        f"{named(generator)}; write Generator().manual_seed(seed)")
     return generator.numpy
 
 
@@ -418,8 +419,8 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 def _dropped(name, input, p, training, inplace, generator, shape):
     _check_p(name, p)
     if not isinstance(input, (Tensor, np.ndarray)):
-        raise TypeError(f"{name}: want a Tensor, got {type(input).__name__}; make it one with "
-                        "minigrad.tensor(...)")
+        raise TypeError(f"{name}: want a Tensor, got "
+                        + got(input, "; make it one with minigrad.tensor(...)"))
     if input.dtype.kind != "f":
         raise TypeError(f"{name}: want a floating tensor, got {input.dtype}; convert it first: "
                         "x.float()")

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ..foreign import named
 from .optimizer import Optimizer
 
 
@@ -31,8 +32,7 @@ class LRScheduler:
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"{type(self).__name__}: want an optimiser, got "
-                            f"{type(optimizer).__name__}")
+            raise TypeError(f"{type(self).__name__}: want an optimiser, got {named(optimizer)}")
         self.optimizer = optimizer
         for i, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
@@ -152,7 +152,7 @@ class LambdaLR(LRScheduler):
                  lr_lambda: Callable[[int], float] | list[Callable[[int], float]],
                  last_epoch: int = -1) -> None:
         if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"LambdaLR: want an optimiser, got {type(optimizer).__name__}")
+            raise TypeError(f"LambdaLR: want an optimiser, got {named(optimizer)}")
         groups = len(optimizer.param_groups)
         self.lr_lambdas = list(lr_lambda) if isinstance(lr_lambda, (list, tuple)) \
             else [lr_lambda] * groups

@@ -12,6 +12,7 @@ import numpy as np
 from numpy import ndarray
 
 from ..engine import Tensor, wrap
+from ..foreign import got, named
 from ..modes import enable_grad
 from ..writes import record_write
 
@@ -39,7 +40,7 @@ class Optimizer:
         if isinstance(params, (dict, str)) or not isinstance(params, Iterable):
             advice = "; pass model.parameters()" if hasattr(params, "parameters") else ""
             raise TypeError(f"{name}: params must be a list of Tensors or of groups, got "
-                            f"{type(params).__name__}{advice}")
+                            f"{got(params, advice)}")
         self.defaults = defaults
         self.state: dict[Tensor, dict[str, Any]] = {}
         self.param_groups: list[dict[str, Any]] = []
@@ -59,7 +60,7 @@ class Optimizer:
         name = type(self).__name__
         if not isinstance(param_group, dict):
             raise TypeError(f"{name}: a group must be a dict with 'params', got "
-                            f"{type(param_group).__name__}; do not mix groups and tensors")
+                            f"{named(param_group)}; do not mix groups and tensors")
         if "params" not in param_group:
             raise ValueError(f"{name}: a group needs 'params', got the keys {list(param_group)}")
         params = param_group["params"]
@@ -74,8 +75,8 @@ class Optimizer:
         for i, p in enumerate(params):
             if not isinstance(p, Tensor):
                 advice = "; pass model.parameters()" if isinstance(p, (tuple, str)) else ""
-                raise TypeError(f"{name}: parameter {i} is a {type(p).__name__}, want a "
-                                f"Tensor{advice}")
+                raise TypeError(f"{name}: parameter {i} must be a Tensor, got "
+                                f"{got(p, advice)}")
             if p.array.dtype.kind != "f":
                 raise TypeError(f"{name}: parameter {i} is {p.dtype}, only floats can be optimised")
             if p.grad_fn is not None:
