@@ -6,12 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy import ndarray
 
 from .modes import settings
+
+if TYPE_CHECKING:
+    from .engine import Tensor
 
 UFUNCS: dict[np.ufunc, Callable] = {}              # which op stands for a NumPy function: see op.py
 #: The same for NumPy's other functions, with NumPy's arguments: ops/numpy_functions.py.
@@ -60,6 +63,12 @@ class ArrayFace:
         """Bytes of all elements."""
         return self.array.nbytes
 
+    @overload
+    def size(self, dim: None = None) -> tuple[int, ...]: ...
+
+    @overload
+    def size(self, dim: int) -> int: ...
+
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the size of one dimension."""
         return self.array.shape if dim is None else self.array.shape[dim]
@@ -83,6 +92,12 @@ class ArrayFace:
     def is_contiguous(self) -> bool:
         """Whether the elements lie in memory in row-major order without gaps."""
         return self.array.flags.c_contiguous
+
+    @overload
+    def stride(self, dim: None = None) -> tuple[int, ...]: ...
+
+    @overload
+    def stride(self, dim: int) -> int: ...
 
     def stride(self, dim: int | None = None) -> Any:
         """Elements (not bytes) from one entry to the next along each dimension, or along one."""
@@ -149,7 +164,7 @@ class ArrayFace:
             raise TypeError("len: a 0-dimensional tensor has no length")
         return len(self.array)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Tensor]:
         rows = self.unbind() if len(self) else ()                # type: ignore[attr-defined]
         return iter(rows)                          # one node for all rows, not one each
 

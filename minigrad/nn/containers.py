@@ -149,7 +149,7 @@ class Sequential(_ListItems):
             for name in gone:
                 object.__delattr__(self, name)
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: Any) -> Tensor:
         """Each module on the result of the one before it; a Conv2d, a ReLU and a MaxPool2d in a
         row as one operation (`grad_fn` says so), if nobody looks at what is between them."""
         layers = [layer for layer in vars(self).values() if isinstance(layer, Module)]

@@ -6,9 +6,10 @@ whatever is deleted is gone. Not here: any layer (the other files of `nn/`), any
 """
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 from numpy import ndarray
@@ -19,6 +20,15 @@ from ..modes import settings
 from ..writes import record_write
 
 M = TypeVar("M", bound="Module")
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
+
+
+class _HasForward(Protocol[P, R]):
+    """What a module is to whoever calls it."""
+
+    def forward(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """What the module computes."""
 
 
 class Parameter(Tensor):
@@ -108,17 +118,25 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward(self, ...) method; define "
                                   "what the module computes there")
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        try:
-            result = self.forward(*args, **kwargs)
-        except (ValueError, TypeError) as error:       # entering `try` costs nothing
-            _note_layer(self, error)
-            raise
-        if self._forward_hooks:
-            for hook in list(self._forward_hooks.values()):
-                changed = hook(self, args, result)
-                result = result if changed is None else changed
-        return result
+    # Calling a module has the arguments and the result of its own forward. mypy and pyright see the
+    # first, jedi, which knows no ParamSpec, both: the second condition is true, and only it cannot say
+    # so. (For jedi the annotations of the second are left out: it then looks at `forward`.)
+    if TYPE_CHECKING and sys.platform != "":
+        def __call__(self: _HasForward[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+            """The result of forward."""
+            return self.forward(*args, **kwargs)
+    else:
+        def __call__(self, *args, **kwargs):
+            try:
+                result = self.forward(*args, **kwargs)
+            except (ValueError, TypeError) as error:   # entering `try` costs nothing
+                _note_layer(self, error)
+                raise
+            if self._forward_hooks:
+                for hook in list(self._forward_hooks.values()):
+                    changed = hook(self, args, result)
+                    result = result if changed is None else changed
+            return result
 
     def register_forward_hook(self, hook: Callable[[Any, tuple, Any], Any]) -> HookHandle:
         """Calls hook(module, args, result) after each forward; what it returns, if not None,

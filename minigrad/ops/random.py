@@ -28,6 +28,7 @@ class Generator:
 
     A new one is seeded from the operating system; manual_seed makes it repeat itself.
     """
+    numpy: np.random.Generator
 
     def __init__(self, device: Any = "cpu") -> None:
         if str(device) != "cpu":

@@ -75,8 +75,8 @@ class Optimizer:
         for i, p in enumerate(params):
             if not isinstance(p, Tensor):
                 advice = "; pass model.parameters()" if isinstance(p, (tuple, str)) else ""
-                raise TypeError(f"{name}: parameter {i} must be a Tensor, got "
-                                f"{got(p, advice)}")
+                raise TypeError(f"{name}: parameter {i} is a "
+                                f"{got(p, f', want a Tensor{advice}')}")
             if p.array.dtype.kind != "f":
                 raise TypeError(f"{name}: parameter {i} is {p.dtype}, only floats can be optimised")
             if p.grad_fn is not None:
