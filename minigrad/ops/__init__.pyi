@@ -1,7 +1,7 @@
 # Written by tests/typing/make_stubs.py from __init__.py and the tables of methods: run it again instead of editing this.
 import builtins
 from collections.abc import Sequence
-from typing import Any, Literal, Self, overload
+from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 from numpy import ndarray
@@ -38,326 +38,327 @@ from .random import Generator
 _float = builtins.float
 _int = builtins.int
 _bool = builtins.bool
+Itself = TypeVar("Itself", bound=TensorMethods)
 
 
 class TensorMethods:
     """Tensor's operators and methods that are operations. x.exp() is exp(x)."""
-    def __iadd__(self, other: Tensor | ndarray | _float | np.number) -> Self: ...
-    def __isub__(self, other: Tensor | ndarray | _float | np.number) -> Self: ...
-    def __imul__(self, other: Tensor | ndarray | _float | np.number) -> Self: ...
-    def __itruediv__(self, other: Tensor | ndarray | _float | np.number) -> Self: ...
-    def __ipow__(self, exponent: Tensor | ndarray | _float | np.number) -> Self: ...
-    def __imod__(self, other: Tensor | ndarray | _float | np.number) -> Self: ...
-    def __ifloordiv__(self, other: Tensor | ndarray | _float | np.number) -> Self: ...
-    def __iand__(self, other: Tensor | ndarray | _float | np.number) -> Self: ...
-    def __ior__(self, other: Tensor | ndarray | _float | np.number) -> Self: ...
-    def __ixor__(self, other: Tensor | ndarray | _float | np.number) -> Self: ...
-    def zero_(self) -> Self:
+    def __iadd__(self: Itself, other: Tensor | ndarray | _float | np.number) -> Itself: ...
+    def __isub__(self: Itself, other: Tensor | ndarray | _float | np.number) -> Itself: ...
+    def __imul__(self: Itself, other: Tensor | ndarray | _float | np.number) -> Itself: ...
+    def __itruediv__(self: Itself, other: Tensor | ndarray | _float | np.number) -> Itself: ...
+    def __ipow__(self: Itself, exponent: Tensor | ndarray | _float | np.number) -> Itself: ...
+    def __imod__(self: Itself, other: Tensor | ndarray | _float | np.number) -> Itself: ...
+    def __ifloordiv__(self: Itself, other: Tensor | ndarray | _float | np.number) -> Itself: ...
+    def __iand__(self: Itself, other: Tensor | ndarray | _float | np.number) -> Itself: ...
+    def __ior__(self: Itself, other: Tensor | ndarray | _float | np.number) -> Itself: ...
+    def __ixor__(self: Itself, other: Tensor | ndarray | _float | np.number) -> Itself: ...
+    def zero_(self: Itself) -> Itself:
         """Fills the tensor with zeros and returns it.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), or a view with a gradient.
         """
-    def fill_(self, value: Any) -> Self:
+    def fill_(self: Itself, value: Any) -> Itself:
         """Fills the tensor with one value, a number or a 0-dimensional tensor, and returns it.
 
         Raises: ValueError as zero_, or if value has dimensions.
         """
-    def copy_(self, src: Any, non_blocking: _bool = False) -> Self:
+    def copy_(self: Itself, src: Any, non_blocking: _bool = False) -> Itself:
         """Takes the values of src, which broadcasts and is converted to this dtype; returns the tensor.
 
         Raises: ValueError as zero_, or if src does not broadcast to this shape.
         """
-    def add_(self, other: Any, *, alpha: _float = 1) -> Self:
+    def add_(self: Itself, other: Any, *, alpha: _float = 1) -> Itself:
         """The tensor becomes add(x, alpha * other); see in_place."""
-    def sub_(self, other: Any, *, alpha: _float = 1) -> Self:
+    def sub_(self: Itself, other: Any, *, alpha: _float = 1) -> Itself:
         """The tensor becomes sub(x, alpha * other); see in_place."""
-    def mul_(self, other: Tensor | ndarray | _float | np.number) -> Self:
+    def mul_(self: Itself, other: Tensor | ndarray | _float | np.number) -> Itself:
         """mul in place: the tensor becomes mul(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def div_(self, other: Tensor | ndarray | _float | np.number) -> Self:
+    def div_(self: Itself, other: Tensor | ndarray | _float | np.number) -> Itself:
         """div in place: the tensor becomes div(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def pow_(self, exponent: Tensor | ndarray | _float | np.number) -> Self:
+    def pow_(self: Itself, exponent: Tensor | ndarray | _float | np.number) -> Itself:
         """pow in place: the tensor becomes pow(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def addcmul_(self, tensor1: Any, tensor2: Any, *, value: _float = 1) -> Self:
+    def addcmul_(self: Itself, tensor1: Any, tensor2: Any, *, value: _float = 1) -> Itself:
         """x += value * tensor1 * tensor2, in place."""
-    def addcdiv_(self, tensor1: Any, tensor2: Any, *, value: _float = 1) -> Self:
+    def addcdiv_(self: Itself, tensor1: Any, tensor2: Any, *, value: _float = 1) -> Itself:
         """x += value * tensor1 / tensor2, in place."""
-    def neg_(self) -> Self:
+    def neg_(self: Itself) -> Itself:
         """neg in place: the tensor becomes neg(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def abs_(self) -> Self:
+    def abs_(self: Itself) -> Itself:
         """abs in place: the tensor becomes abs(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def relu_(self, inplace: _bool = False) -> Self:
+    def relu_(self: Itself, inplace: _bool = False) -> Itself:
         """relu in place: the tensor becomes relu(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def tanh_(self) -> Self:
+    def tanh_(self: Itself) -> Itself:
         """tanh in place: the tensor becomes tanh(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def sigmoid_(self) -> Self:
+    def sigmoid_(self: Itself) -> Itself:
         """sigmoid in place: the tensor becomes sigmoid(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def exp_(self) -> Self:
+    def exp_(self: Itself) -> Itself:
         """exp in place: the tensor becomes exp(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def exp2_(self) -> Self:
+    def exp2_(self: Itself) -> Itself:
         """exp2 in place: the tensor becomes exp2(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def expm1_(self) -> Self:
+    def expm1_(self: Itself) -> Itself:
         """expm1 in place: the tensor becomes expm1(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def log_(self) -> Self:
+    def log_(self: Itself) -> Itself:
         """log in place: the tensor becomes log(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def log2_(self) -> Self:
+    def log2_(self: Itself) -> Itself:
         """log2 in place: the tensor becomes log2(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def log10_(self) -> Self:
+    def log10_(self: Itself) -> Itself:
         """log10 in place: the tensor becomes log10(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def log1p_(self) -> Self:
+    def log1p_(self: Itself) -> Itself:
         """log1p in place: the tensor becomes log1p(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def sqrt_(self) -> Self:
+    def sqrt_(self: Itself) -> Itself:
         """sqrt in place: the tensor becomes sqrt(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def rsqrt_(self) -> Self:
+    def rsqrt_(self: Itself) -> Itself:
         """rsqrt in place: the tensor becomes rsqrt(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def square_(self) -> Self:
+    def square_(self: Itself) -> Itself:
         """square in place: the tensor becomes square(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def reciprocal_(self) -> Self:
+    def reciprocal_(self: Itself) -> Itself:
         """reciprocal in place: the tensor becomes reciprocal(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def sin_(self) -> Self:
+    def sin_(self: Itself) -> Itself:
         """sin in place: the tensor becomes sin(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def cos_(self) -> Self:
+    def cos_(self: Itself) -> Itself:
         """cos in place: the tensor becomes cos(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def tan_(self) -> Self:
+    def tan_(self: Itself) -> Itself:
         """tan in place: the tensor becomes tan(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def atan_(self) -> Self:
+    def atan_(self: Itself) -> Itself:
         """atan in place: the tensor becomes atan(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def sinh_(self) -> Self:
+    def sinh_(self: Itself) -> Itself:
         """sinh in place: the tensor becomes sinh(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def cosh_(self) -> Self:
+    def cosh_(self: Itself) -> Itself:
         """cosh in place: the tensor becomes cosh(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def clamp_(self, min: _float | None = None, max: _float | None = None) -> Self:
+    def clamp_(self: Itself, min: _float | None = None, max: _float | None = None) -> Itself:
         """clamp in place: the tensor becomes clamp(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def sign_(self) -> Self:
+    def sign_(self: Itself) -> Itself:
         """sign in place: the tensor becomes sign(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def floor_(self) -> Self:
+    def floor_(self: Itself) -> Itself:
         """floor in place: the tensor becomes floor(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def ceil_(self) -> Self:
+    def ceil_(self: Itself) -> Itself:
         """ceil in place: the tensor becomes ceil(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def trunc_(self) -> Self:
+    def trunc_(self: Itself) -> Itself:
         """trunc in place: the tensor becomes trunc(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def round_(self, *, decimals: _int = 0) -> Self:
+    def round_(self: Itself, *, decimals: _int = 0) -> Itself:
         """round in place: the tensor becomes round(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def frac_(self) -> Self:
+    def frac_(self: Itself) -> Itself:
         """frac in place: the tensor becomes frac(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def remainder_(self, other: Tensor | ndarray | _float | np.number) -> Self:
+    def remainder_(self: Itself, other: Tensor | ndarray | _float | np.number) -> Itself:
         """remainder in place: the tensor becomes remainder(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def floor_divide_(self, other: Tensor | ndarray | _float | np.number) -> Self:
+    def floor_divide_(self: Itself, other: Tensor | ndarray | _float | np.number) -> Itself:
         """floor_divide in place: the tensor becomes floor_divide(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def logical_and_(self, other: Tensor | ndarray) -> Self:
+    def logical_and_(self: Itself, other: Tensor | ndarray) -> Itself:
         """logical_and in place: the tensor becomes logical_and(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def logical_or_(self, other: Tensor | ndarray) -> Self:
+    def logical_or_(self: Itself, other: Tensor | ndarray) -> Itself:
         """logical_or in place: the tensor becomes logical_or(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def logical_xor_(self, other: Tensor | ndarray) -> Self:
+    def logical_xor_(self: Itself, other: Tensor | ndarray) -> Itself:
         """logical_xor in place: the tensor becomes logical_xor(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def logical_not_(self) -> Self:
+    def logical_not_(self: Itself) -> Itself:
         """logical_not in place: the tensor becomes logical_not(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def bitwise_not_(self) -> Self:
+    def bitwise_not_(self: Itself) -> Itself:
         """bitwise_not in place: the tensor becomes bitwise_not(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def bitwise_and_(self, other: Tensor | ndarray | _float | np.number) -> Self:
+    def bitwise_and_(self: Itself, other: Tensor | ndarray | _float | np.number) -> Itself:
         """bitwise_and in place: the tensor becomes bitwise_and(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def bitwise_or_(self, other: Tensor | ndarray | _float | np.number) -> Self:
+    def bitwise_or_(self: Itself, other: Tensor | ndarray | _float | np.number) -> Itself:
         """bitwise_or in place: the tensor becomes bitwise_or(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def bitwise_xor_(self, other: Tensor | ndarray | _float | np.number) -> Self:
+    def bitwise_xor_(self: Itself, other: Tensor | ndarray | _float | np.number) -> Itself:
         """bitwise_xor in place: the tensor becomes bitwise_xor(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def tril_(self, diagonal: _int = 0) -> Self:
+    def tril_(self: Itself, diagonal: _int = 0) -> Itself:
         """tril in place: the tensor becomes tril(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def triu_(self, diagonal: _int = 0) -> Self:
+    def triu_(self: Itself, diagonal: _int = 0) -> Itself:
         """triu in place: the tensor becomes triu(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def masked_fill_(self, mask: Tensor | ndarray, value: Tensor | ndarray | _float | np.number) -> Self:
+    def masked_fill_(self: Itself, mask: Tensor | ndarray, value: Tensor | ndarray | _float | np.number) -> Itself:
         """masked_fill in place: the tensor becomes masked_fill(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def scatter_(self, dim: _int, index: Tensor | ndarray, src: Tensor | ndarray | _float | np.number) -> Self:
+    def scatter_(self: Itself, dim: _int, index: Tensor | ndarray, src: Tensor | ndarray | _float | np.number) -> Itself:
         """scatter in place: the tensor becomes scatter(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def scatter_add_(self, dim: _int, index: Tensor | ndarray, src: Tensor | ndarray) -> Self:
+    def scatter_add_(self: Itself, dim: _int, index: Tensor | ndarray, src: Tensor | ndarray) -> Itself:
         """scatter_add in place: the tensor becomes scatter_add(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
         x[index] where a gradient is involved, or another shape.
         """
-    def index_add_(self, dim: _int, index: Tensor | ndarray, source: Tensor | ndarray, *, alpha: _float = 1.0) -> Self:
+    def index_add_(self: Itself, dim: _int, index: Tensor | ndarray, source: Tensor | ndarray, *, alpha: _float = 1.0) -> Itself:
         """index_add in place: the tensor becomes index_add(x, ...) and is returned.
 
         Raises: ValueError for a leaf that requires grad (outside no_grad), a view other than
@@ -978,19 +979,19 @@ class TensorMethods:
 
         Raises: ValueError if there is no such dimension; TypeError for integers.
         """
-    def uniform_(self, from_: _float = 0.0, to: _float = 1.0, *, generator: Generator | None = None, **bounds: _float) -> Self:
+    def uniform_(self: Itself, from_: _float = 0.0, to: _float = 1.0, *, generator: Generator | None = None, **bounds: _float) -> Itself:
         """Fills the tensor with uniform numbers, from <= x < to, and returns it.
 
         Raises: ValueError if from > to, or for a leaf that requires grad (use it under no_grad);
         TypeError for an integer tensor.
         """
-    def normal_(self, mean: _float = 0.0, std: _float = 1.0, *, generator: Generator | None = None) -> Self:
+    def normal_(self: Itself, mean: _float = 0.0, std: _float = 1.0, *, generator: Generator | None = None) -> Itself:
         """Fills the tensor with normal numbers of this mean and standard deviation, and returns it.
 
         Raises: ValueError if std is negative, or for a leaf that requires grad (use it under no_grad);
         TypeError for an integer tensor.
         """
-    def bernoulli_(self, p: _float = 0.5, *, generator: Generator | None = None) -> Self:
+    def bernoulli_(self: Itself, p: _float = 0.5, *, generator: Generator | None = None) -> Itself:
         """Fills the tensor with 1 (probability p) and 0, and returns it.
 
         Raises: ValueError unless 0 <= p <= 1, or for a leaf that requires grad (use it under no_grad).

@@ -13,7 +13,6 @@ are stated here.
 from __future__ import annotations
 
 import ast
-import builtins
 import importlib
 import inspect
 import re
@@ -23,8 +22,6 @@ import types
 from pathlib import Path
 
 import minigrad
-from minigrad.engine import Tensor
-from minigrad.op import OPS
 
 OPS_FOLDER = Path(minigrad.__file__).parent / "ops"
 HEADER = "# Written by tests/typing/make_stubs.py from {}: run it again instead of editing this.\n"
@@ -252,7 +249,7 @@ def class_stub(node: ast.ClassDef) -> str:
 def head(tree: ast.Module, body: str, path: Path) -> str:
     """The imports that the text needs: the file's own, and those that generated text needs."""
     words = set(re.findall(r"\b[A-Za-z_]\w*\b", re.sub(r'"""[\s\S]*?"""', "", body)))
-    known = {"Any": "typing", "Literal": "typing", "overload": "typing", "Self": "typing",
+    known = {"Any": "typing", "Literal": "typing", "overload": "typing",
              "Sequence": "collections.abc", "ndarray": "numpy", "Tensor": "..engine"}
     wanted: dict[str, set[str]] = {}
     lines = []
@@ -295,18 +292,19 @@ def methods_stub() -> str:
             continue
         body += one_method(name, method)
     for name in HIDDEN:
-        body = re.sub(rf"(?<![\w.])(?<!def ){name}\b(?=[^\"\n]*:(?: \.\.\.)?(?:  #.*)?$)", f"_{name}",
-                      body, flags=re.M)
+        body = re.sub(rf"(?<![\w.])(?<!def ){name}\b(?=[^\"\n]*:(?: \.\.\.)?(?:  #.*)?$)",
+                      f"_{name}", body, flags=re.M)
     names = sorted({*re.findall(r"\b(?:Generator|Extremes|Dim)\b", body)})
     homes = {"Generator": "random", "Extremes": "order", "Dim": "dims"}
     files = sorted(p.stem for p in OPS_FOLDER.glob("*.py") if p.stem != "__init__")
     lines = [HEADER.format("__init__.py and the tables of methods") + "import builtins",
              "from collections.abc import Sequence",
-             "from typing import Any, Literal, Self, overload", "", "import numpy as np",
+             "from typing import Any, Literal, TypeVar, overload", "", "import numpy as np",
              "from numpy import ndarray", "", "from ..engine import Tensor",
              *(f"from . import {name} as {name}" for name in files),
              *(f"from .{homes[name]} import {name}" for name in names), "",
-             *(f"_{name} = builtins.{name}" for name in HIDDEN), "", "",
+             *(f"_{name} = builtins.{name}" for name in HIDDEN),
+             'Itself = TypeVar("Itself", bound=TensorMethods)', "", "",
              "class TensorMethods:",
              '    """Tensor\'s operators and methods that are operations. x.exp() is exp(x)."""']
     return "\n".join(lines) + "\n" + body
@@ -316,7 +314,8 @@ def one_method(name: str, method) -> str:
     if isinstance(method, property):
         doc = method.__doc__ or ""
         return "    @property\n" + definition(name, ["(self) -> Tensor"], doc, "    ")
-    result = "Self" if name.endswith("_") and not name.endswith("__") or re.match(
+    # What is done in place returns the tensor itself. (jedi would take Self for TensorMethods.)
+    result = "Itself" if (name.endswith("_") and not name.endswith("__")) or re.match(
         "__i(?!nvert)", name) else None
     if name in OVERLOADS:
         signatures = [o.format("self") for o in OVERLOADS[name]]
@@ -324,6 +323,8 @@ def one_method(name: str, method) -> str:
         signatures = [method_text(inspect.signature(method), result)]
     doc = None if name.startswith("__") else method.__doc__
     ignore = "  # type: ignore[override]" if name in ("__eq__", "__ne__") else ""
+    if result:
+        signatures = [s.replace("(self", "(self: Itself", 1) for s in signatures]
     text = definition(name, signatures, doc, "    ")
     return text.replace(": ...\n", f": ...{ignore}\n") if ignore else text
 

@@ -1,4 +1,4 @@
-"""What type checkers must know of minigrad: mypy and pyright (strict) accept every line of this file.
+"""What type checkers must know of minigrad: mypy and pyright (strict) accept every line here.
 
 It is checked, and run, by tests/test_typing.py. `wrong.py` is the opposite.
 """
