@@ -119,8 +119,8 @@ class Module:
                                   "what the module computes there")
 
     # Calling a module has the arguments and the result of its own forward. mypy and pyright see the
-    # first definition. jedi knows no ParamSpec and cannot tell that the second condition is true, so
-    # it sees both; it needs the second without annotations, or it would not look at `forward`.
+    # first definition. jedi knows no ParamSpec, and cannot tell that the second condition is true:
+    # it sees both, and needs the second without annotations, or it would not look at `forward`.
     if TYPE_CHECKING and sys.version_info[0] >= 3:
         def __call__(self: _HasForward[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
             """The result of forward."""
