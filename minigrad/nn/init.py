@@ -7,10 +7,11 @@ here: which law a layer uses, see its reset_parameters.
 from __future__ import annotations
 
 import math
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from ..absent import shows as _shows
 from ..engine import Tensor
 from ..foreign import got, named
 from ..ops.random import Generator, default_generator
@@ -226,3 +227,6 @@ def fan_in_uniform_(weight: Tensor, bias: Tensor | None = None) -> None:
     if bias is not None:
         bound = 1.0 / math.sqrt(_some(fans(weight)[0]))
         uniform_(bias, -bound, bound)
+
+if not TYPE_CHECKING:                              # who checks types is to see every misspelt name
+    __all__, __dir__, __getattr__ = _shows(__name__, own=True)

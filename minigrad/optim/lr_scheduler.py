@@ -13,10 +13,11 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..absent import shows as _shows
 from ..foreign import named
 from .optimizer import Optimizer
 
@@ -198,3 +199,6 @@ class CosineAnnealingLR(LRScheduler):
         ratio = ((1 + math.cos(math.pi * epoch / period))
                  / (1 + math.cos(math.pi * (epoch - 1) / period)))
         return [ratio * (lr - low) + low for lr in now]
+
+if not TYPE_CHECKING:                              # who checks types is to see every misspelt name
+    __all__, __dir__, __getattr__ = _shows(__name__, own=True)
