@@ -445,7 +445,8 @@ class Composite:
     flat = False
 
     def __init__(self, forward: Callable, samples: Callable | None, ref: Callable | None) -> None:
-        self.name, self.public, self.doc = forward.__name__, forward, forward.__doc__
+        self.name, self.doc = forward.__name__, forward.__doc__
+        self.public: Any = forward
         self.samples, self.ref = samples, ref
         self.signature = inspect.signature(forward)
         self.parameters = self.signature.parameters
@@ -453,20 +454,26 @@ class Composite:
             self.public = self._with_numpy_names(forward)
 
     def _with_numpy_names(self, forward: Callable) -> Callable:
+        """The function that also takes `axis`; its code is written at the first call."""
+        names = dict(_WRAPPER_NAMES, OP=self, FORWARD=forward)
+        public: Any = FunctionType(_first_call.__code__, names, self.name)
+        public.__doc__, public.__module__ = forward.__doc__, forward.__module__
+        public.__annotations__, public.__qualname__ = forward.__annotations__, forward.__qualname__
+        public.__signature__ = self.signature
+        return public
+
+    def write(self) -> None:
+        """Writes the public function, which calls the forward."""
         head, lines, defaults = numpy_names(self.name, self.signature)
         passed = [f"{p.name}={p.name}" if p.kind is p.KEYWORD_ONLY else p.name
                   for p in self.parameters.values()]
         source = "\n".join([f"def {self.name}{head}:", *lines,
                             f"    return FORWARD({', '.join(passed)})\n"])
-        names: dict[str, Any] = dict(_WRAPPER_NAMES, FORWARD=forward)
-        exec(compile(source, f"{PACKAGE}ops{os.sep}<{self.name}>", "exec"), names)
-        public: Any = names[self.name]
-        public.__defaults__ = defaults
-        public.__kwdefaults__ = forward.__kwdefaults__           # type: ignore[attr-defined]
-        public.__doc__, public.__module__ = forward.__doc__, forward.__module__
-        public.__annotations__, public.__qualname__ = forward.__annotations__, forward.__qualname__
-        public.__signature__ = self.signature
-        return public
+        written: dict[str, Any] = {}
+        exec(compile(source, f"{PACKAGE}ops{os.sep}<{self.name}>", "exec"), written)
+        forward: Any = self.public.__globals__["FORWARD"]
+        self.public.__defaults__, self.public.__kwdefaults__ = defaults, forward.__kwdefaults__
+        self.public.__code__ = written[self.name].__code__
 
     def __repr__(self) -> str:
         return f"<composite {self.name}>"

@@ -23,7 +23,7 @@ each_place = pytest.mark.parametrize("place", PLACES)
 
 
 def a_lacking_name(place):
-    """A name that torch has and this module lacks, whatever exists by now; None if there is none."""
+    """A name that torch has and this module lacks, whatever exists by now; None for none."""
     return next(iter(absent.absent(place)), None)
 
 
@@ -86,7 +86,8 @@ P = np.array([0.2, 0.7, 0.9])
     ("mv", {"A": X, "x": P}, X @ P), ("inner", {"a": X, "b": Y}, (X * Y).sum(-1)),
     ("lerp", {"a": X, "b": Y, "w": 0.3}, X + 0.3 * (Y - X)),
     ("fmod", {"a": X, "b": Y}, np.fmod(X, Y)), ("logit", {"p": P}, np.log(P / (1 - P))),
-    ("logaddexp", {"a": X, "b": Y}, np.logaddexp(X, Y)), ("hypot", {"a": X, "b": Y}, np.hypot(X, Y)),
+    ("logaddexp", {"a": X, "b": Y}, np.logaddexp(X, Y)),
+    ("hypot", {"a": X, "b": Y}, np.hypot(X, Y)),
     ("nan_to_num", {"x": np.where(X > 1, np.nan, X)}, np.where(X > 1, 0, X)),
     ("clamp_min", {"x": X, "low": 0.1}, X.clip(0.1)), ("erfc", {"x": P * 0}, np.ones(3)),
     ("deg2rad", {"x": X}, np.deg2rad(X)), ("rad2deg", {"x": X}, np.rad2deg(X)),
@@ -140,7 +141,9 @@ def test_tools_that_probe_get_plain_errors(place):
     assert inspect.unwrap(module) is module and inspect.getdoc(module)
     assert mock.create_autospec(module) is not None
     assert dict(inspect.getmembers(module)).keys() == {*module.__all__}
-    error = pytest.raises(AttributeError, getattr, module, "xyzzy").value
+    with pytest.raises(AttributeError) as caught:
+        module.xyzzy                               # noqa: B018
+    error = caught.value
     assert str(pickle.loads(pickle.dumps(error))) == str(copy.copy(error)) == str(error)
 
 

@@ -137,7 +137,7 @@ FUNCTIONS.update({
     np.max: _extreme(order.amax), np.min: _extreme(order.amin), np.all: _extreme(reduce.all),
     np.any: _extreme(reduce.any), np.argmax: _extreme(order.argmax),
     np.argmin: _extreme(order.argmin), np.cumsum: _flattened(reduce.cumsum),
-    np.linalg.norm: _norm,
+    np.linalg.norm: _norm, np.amax: _extreme(order.amax), np.amin: _extreme(order.amin),
 
     np.reshape: _reshape, np.ravel: lambda a: shape.reshape(a, (-1,)), np.transpose: _transpose,
     np.squeeze: _squeeze, np.expand_dims: _expand_dims,
@@ -152,8 +152,9 @@ FUNCTIONS.update({
     np.copy: lambda a: cast.clone(a),
 
     np.where: _where, np.clip: _clip, np.round: lambda a, decimals=0: e.round(a, decimals=decimals),
+    np.around: lambda a, decimals=0: e.round(a, decimals=decimals),
     np.sort: lambda a, axis=-1: _flattened(order.sort)(a, axis).values,
-    np.argsort: _flattened(lambda a, axis: order.argsort(a, axis)),
+    np.argsort: lambda a, axis=-1: _flattened(order.argsort)(a, axis),
     np.take_along_axis: lambda arr, indices, axis=-1: gather.take_along_dim(arr, indices, axis),
 
     np.dot: _dot,
