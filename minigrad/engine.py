@@ -21,6 +21,7 @@ from numpy import ndarray
 
 from . import advice
 from .face import ArrayFace
+from .foreign import named
 from .memory import Block
 from .modes import settings
 from .promotion import (as_own, dtype_named, own_dtype, refuse_foreign, refuse_unfit_data,
@@ -339,7 +340,7 @@ def to_array(data: Any, dtype: Any = None, copy: bool = False) -> ndarray:
                              ) from None
     native = own_dtype(array.dtype)
     if native is None:
-        raise unknown_dtype("tensor", array.dtype, type(data).__name__)
+        raise unknown_dtype("tensor", array.dtype, named(data))
     if dtype is not None:
         dtype = dtype_named("tensor", dtype)
         if not has_dtype:

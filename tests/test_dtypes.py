@@ -625,8 +625,8 @@ def test_integers_that_do_not_fit_are_refused_not_wrapped():
 
     def write(value):
         x.clone()[0] = value
-    for wrong in (lambda: mg.tensor([300], dtype=mg.int8), lambda: mg.full((2,), 300, dtype=mg.int8),
-                  lambda: mg.full_like(x, 300), lambda: x.clone().fill_(300), lambda: write(300),
+    for wrong in (lambda: mg.tensor([300], dtype=mg.int8),
+                  lambda: mg.full((2,), 300, dtype=mg.int8), lambda: mg.full_like(x, 300), lambda: x.clone().fill_(300), lambda: write(300),
                   lambda: mg.where(x > 1, x, 300), lambda: mg.where(x > 1, 300, x),
                   lambda: mg.masked_fill(x, x > 1, 300), lambda: mg.scatter(x, 0, at, 300),
                   lambda: F.pad(x, (1, 1), value=300), lambda: mg.arange(300, dtype=mg.int8),
