@@ -645,7 +645,7 @@ ARRAY_OR_NONE, PLAIN_OR_NONE = ARRAY | {type(None)}, PLAIN | {type(None)}
 def operand(x: Any, op: Op, name: str) -> Any:
     """What is neither Tensor nor array nor number, made one of these or refused."""
     if isinstance(x, float) and op.takes_number(name):
-        return x                                   # np.float64: as weak as 2.0, see demote()
+        return x                                   # np.float64: as weak as 2.0, see agree()
     if isinstance(x, (float, int, np.number, np.bool_, ndarray)):
         return np.asarray(x)
     advice = "; make it one with minigrad.tensor(...)" if isinstance(x, (list, tuple)) else ""

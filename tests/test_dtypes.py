@@ -4,6 +4,7 @@ Driven by the table of operations and by torch's own table (vectors/dtype_table.
 """
 import json
 import operator
+import pickle
 import sys
 from pathlib import Path
 
@@ -249,6 +250,23 @@ def test_gradients_of_float16_that_many_share_do_not_stall():
                  lambda: mg.gather(b, 0, mg.zeros(5000, dtype=mg.int64))):
         g, = mg.grad(used().sum(), b)
         assert g.dtype == HALF and g.array.max() in (5000.0, 15000.0)
+
+
+def test_gradients_of_many_uses_are_added_in_float32():
+    """A weight that 5,000 steps share: in float16 the sum of ones stalls at 2,048."""
+    w = mg.ones(3, dtype=mg.float16, requires_grad=True)
+    seen = []
+    w.register_hook(lambda g: seen.append(g.dtype))
+    mg.autograd.backward([(w * 1.0).sum() for _ in range(5000)])
+    assert w.grad.tolist() == [5000.0] * 3 and w.grad.dtype == seen[0] == HALF
+    ys = [(w * 0.5).reshape(1, 3).sum() for _ in range(5000)]
+    for graph in (False, True):
+        g, = mg.grad(ys, w, retain_graph=True, create_graph=graph)
+        assert g.dtype == HALF and g.tolist() == [2500.0] * 3
+    large = mg.ones(300_000, dtype=mg.float16, requires_grad=True)
+    mixed = [large * 1.0, large.reshape(2, -1), large * 2.0, large.reshape(-1) * 1.0]
+    g, = mg.grad(mixed, large, [mg.ones_like(y) for y in mixed])
+    assert g.dtype == HALF and (g == 5).all()
 
 
 def test_float16_views_stay_views():
@@ -518,6 +536,18 @@ def test_no_door_lets_in_what_no_tensor_can_have(array):
             write()
 
 
+def test_unpickled_arrays_have_numpys_own_dtype_again():
+    """Theirs is equal to float32 and not identical: each operation would take the slow way."""
+    a = pickle.loads(pickle.dumps(np.ones(3, np.float32)))
+    tensors = [mg.from_numpy(a), mg.tensor(a), pickle.loads(pickle.dumps(mg.ones(3))),
+               pickle.loads(pickle.dumps(nn.Linear(2, 2))).weight,
+               next(iter(DataLoader([a], batch_size=1)))]
+    assert all(t.array.dtype is np.dtype(np.float32) for t in tensors)
+    assert np.shares_memory(tensors[0].array, a)
+    tensors[2] += 1.0                              # and the memory is its own
+    assert tensors[2].tolist() == [2.0, 2.0, 2.0]
+
+
 def test_errors_name_the_conversion():
     for array, fix in zip(FOREIGN, (r"x.astype\(np.float64\)", "x.real and x.imag", "", "x.astype",
                                     "datetime64", "datetime64", r"x\['a'\]", "", "")):
@@ -626,7 +656,8 @@ def test_integers_that_do_not_fit_are_refused_not_wrapped():
     def write(value):
         x.clone()[0] = value
     for wrong in (lambda: mg.tensor([300], dtype=mg.int8),
-                  lambda: mg.full((2,), 300, dtype=mg.int8), lambda: mg.full_like(x, 300), lambda: x.clone().fill_(300), lambda: write(300),
+                  lambda: mg.full((2,), 300, dtype=mg.int8),
+                  lambda: mg.full_like(x, 300), lambda: x.clone().fill_(300), lambda: write(300),
                   lambda: mg.where(x > 1, x, 300), lambda: mg.where(x > 1, 300, x),
                   lambda: mg.masked_fill(x, x > 1, 300), lambda: mg.scatter(x, 0, at, 300),
                   lambda: F.pad(x, (1, 1), value=300), lambda: mg.arange(300, dtype=mg.int8),
