@@ -46,7 +46,7 @@ CONSTANT = (r"(backward|register_hook|grad): (this tensor|input \d+) "
 
 def may_be_constant(program: Program) -> set[str]:
     """What need not require a gradient although it does in torch, where its derivative is 0
-    wherever it exists: results of //, norms of p = 0, and derivatives (of relu) under create_graph."""
+    wherever it exists: results of //, norms of p = 0, derivatives (of relu) under create_graph."""
     found: set[str] = set()
     for step in program.steps:
         if step.uses & found or re.search(r"//|floor_divide|create_graph|p=0[,)]", step.text):
