@@ -1,6 +1,9 @@
-"""What every example needs and none is about: its options, its data files, its picture."""
+"""What every example needs and none is about: its options, its data files, its picture, and what
+happens around a training: the first step that compiles, and Ctrl-C."""
 
 import argparse
+import contextlib
+import copy
 import math
 import os
 import sys
@@ -10,11 +13,18 @@ import matplotlib
 
 matplotlib.use("Agg")  # draw into a file: no screen is needed
 import matplotlib.pyplot as plt
+import numpy as np
+
+import minigrad as mg
 
 DATA = Path(__file__).resolve().parent / "data"
 
+# Okabe and Ito's colours: whoever cannot tell red from green can tell these apart.
+BLUE, ORANGE, GREEN, PURPLE, BLACK = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000"
+
 plt.rcParams.update(
     {
+        "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREEN, PURPLE, BLACK]),
         "figure.constrained_layout.use": True,
         "axes.spines.top": False,
         "axes.spines.right": False,
@@ -94,8 +104,74 @@ def data_file(name):
     return path
 
 
+@contextlib.contextmanager
+def rehearsal(model, optimizer):
+    """For a first step that does not count: afterwards everything is as it was before.
+
+    The first step waits until its kernels are compiled (once on a machine) or read from disk. A
+    progress bar that takes it for a step like the others would promise hours.
+    """
+    weights = copy.deepcopy(model.state_dict())
+    options = copy.deepcopy(optimizer.state_dict())
+    random = mg.get_rng_state()
+    yield
+    model.load_state_dict(weights)
+    optimizer.load_state_dict(options)
+    optimizer.zero_grad()
+    mg.set_rng_state(random)
+
+
+stopped = False  # by Ctrl-C
+
+
+@contextlib.contextmanager
+def stoppable(losses):
+    """Ctrl-C within it ends a training early; then the program measures and draws what it has.
+
+    losses: what the training appends to. While it is empty there is nothing to draw, and Ctrl-C
+    ends the program.
+    """
+    global stopped
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not losses:
+            raise
+        stopped = True
+        print(
+            f"\nstopped after {len(losses):,} of its steps; all that follows is what was learnt "
+            "until here (Ctrl-C again ends at once)",
+            file=sys.stderr,
+        )
+
+
+def end_quietly(kind, error, trace):
+    """Ctrl-C at any other time needs no traceback. Python's exit code is 130 then, as of old."""
+    if kind is KeyboardInterrupt:
+        print("\nstopped before there was anything to save", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = end_quietly
+
+
+def running_mean(values, window):
+    """The mean of each value and those before it, `window` together (fewer at the beginning)."""
+    sums = np.cumsum(np.concatenate([[0.0], values]))
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(ends - window, 0)
+    return (sums[ends] - sums[starts]) / (ends - starts)
+
+
 def save_picture(figure, path):
-    """Write the figure as PNG and say where it is."""
+    """Write the figure as PNG and say where it is.
+
+    The exit code of a training that Ctrl-C cut short is 130: `example.py && next` shall not go on
+    as if it were complete.
+    """
     figure.savefig(path, dpi=120)
     plt.close(figure)
     print(f"picture: {path.resolve()}")
+    if stopped:
+        sys.exit(130)

@@ -8,7 +8,8 @@ tests on 10,000. The accuracy at the end is measured on test images only.
 import sys
 
 import numpy as np
-from common import above_zero, argument_parser, data_file, plt, positive, save_picture
+from common import above_zero, argument_parser, data_file, plt, positive, rehearsal
+from common import running_mean, save_picture, stoppable
 from tqdm import tqdm
 
 import minigrad as mg
@@ -99,26 +100,40 @@ criterion = nn.CrossEntropyLoss()
 optimizer = optim.SGD(model.parameters(), lr=args.lr, momentum=0.9, weight_decay=5e-4)
 schedule = optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs * len(loader))
 
-train_losses, test_losses = [], []
-with tqdm(total=epochs * len(loader), desc="training", unit="batch") as bar:
+
+def learn(x, y):
+    """One step on a batch; returns its loss."""
+    optimizer.zero_grad()
+    loss = criterion(model(x), y)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+with rehearsal(model, optimizer):  # compiles
+    learn(*train_data[:64])
+    test(model, TensorDataset(*test_data[:250]))
+
+train_losses, test_losses, ends = [], [], []
+steps = epochs * len(loader)
+with stoppable(train_losses), tqdm(total=steps, desc="training", unit="batch") as bar:
     for _ in range(epochs):
         for x, y in loader:
-            optimizer.zero_grad()
-            loss = criterion(model(x), y)
-            loss.backward()
-            optimizer.step()
+            train_losses.append(learn(x, y))
             schedule.step()
-            train_losses.append(loss.item())
             bar.update()
         # Watched after each epoch, never learnt from.
         probability = test(model, test_data)
         right = probability[np.arange(len(test_labels)), test_labels]
+        ends.append(len(train_losses))
         test_losses.append(-np.log(right + 1e-12).mean())
         accuracy = (probability.argmax(1) == test_labels).mean()
         bar.set_postfix_str(f"test accuracy {accuracy:.1%}")
 
 # --- The figure on held-out images --------------------------------------------------------------
+probability = test(model, test_data)
 predicted = probability.argmax(1)
+accuracy = (predicted == test_labels).mean()
 print(f"{len(test_labels):,} held-out images: accuracy {accuracy:.2%} (guessing: 10 %)")
 
 # --- The picture --------------------------------------------------------------------------------
@@ -127,13 +142,15 @@ left, middle, right = figure.subfigures(1, 3, width_ratios=[1, 1.15, 1.15])
 
 axes = left.subplots()
 steps = np.arange(1, len(train_losses) + 1)
-axes.plot(steps, train_losses, color="tab:blue", alpha=0.25, linewidth=0.7)
+axes.plot(steps, train_losses, color="C0", alpha=0.25, linewidth=0.7)
 window = max(1, min(50, len(train_losses) // 5))
-smooth = np.convolve(train_losses, np.ones(window) / window, mode="valid")
-axes.plot(steps[window - 1 :], smooth, color="tab:blue", label=f"training (mean of {window} steps)")
-ends = np.arange(1, epochs + 1) * len(loader)
-axes.plot(ends, test_losses, "o-", color="tab:orange", label="held out, after each epoch")
-axes.set(xlabel="step (batches of 64 images)", ylabel="cross-entropy (nats)", ylim=(0, 1.5))
+smooth = running_mean(train_losses, window)
+axes.plot(steps, smooth, color="C0", label=f"training (mean of {window} steps)")
+axes.plot(ends, test_losses, "o-", color="C1", label="held out, after each epoch")
+axes.set(yscale="log", xlabel="step (batches of 64 images)")
+axes.set_ylabel("cross-entropy (nats, log scale)")
+axes.yaxis.set(major_locator=plt.LogLocator(subs=(1, 2, 5)), major_formatter="{x:g}")
+axes.yaxis.set_minor_locator(plt.NullLocator())
 axes.set_title("Loss")
 axes.legend()
 

@@ -8,7 +8,7 @@ flippers, its sex and its species? The answer is checked on penguins that it nev
 import csv
 
 import numpy as np
-from common import argument_parser, data_file, plt, save_picture
+from common import argument_parser, data_file, plt, save_picture, stoppable
 from tqdm import tqdm
 
 import minigrad as mg
@@ -30,13 +30,14 @@ def train(model, x, y, lr, steps, title):
     criterion = nn.MSELoss()
     optimizer = optim.SGD(model.parameters(), lr=lr)
     losses = []
-    for _ in tqdm(range(steps), desc=title):
-        optimizer.zero_grad()
-        y_pred = model(x)
-        loss = criterion(y_pred, y)
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
+    with stoppable(losses):
+        for _ in tqdm(range(steps), desc=title):
+            optimizer.zero_grad()
+            y_pred = model(x)
+            loss = criterion(y_pred, y)
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
     return losses
 
 
@@ -116,23 +117,29 @@ left.set_title("Training loss")
 
 limits = [2500, 6500]
 middle.plot(limits, limits, color="grey", linewidth=1, label="perfect prediction")
-for name, chosen in (
-    ("Adelie", (features[test, 4] == 0) & (features[test, 5] == 0)),
-    ("Chinstrap", features[test, 4] == 1),
-    ("Gentoo", features[test, 5] == 1),
+for name, marker, chosen in (
+    ("Adelie", "o", (features[test, 4] == 0) & (features[test, 5] == 0)),
+    ("Chinstrap", "^", features[test, 4] == 1),
+    ("Gentoo", "s", features[test, 5] == 1),
 ):
-    middle.scatter(truth[chosen], predicted[chosen], s=22, alpha=0.75, label=name)
+    middle.scatter(truth[chosen], predicted[chosen], 22, marker=marker, alpha=0.75, label=name)
 middle.set(xlabel="measured body mass (g)", ylabel="predicted body mass (g)")
 middle.set(xlim=limits, ylim=limits, aspect="equal", xticks=range(3000, 6001, 1000))
 middle.set_title(f"Held-out penguins: R² {r2:.2f}, error {rmse:.0f} g")
 middle.legend()
 
-# A weight says how many grams one typical deviation of its column adds, all others held still.
-names = ["bill length", "bill depth", "flipper length", "male", "Chinstrap", "Gentoo"]
+# A weight says how many grams one typical deviation of its column adds, all others held still. A
+# column of words has no typical deviation: there the difference between 1 and 0 is shown.
+names = ["bill length: +1 deviation", "bill depth: +1 deviation", "flippers: +1 deviation"]
+names += ["male, not female", "Chinstrap, not Adelie", "Gentoo, not Adelie"]
 weights = model.linear.weight.detach().numpy().ravel() * y_std
-right.barh(names, weights, color=["tab:green" if w > 0 else "tab:red" for w in weights])
+weights[3:] /= x_std[3:]
+bars = right.barh(names, weights)
+right.bar_label(bars, [f"{w:+.0f} g".replace("-", "−") for w in weights], padding=4, fontsize=9)
 right.invert_yaxis()
 right.axvline(0, color="black", linewidth=0.8)
-right.set(xlabel="grams per standard deviation of the column")
+room = 0.25 * np.ptp([0, *weights])  # for the numbers
+right.set_xlim(min(0, weights.min()) - room, max(0, weights.max()) + room)
+right.set(xlabel="change of the predicted mass (g)")
 right.set_title("What the model learnt")
 save_picture(figure, args.out)

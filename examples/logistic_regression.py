@@ -6,7 +6,7 @@ is squeezed into a probability. It is judged on tumours that it never saw.
 """
 
 import numpy as np
-from common import argument_parser, data_file, plt, save_picture
+from common import argument_parser, data_file, plt, rehearsal, save_picture, stoppable
 from tqdm import tqdm
 
 import minigrad as mg
@@ -47,21 +47,30 @@ criterion = nn.BCEWithLogitsLoss()
 # would reward ever more extreme weights.
 optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=0.003)
 
-train_losses, test_losses = [], []
-for _ in tqdm(range(100 if args.quick else 400), desc="training"):
+
+def learn():
+    """One step on all tumours at once; returns the losses of training and held-out ones."""
     optimizer.zero_grad()
     loss = criterion(model(x_train), y_train)
     loss.backward()
     optimizer.step()
-    train_losses.append(loss.item())
     with mg.no_grad():  # watched, never learnt from
-        test_losses.append(criterion(model(x_test), y_test).item())
+        return loss.item(), criterion(model(x_test), y_test).item()
+
+
+with rehearsal(model, optimizer):  # compiles
+    learn()
+
+losses = []
+with stoppable(losses), tqdm(range(100 if args.quick else 400), desc="training") as bar:
+    for _ in bar:
+        losses.append(learn())  # noqa: PERF401, it shall hold what was learnt until Ctrl-C
 
 # --- The figure on held-out data ----------------------------------------------------------------
 with mg.no_grad():
-    score = mg.sigmoid(model(x_test)).numpy().ravel()
+    logit = model(x_test).numpy().ravel()
 truth = malignant[test].ravel() == 1
-predicted = score > 0.5
+predicted = logit > 0  # a probability above 0.5
 accuracy = (predicted == truth).mean()
 missed, false_alarms = (truth & ~predicted).sum(), (~truth & predicted).sum()
 print(f"{len(test)} held-out tumours: accuracy {accuracy:.1%}", end=", ")
@@ -69,32 +78,44 @@ print(f"{missed} of {truth.sum()} malignant missed, false alarms: {false_alarms}
 print(f"always answering 'benign': accuracy {(~truth).mean():.1%}")
 
 # The ROC curve asks for every threshold at once: how many malignant tumours are found (hits) at
-# the price of how many false alarms? Going down the sorted scores lowers the threshold.
-by_score = truth[np.argsort(-score)]
-hits = np.concatenate([[0], by_score.cumsum() / by_score.sum()])
-alarms = np.concatenate([[0], (~by_score).cumsum() / (~by_score).sum()])
+# the price of how many false alarms? Going down the sorted logits lowers the threshold.
+by_logit = truth[np.argsort(-logit)]
+hits = np.concatenate([[0], by_logit.cumsum() / by_logit.sum()])
+alarms = np.concatenate([[0], (~by_logit).cumsum() / (~by_logit).sum()])
 area = (np.diff(alarms) * (hits[1:] + hits[:-1]) / 2).sum()
 
 # --- The picture --------------------------------------------------------------------------------
 figure, (left, middle, right) = plt.subplots(1, 3, figsize=(14, 4.3))
-left.plot(train_losses, label="training")
-left.plot(test_losses, label="held out")
-left.set(xlabel="step", ylabel="binary cross-entropy (nats)", ylim=(0, None))
+train_losses, test_losses = np.array(losses).T
+steps = np.arange(1, len(losses) + 1)
+left.plot(steps, train_losses, label="training")
+left.plot(steps, test_losses, "--", label="held out")
+left.set(xscale="log", xlabel="step (log scale)", ylim=(0, None))
+left.set_ylabel("binary cross-entropy (nats)")
 left.set_title("Loss")
 left.legend()
 
-bins = np.linspace(0, 1, 21)
-middle.hist(score[~truth], bins, alpha=0.7, label="benign", color="tab:blue")
-middle.hist(score[truth], bins, alpha=0.7, label="malignant", color="tab:red")
-middle.axvline(0.5, color="black", linestyle="--", linewidth=1, label="decision")
-middle.set(yscale="log", xlabel="predicted probability of malignant", ylabel="tumours (log scale)")
+# Most probabilities are close to 0 or 1; their logits, which the line computes, lie apart.
+bins = np.arange(np.floor(logit.min()), np.ceil(logit.max()) + 1)
+both = [logit[~truth], logit[truth]]
+middle.hist(both, bins, stacked=True, label=["benign", "malignant"], edgecolor="white")
+middle.axvline(0, color="black", linestyle="--", linewidth=1, label="decision")
+middle.set(xlabel="logit w·x + b, and its probability", ylabel="held-out tumours")
+middle.yaxis.get_major_locator().set_params(integer=True)
+ticks = np.arange(bins[0] // 5 * 5, bins[-1] + 1, 5)
+known = {-5: "\n0.7%", 0: "\n50%", 5: "\n99.3%"}
+middle.set_xticks(ticks, [f"{z:.0f}{known.get(z, '')}" for z in ticks])
 middle.set_title(f"Held-out predictions: {accuracy:.1%} right")
-middle.legend(loc="upper left", bbox_to_anchor=(0.52, 1))  # right of the decision, above the bars
+middle.legend()
 
-right.plot(alarms, hits, label=f"model (area under the curve {area:.3f})")
-right.plot([0, 1], [0, 1], color="grey", linestyle=":", label="guessing (0.500)")
-right.plot(false_alarms / (~truth).sum(), 1 - missed / truth.sum(), "ko", label="threshold 0.5")
+# Of the whole square only the corner is shown in which something happens.
+at = false_alarms / (~truth).sum(), 1 - missed / truth.sum()
+found_all, found_first = alarms[np.argmax(hits == 1)], hits[np.argmax(alarms > 0) - 1]
+right.plot(alarms, hits, label=f"model: {area:.3f} of the whole square\nbelow it (guessing: 0.5)")
+right.plot(*at, "o", color="black", clip_on=False, zorder=3, label="decision at logit 0")
+right.set_xlim(0, min(1, max(0.05, 1.5 * found_all, 1.5 * at[0])))
+right.set_ylim(max(0, min(found_first, at[1]) - 0.06), 1.003)
 right.set(xlabel="false alarms among the benign", ylabel="hits among the malignant")
-right.set_title("ROC curve on held-out tumours")
+right.set_title("The corner of the ROC curve, held out")
 right.legend(loc="lower right")
 save_picture(figure, args.out)

@@ -10,7 +10,8 @@ import gzip
 import textwrap
 
 import numpy as np
-from common import above_zero, argument_parser, data_file, plt, positive, save_picture
+from common import above_zero, argument_parser, data_file, plt, positive, rehearsal
+from common import running_mean, save_picture, stoppable
 from tqdm import tqdm
 
 import minigrad as mg
@@ -127,24 +128,35 @@ criterion = nn.CrossEntropyLoss()
 optimizer = optim.SGD(model.parameters(), lr=1.0, momentum=0.9)
 schedule = optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
 
-train_bits, watched = [], []
-with tqdm(range(steps), desc="training", unit="step") as bar:
+
+def learn(step, h):
+    """One step of training; returns its bits a character and the memory after it."""
+    start = step % per_epoch * STEPS_IN_TIME
+    if start == 0:
+        h = model.first_state(BATCH)
+    piece = text[:, start : start + STEPS_IN_TIME + 1]
+    x, y = one_hot(piece[:, :-1]), mg.from_numpy(piece[:, 1:].reshape(-1))
+    optimizer.zero_grad()
+    scores, h = model(x, h.detach())
+    loss = criterion(scores.reshape(len(y), V), y)
+    loss.backward()
+    # Gradients through time explode now and then; cut long ones to a fixed length. That is what
+    # makes so large a learning rate safe.
+    nn.utils.clip_grad_norm_(model.parameters(), 0.3)
+    optimizer.step()
+    return loss.item() / np.log(2), h
+
+
+with rehearsal(model, optimizer):  # compiles
+    learn(0, None)
+    bits_per_character(model, held_out[:5_000])
+
+train_bits, watched, h = [], [], None
+with stoppable(train_bits), tqdm(range(steps), desc="training", unit="step") as bar:
     for step in bar:
-        start = step % per_epoch * STEPS_IN_TIME
-        if start == 0:
-            h = model.first_state(BATCH)
-        piece = text[:, start : start + STEPS_IN_TIME + 1]
-        x, y = one_hot(piece[:, :-1]), mg.from_numpy(piece[:, 1:].reshape(-1))
-        optimizer.zero_grad()
-        scores, h = model(x, h.detach())
-        loss = criterion(scores.reshape(len(y), V), y)
-        loss.backward()
-        # Gradients through time explode now and then; cut long ones to a fixed length. That
-        # is what makes so large a learning rate safe.
-        nn.utils.clip_grad_norm_(model.parameters(), 0.3)
-        optimizer.step()
+        bits, h = learn(step, h)
         schedule.step()
-        train_bits.append(loss.item() / np.log(2))
+        train_bits.append(bits)
         if (step + 1) % max(1, steps // 16) == 0 and step + 1 < steps:
             # Watched on the first part of the held-out text, never learnt from.
             watched.append((step + 1, bits_per_character(model, held_out[:20_000])))
@@ -159,9 +171,10 @@ print(f"\n--- written at temperature {args.temperature} ---\n{written}\n---")
 
 # --- The picture --------------------------------------------------------------------------------
 figure, (left, right) = plt.subplots(1, 2, figsize=(14, 5.2), width_ratios=[1.15, 1])
+steps = len(train_bits)
 window = max(1, min(100, steps // 20))
-smooth = np.convolve(train_bits, np.ones(window) / window, mode="valid")
-left.plot(np.arange(window, steps + 1), smooth, label=f"training (mean of {window} steps)")
+smooth = running_mean(train_bits, window)
+left.plot(np.arange(1, steps + 1), smooth, label=f"training (mean of {window} steps)")
 when, seen = np.array(watched).reshape(-1, 2).T
 left.plot(when, seen, "o-", markersize=4, label="held out, its beginning")
 left.plot(steps, bits, "k*", markersize=11, label=f"held out, whole: {bits:.2f} bits")
@@ -172,13 +185,25 @@ left.set(xlabel="step (32 × 64 characters)", ylabel="bits a character", ylim=(1
 left.set_title("How surprising is the next character?")
 left.legend(loc="upper center", bbox_to_anchor=(0.5, 0.88))
 
+# Where its lines end is the book's habit; here the paragraphs are filled anew, in the largest type
+# with which all of it fits on the page.
 right.axis("off")
 right.set_title(f"What it writes (temperature {args.temperature})")
-# Where its lines end is the book's habit; here a paragraph is filled anew.
-paragraphs = (textwrap.wrap(paragraph, 60) for paragraph in written.split("\n\n"))
-lines = [line for paragraph in paragraphs for line in (*paragraph, "")]
-page = right.text(0, 0.97, "\n".join(lines[:21]), va="top", family="serif", fontsize=11.5)
-page.set_linespacing(1.6)
+page = right.text(0, 0.98, "", va="top", family="serif", linespacing=1.5)
 page.set_in_layout(False)  # the words shall not squeeze the curve
 page.set_parse_math(False)  # a dollar sign is a dollar sign
+figure.canvas.draw()  # the panels get their sizes
+panel = right.get_window_extent()
+page.set(text=" ".join(written.split()), fontsize=10)
+letter = page.get_window_extent().width / len(page.get_text()) / 10  # at size 1
+for size in np.arange(20, 8, -0.5):
+    width = int(0.92 * panel.width / (letter * size))  # letters that fit into a line
+    paragraphs = (textwrap.wrap(paragraph, width) for paragraph in written.split("\n\n"))
+    lines = [line for paragraph in paragraphs for line in (*paragraph, "")][:-1]
+    page.set(text="\n".join(lines), fontsize=size)
+    height = page.get_window_extent().height
+    if height < 0.97 * panel.height:
+        break
+else:  # a long text: its beginning
+    page.set_text("\n".join(lines[: int(len(lines) * 0.97 * panel.height / height)]))
 save_picture(figure, args.out)

@@ -7,7 +7,7 @@ a model that cannot beat those is worth nothing, however small its loss.
 """
 
 import numpy as np
-from common import argument_parser, data_file, plt, save_picture
+from common import argument_parser, data_file, plt, rehearsal, save_picture, stoppable
 from tqdm import tqdm
 
 import minigrad as mg
@@ -80,23 +80,36 @@ loader = DataLoader(data, batch_size=32, shuffle=True, drop_last=True, generator
 epochs = 60 if args.quick else 200
 schedule = optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
 
+
+def learn(x, y):
+    """One step on a batch; returns its loss."""
+    optimizer.zero_grad()
+    loss = criterion(model(x), y)
+    loss.backward()
+    # Through 60 months the gradient is a product of 60 factors and may explode: cut it short.
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    return loss.item()
+
+
+def forecast_change():
+    """What the network says of every held-out year: (n, 12), in ppm."""
+    with mg.no_grad():
+        return model(mg.from_numpy(x_test)).numpy() * scale_y
+
+
+with rehearsal(model, optimizer):  # compiles
+    learn(*data[:32])
+    forecast_change()
+
 losses = []
-for _ in tqdm(range(epochs), desc="training", unit="epoch"):
-    total = 0.0
-    for x, y in loader:
-        optimizer.zero_grad()
-        loss = criterion(model(x), y)
-        loss.backward()
-        # Through 60 months the gradient is a product of 60 factors and may explode: cut it short.
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        total += loss.item()
-    schedule.step()
-    losses.append(total / len(loader))
+with stoppable(losses):
+    for _ in tqdm(range(epochs), desc="training", unit="epoch"):
+        losses.append(np.mean([learn(x, y) for x, y in loader]))
+        schedule.step()
 
 # --- The figures on held-out years --------------------------------------------------------------
-with mg.no_grad():
-    change = model(mg.from_numpy(x_test)).numpy() * scale_y
+change = forecast_change()
 last, a_year_ago = test_pasts[:, -1:], test_pasts[:, -12:]
 forecasts = {
     "last value": np.repeat(last, FUTURE, axis=1),
@@ -125,20 +138,25 @@ left.axvline(years[split], color="grey", linestyle=":", label="held out from her
 for number, row in enumerate(range(0, len(test_pasts), FUTURE)):  # one forecast each January
     place = slice(split + row, split + row + FUTURE)
     label = "RNN, forecast every January" if number == 0 else None
-    left.plot(years[place], forecasts["RNN"][row], color="tab:red", linewidth=1.6, label=label)
+    left.plot(years[place], forecasts["RNN"][row], color="C1", linewidth=1.6, label=label)
 left.set(xlabel="year", ylabel="CO₂ at Mauna Loa (ppm)")
 left.set_title("Forecasts of held-out years")
 left.legend()
 
-for name, forecast in forecasts.items():
+styles = [("C3", "v:"), ("C2", "^--"), ("C0", "s-."), ("C1", "o-")]
+for (name, forecast), (color, style) in zip(forecasts.items(), styles, strict=True):
     error = rmse(forecast, test_futures, axis=0)
-    middle.plot(range(1, FUTURE + 1), error, "o-", markersize=3, label=name)
-middle.set(xlabel="months ahead", ylabel="held-out error, RMSE (ppm)", ylim=(0, None))
+    middle.plot(range(1, FUTURE + 1), error, style, color=color, markersize=4, label=name)
+middle.set(yscale="log", xlabel="months ahead", ylabel="held-out error, RMSE (ppm, log scale)")
+middle.yaxis.set(major_locator=plt.LogLocator(subs=(1, 2, 3, 5)), major_formatter="{x:g}")
+middle.yaxis.set_minor_locator(plt.NullLocator())
 middle.set_xticks(range(1, FUTURE + 1))
 middle.set_title("Error by months ahead")
-middle.legend()
+middle.legend(loc="lower right", fontsize=9)
 
-right.plot(range(1, epochs + 1), losses)
-right.set(yscale="log", xlabel="epoch", ylabel="mean squared error (scaled units)")
+right.plot(range(1, len(losses) + 1), losses)
+right.set(yscale="log", xlabel="epoch", ylabel="mean squared error (scaled units, log scale)")
+right.yaxis.set(major_locator=plt.LogLocator(subs=(1, 2, 5)), major_formatter="{x:g}")
+right.yaxis.set_minor_locator(plt.NullLocator())
 right.set_title("Training loss")
 save_picture(figure, args.out)

@@ -5,6 +5,7 @@ The public names, which are torch's: `import minigrad as torch` is meant to work
 from math import e as e, inf as inf, nan as nan, pi as pi
 
 from . import autograd as autograd, data as data, nn as nn, ops as ops, optim as optim
+from .advice import TrainingWarning as TrainingWarning
 from .engine import backward as backward, grad as grad, Tensor as Tensor
 from .modes import (
     enable_grad as enable_grad, get_default_dtype as get_default_dtype,

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy import ndarray
 
+from . import advice
 from .face import ArrayFace
 from .memory import Block
 from .modes import settings
@@ -735,6 +736,8 @@ def _accumulate(node: Leaf, g: Any) -> None:
                            f"{tensor.array.shape} now, since its .data was set")
     if tensor.grad is not None:
         old = tensor.grad
+        if advice.stepped:                         # only where no zero_grad() was seen
+            advice.added_to(old)
         tensor.grad = old + g if isinstance(g, Tensor) else wrap(old.array + g)
     elif isinstance(g, Tensor):
         tensor.grad = own_tensor(g, _TWO_CALLERS)
@@ -764,6 +767,18 @@ def _free(array: ndarray) -> bool:
     """Whether whoever holds an array alone may write into it."""
     return array.base is None or (
         not shares_memory(array) and array.flags.writeable and 0 not in array.strides)
+
+
+def zero_gradient(x: Tensor) -> None:
+    """Fills x.grad with zeros: where it stands, as in torch, unless it belongs to a graph."""
+    g = x.grad
+    if g is None:
+        return
+    if g._requires_grad or not g.array.flags.writeable:
+        x.grad = wrap(np.zeros(g.array.shape, g.array.dtype))
+    else:
+        g.array.fill(0)
+        record_write(g.array)
 
 
 def _references_of_callers() -> tuple[int, int]:
@@ -799,6 +814,8 @@ def _cotangent(root: Tensor, given: Any) -> Tensor | ndarray:
             raise ValueError(f"backward: a tensor of shape {root.shape} has no single gradient to "
                              "start from; reduce it (loss.mean(), loss.sum()) or pass gradient= of "
                              "that shape")
+        if array.item() != array.item():
+            advice.loss_is_nan(_youngest_first([root.node or leaf(root)]))
         return np.ones_like(array) if array.ndim else np.array(1, array.dtype)    # 0.6 us less
     g = given if isinstance(given, Tensor) else wrap(to_array(given))
     if g.shape != root.shape:

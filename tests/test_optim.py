@@ -405,3 +405,29 @@ def test_a_schedule_can_be_stored_and_loaded(make):
 def test_bad_schedules(make, error, match):
     with pytest.raises(error, match=match):
         make(optim.SGD([parameter(1.0)]))
+
+
+def test_the_state_of_a_new_parameter_is_an_empty_dict():
+    x = mg.ones(2, requires_grad=True)
+    optimizer = optim.SGD([x], lr=0.1, momentum=0.9)
+    for _ in range(2):                             # also after loading
+        assert optimizer.state[x] == {}
+        optimizer.state[x]["note"] = 1
+        assert optimizer.state_dict()["state"] == {0: {"note": 1}}
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": {}})
+
+
+@pytest.mark.parametrize("of", ["optimizer", "model"])
+def test_gradients_are_filled_with_zeros_where_they_are(of):
+    model = mg.nn.Linear(2, 1)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    model(mg.ones(3, 2)).pow(2).sum().backward()
+    held = model.weight.grad
+    (optimizer if of == "optimizer" else model).zero_grad(set_to_none=False)
+    assert model.weight.grad is held and not held.numpy().any()
+    # A gradient that others may still differentiate is left alone.
+    (model.weight ** 3).sum().backward(create_graph=True)
+    held, values = model.weight.grad, model.weight.grad.detach().numpy().copy()
+    (optimizer if of == "optimizer" else model).zero_grad(set_to_none=False)
+    np.testing.assert_array_equal(held.detach().numpy(), values)
+    assert not model.weight.grad.numpy().any() and not model.weight.grad.requires_grad

@@ -1,11 +1,21 @@
-"""What the README shows works: its training example runs, its op is the one in ops/."""
+"""What the guides show works: the training example runs, the op is the one in ops/, the kernel
+equals its twin; options, files and names that they speak of exist."""
+import inspect
 import pathlib
 import re
 import subprocess
 import sys
 
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad.op import OPS, Op, op
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+KERNELS = (ROOT / "minigrad/kernels/README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.S)
 
 
 def test_the_training_example_learns():
@@ -22,3 +32,46 @@ def test_the_op_of_the_readme_is_that_of_the_library():
     extra = r", explain=_broadcast_error|, floating=True"      # better errors, kinds of numbers
     bare = lambda text: re.sub(extra, "", re.sub(r"\s+", " ", text))
     assert bare(shown) in bare(source)
+
+
+def test_every_option_of_an_op_is_explained_with_an_example():
+    table = README.partition("Options of `@op`")[2].partition("\n\nWhat was compiled")[0]
+    rows = {row[1].strip("` ").partition("=")[0]: row[4] for row in
+            (line.split("|") for line in table.splitlines()) if len(row) > 5}
+    options = set(inspect.signature(Op.__init__).parameters) - {
+        "self", "forward", "samples", "ref"}
+    assert options == set(rows) - {"option", "---"}
+    assert all(f"{name}:" in op.__doc__ for name in options)
+    default = {name: p.default for name, p in inspect.signature(Op.__init__).parameters.items()}
+    for option in options:
+        for example in re.findall("`(\\w+)`", rows[option]):
+            assert getattr(OPS[example], option) != default[option], f"{example} has no {option}"
+        if "none today" in rows[option]:
+            assert not any(getattr(e, option, default[option]) != default[option]
+                           for e in OPS.values())
+
+
+def test_the_kernel_of_the_guide_equals_its_twin(tmp_path):
+    block, = re.findall(r"```python\n(.*?)```", KERNELS, re.S)
+    file = tmp_path / "cube.py"
+    file.write_text(block)
+    made = {"__name__": "cube"}
+    exec(compile(block, str(file), "exec"), made)
+    for n, threads in [(0, 1), (5, 1), (3 * made["GRAIN"] + 1, 3)]:
+        mg.set_num_threads(threads)
+        x = np.linspace(-2, 2, n, dtype=np.float32)[::-1]
+        np.testing.assert_array_equal(made["cube"](x), made["cube_reference"](x))
+
+
+@pytest.mark.parametrize("text, folder", [(README, ROOT), (KERNELS, ROOT / "minigrad/kernels")])
+def test_files_and_names_in_the_guides_exist(text, folder):
+    text = re.sub(r"```.*?```", "", text, flags=re.S)
+    for path in re.findall(r"`([\w/]+(?:\.py|\.md|\.svg|/))`", text):
+        if "FAMILY" not in path:
+            places = (folder, ROOT, ROOT / "minigrad", ROOT / "examples", ROOT / "tests")
+            assert any((p / path).exists() for p in places), path
+    for name in re.findall(r"`(?:minigrad|mg)\.([\w.]+)`", text) + re.findall(
+            r"`((?:nn|optim)\.[\w.]+)`", text):
+        thing = mg
+        for part in name.split("."):
+            thing = getattr(thing, part)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,11 +16,14 @@ import pytest
 from minigrad.__main__ import _shown, main
 from minigrad.kernels import cache as cache_module
 from minigrad.kernels import threads
-from minigrad.kernels.jit import _Compiling, _jit_disabled, events, jit
+from minigrad.kernels.jit import _Compiling, _HeldInterrupts, _jit_disabled, events, jit
 
 ROOT = Path(__file__).resolve().parents[1]
 needs_jit = pytest.mark.skipif(_jit_disabled(), reason="nothing is compiled in this run")
-LINE = re.compile(r"minigrad: compiling its kernels for this machine, once \(.* warmup` .*\)\n")
+LINE = re.compile(r"minigrad: compiling its kernels for this machine; they are kept, so only a "
+                  r"first program waits \(some 20 seconds .* warmup` .*\)\n")
+MORE = re.compile(r"minigrad: compiling kernels that no program has used here before; they are "
+                  r"kept, as (\d+) are already \(.* warmup` .*\)\n")
 
 
 def python(*arguments, cache, **env):
@@ -43,12 +48,26 @@ LEARN = """if True:
 """
 
 
+LEARN_MORE = """if True:
+    import minigrad as mg
+    from minigrad.kernels.jit import events
+    layer = mg.nn.RNN(4, 8)
+    layer(mg.ones(5, 2, 4))[0].sum().backward()
+    print(events["compiled"])
+"""
+
+
 @needs_jit
 def test_a_cold_cache_says_so_in_one_line_and_a_warm_one_is_silent(tmp_path):
     code, out, err = python("-W", "error", "-c", LEARN, cache=tmp_path)
     assert code == 0 and int(out) > 2
     assert LINE.fullmatch(err)
     assert python("-W", "error", "-c", LEARN, cache=tmp_path) == (0, "0\n", "")
+    # A program that needs others, too, is told so: not "once", and no 20 seconds.
+    kept = len([*tmp_path.rglob("*.bin")])
+    code, out, err = python("-W", "error", "-c", LEARN_MORE, cache=tmp_path)
+    assert code == 0 and int(out) > 0
+    assert MORE.fullmatch(err)[1] == str(kept)
 
 
 @pytest.fixture
@@ -56,7 +75,7 @@ def slow(monkeypatch):
     """Compiling that has taken a second already."""
     compiling = _Compiling()
     compiling.spent = 1.0
-    monkeypatch.setattr(cache_module, "cache_folder", lambda: Path("somewhere"))
+    monkeypatch.setattr(cache_module, "cache_folder", lambda: Path("no folder: it is empty"))
     monkeypatch.delenv("MINIGRAD_QUIET", raising=False)
     return compiling
 
@@ -87,7 +106,22 @@ def test_the_line_can_be_silenced(slow, capsys, monkeypatch):
 def test_the_line_promises_no_once_without_a_cache(slow, capsys, monkeypatch):
     monkeypatch.setattr(cache_module, "cache_folder", lambda: None)
     compile_twice(slow)
-    assert "machine (" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "in each process" in err
+    assert not re.search("once|first|warmup|are kept", err)
+
+
+@pytest.mark.parametrize("others, own", [(3, 0), (1, 2), (0, 2)])
+def test_only_kernels_of_other_processes_count_as_kept(slow, capsys, monkeypatch, tmp_path, others,
+                                                       own):
+    for i in range(others + own):
+        (tmp_path / f"kernel-{i}.bin").write_bytes(b"")
+    (tmp_path / "half-written.tmp").write_bytes(b"")
+    monkeypatch.setattr(cache_module, "cache_folder", lambda: tmp_path)
+    monkeypatch.setitem(events, "stored", own)
+    compile_twice(slow)
+    err = capsys.readouterr().err
+    assert MORE.fullmatch(err)[1] == str(others) if others else LINE.fullmatch(err)
 
 
 @pytest.mark.parametrize("stream", ["none", "closed"])
@@ -104,6 +138,72 @@ def test_nested_compiling_is_counted_once():
     with pytest.raises(ZeroDivisionError), compiling.one(True), compiling.one(True):
         raise ZeroDivisionError
     assert compiling.depth == 0 and 0 < compiling.spent < 0.5
+
+
+# Ctrl-C.
+
+@pytest.fixture
+def default_handler():
+    """Whoever started the tests may have ignored the signal; Python then leaves it so."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_ctrl_c_while_compiling_comes_when_the_kernel_is_done(default_handler, failing):
+    interrupts, done = _HeldInterrupts(), []
+    with pytest.raises(KeyboardInterrupt), interrupts.held():
+        with interrupts.held():
+            signal.raise_signal(signal.SIGINT)
+            done.append("the kernel")
+            if failing:
+                raise ZeroDivisionError
+        done.append("the kernel that calls it")
+    assert done == ["the kernel"] and interrupts.depth == 0
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with interrupts.held():                        # and is forgotten then
+        pass
+
+
+def test_the_users_own_handler_of_ctrl_c_is_left_alone(default_handler):
+    heard = []
+    signal.signal(signal.SIGINT, lambda *_: heard.append(1))
+    with _HeldInterrupts().held():
+        signal.raise_signal(signal.SIGINT)
+        assert heard == [1]
+
+
+def test_compiling_in_another_thread_leaves_signals_alone(default_handler):
+    def compile_one():
+        with _HeldInterrupts().held():
+            handlers.append(signal.getsignal(signal.SIGINT))
+    handlers = []
+    thread = threading.Thread(target=compile_one)
+    thread.start()
+    thread.join()
+    assert handlers == [signal.default_int_handler]
+
+
+@needs_jit
+def test_ctrl_c_in_a_callback_of_the_compiler_is_not_lost(tmp_path):
+    code, out, err = python("-c", """if True:
+        import signal
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        from numba.core.codegen import CPUCodeLibrary as CodeLibrary
+        kept = CodeLibrary._object_compiled_hook.__func__
+        def hook(cls, module, buffer):
+            signal.raise_signal(signal.SIGINT)
+            kept(cls, module, buffer)
+        CodeLibrary._object_compiled_hook = classmethod(hook)
+        import minigrad as mg
+        layer = mg.nn.Conv2d(4, 8, 3)
+        try:
+            layer(mg.ones(2, 4, 12, 12)).sum().backward()
+        except KeyboardInterrupt:
+            print("stopped")
+    """, cache=tmp_path, MINIGRAD_QUIET="1")
+    assert (code, out, err) == (0, "stopped\n", "")
 
 
 @jit

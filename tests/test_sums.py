@@ -237,6 +237,18 @@ def test_gradients_of_a_convolution(images, weights, options):
     assert off(gw, rows * T * T) < 5e-6 * SOME
 
 
+@pytest.mark.parametrize(("images", "weights"), [((3000 // S, 1, 28, 28), (8, 1, 3, 3)),
+                                                 ((400 // S, 16, 56, 56), (16, 16, 3, 3))])
+def test_gradients_of_a_convolution_with_relu_and_pooling(images, weights):
+    x, w, b = full(*images), leaf(*weights), leaf(weights[0])
+    w.data.fill_(0.1)
+    y = F.max_pool2d(F.relu(F.conv2d(x, w, b)), 2)
+    gw, gb = minigrad.grad(y, [w, b], full(*y.shape))
+    rows = y.numel() // y.shape[1]
+    assert off(gb, rows * T) < 1e-6 * SOME
+    assert off(gw, rows * T * T) < 5e-6 * SOME
+
+
 def test_softmax_over_many_rows():
     """All but one are e times smaller: the sum of 300,000 exponentials is in each result."""
     x = np.full((N, 2), -1, np.float32)

@@ -142,6 +142,13 @@ def cache_folder() -> Path | None:
         return None
 
 
+def kernels_before() -> int:
+    """How many kernels of earlier processes this version's folder holds; 0 if there is none."""
+    folder = cache_folder()
+    kept = 0 if folder is None else sum(1 for _ in folder.glob("*.bin"))
+    return max(0, kept - events["stored"])
+
+
 def _prune(root: Path, current: Path) -> None:
     """Forget the versions that were made longest ago, so that the cache does not grow forever."""
     others = [p for p in root.iterdir() if p != current and p.is_dir() and not p.is_symlink()]

@@ -361,11 +361,36 @@ def conv2d_grad_w_and_bias(
     return gw, np.add.reduce(gb, axis=0).astype(g.dtype)  # (pieces, F) -> (F,)
 
 
+_TERMS = 1 << 20  # numbers of a channel of g that are added in their own precision, in blocks
+
+
+def blocks_of_batch(batch: int, plane: int) -> tuple[slice, ...]:
+    """The images whose gradients are added up before float64 takes over: usually all of them."""
+    size = batch if batch * plane <= _TERMS else max(8, _TERMS // plane)
+    return tuple(slice(i, i + size) for i in range(0, batch, max(1, size))) or (slice(0),)
+
+
 def _grad_w_and_sums(
     g: np.ndarray, x: np.ndarray, khw: Pair, stride: Pair, padding: Pair, dilation: Pair,
     groups: int, bias: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """gw, and the pieces of gb in float64: (pieces, F), or (pieces, 0) without bias."""
+    blocks = blocks_of_batch(len(g), g.shape[2] * g.shape[3])
+    options = khw, stride, padding, dilation, groups, bias
+    if len(blocks) == 1:
+        return _grad_w_of_block(g, x, *options)
+    found = [_grad_w_of_block(g[block], x[block], *options) for block in blocks]
+    gw = np.zeros(found[0][0].shape)
+    for part, _ in found:
+        gw += part
+    return gw.astype(g.dtype), np.concatenate([sums for _, sums in found])
+
+
+def _grad_w_of_block(
+    g: np.ndarray, x: np.ndarray, khw: Pair, stride: Pair, padding: Pair, dilation: Pair,
+    groups: int, bias: bool,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same for a block of images."""
     ah, aw, way, plan = _route(
         g.shape, x.shape, groups, g.dtype, *khw, *stride, *padding, *dilation
     )

@@ -17,13 +17,17 @@ Not here: the loops, checking shapes, derivatives as rules (ops/conv_pool.py).
 from __future__ import annotations
 
 import functools
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..memory import empty
+from ..sums import total
 from .conv import conv2d, conv2d_grad_w, conv2d_grad_w_and_bias, conv2d_grad_x
 from .conv_geometry import Pair, blocks_of
+from .conv_grad_w import blocks_of_batch
 from .conv_pool_short import short_plan, short_pool, short_pool_grad
 from .jit import ready
 from .pool_max import max_pool2d_grad, max_pool2d_places, nowhere_of, place_dtype
@@ -77,12 +81,18 @@ def conv2d_relu_max_pool2d_grad(
     if x is not None and needs[1] and not needs[0]:
         plan = short_plan(of_x, of_w, g.dtype, conv, pool)
         if plan is not None:
-            gw, gb = short_pool_grad(plan, g, places, ready(x), nowhere_of(places))
+            images, x, nowhere = blocks_of_batch(len(g), math.prod(g.shape[2:])), ready(x), \
+                nowhere_of(places)
+            if len(images) == 1:
+                gw, gb = short_pool_grad(plan, g, places, x, nowhere)
+            else:
+                gw, gb = (sum_of(parts) for parts in zip(*[
+                    short_pool_grad(plan, g[i], places[i], x[i], nowhere) for i in images]))
             return None, gw.reshape(of_w), gb if needs[2] else None
     out_hw, stride, padding, dilation, groups = conv
     khw = of_w[2], of_w[3]
     gx = empty(of_x, g.dtype) if needs[0] else None
-    sums: list[Any] = [None, None]
+    found: tuple[list[Any], list[Any]] = [], []
     for block in blocks_of_images(of_x[0], of_w[0], out_hw, g.itemsize):
         result = max_pool2d_grad(g[block], places[block], out_hw, *pool[:-1])
         if gx is not None and w is not None:
@@ -95,9 +105,20 @@ def conv2d_relu_max_pool2d_grad(
             parts[0] = conv2d_grad_w(result, x[block], khw, *conv[1:])
         elif needs[2]:
             parts[1] = _over_images(result)
-        sums = [part if total is None else total + part for total, part in zip(sums, parts)]
+        for all_parts, part in zip(found, parts):
+            if part is not None:
+                all_parts.append(part)
         del result  # as above
-    return gx, *sums
+    gw, gb = (sum_of(parts) if parts else None for parts in found)
+    return gx, gw, gb
+
+
+def sum_of(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Their sum; of many in float64."""
+    result = parts[0].astype(np.float64) if len(parts) > 8 else parts[0]
+    for part in parts[1:]:
+        result = result + part
+    return result.astype(parts[0].dtype, copy=False)
 
 
 @functools.lru_cache(maxsize=256)
@@ -113,7 +134,7 @@ def _over_images(g: np.ndarray) -> np.ndarray:
     """The sums over images, rows and columns: g (N, F, OH, OW) -> (F,)."""
     if g.size == 0:
         return np.zeros(g.shape[1], g.dtype)
-    return np.add.reduce(row_sums(g, g.shape[0] * g.shape[1]).reshape(g.shape[:2]))
+    return total(row_sums(g, g.shape[0] * g.shape[1]).reshape(g.shape[:2]), (0,))
 
 
 # --------------------------------------------------------------------------- plain twins

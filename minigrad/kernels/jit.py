@@ -6,8 +6,8 @@ code of an earlier process. The plain function stays at hand as `kernel.plain`, 
 under NUMBA_DISABLE_JIT=1.
 
 Compiling is slow (15 to 22 s for all that a first CNN step needs): once half a second of it has
-passed, one line on stderr says what is being waited for. MINIGRAD_QUIET=1 silences it, and
-`python -m minigrad warmup` compiles ahead.
+passed, one line on stderr says what is being waited for, and whether it is for the first time.
+MINIGRAD_QUIET=1 silences it, and `python -m minigrad warmup` compiles ahead.
 
 Not here: where compiled kernels are kept (cache.py); what a kernel inside another one is spared
 (part.py); threads (threads.py); any check of arguments (the public ops do that).
@@ -206,6 +206,49 @@ class _Writable:
 _PATIENCE = 0.5  # seconds of compiling before we say what is being waited for
 
 
+class _HeldInterrupts:
+    """Ctrl-C while a kernel is compiled is raised when that one is done, a second or two later.
+
+    LLVM works for long without Python, and the first Python that runs then is a callback of ctypes
+    in which it hands over its code. An exception there is printed and dropped: two of five Ctrl-C
+    during a first step did nothing. Only for Python's own handler, in the thread that gets signals.
+    """
+
+    def __init__(self) -> None:
+        self.depth = 0  # a kernel compiles those that it calls
+        self.came = self.holding = False
+
+    def _note(self, *_: Any) -> None:
+        self.came = True
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Around all that is done for one kernel: compiling, loading, storing."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        import signal
+
+        if self.depth == 0 and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            self.holding = True
+            signal.signal(signal.SIGINT, self._note)
+        self.depth += 1
+        try:
+            yield
+            if self.came:  # not those around it, too
+                raise KeyboardInterrupt
+        finally:
+            self.depth -= 1
+            if self.depth == 0 and self.holding:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                came, self.came, self.holding = self.came, False, False
+                if came:
+                    raise KeyboardInterrupt
+
+
+_interrupts = _HeldInterrupts()
+
+
 class _Compiling:
     """What this process has spent on compiling. Numba's one lock is held wherever it is used."""
 
@@ -245,18 +288,30 @@ class _Compiling:
         self.told = True
         if os.environ.get("MINIGRAD_QUIET", "0").strip() not in ("", "0"):
             return
-        from .cache import cache_folder
-
-        once = "" if cache_folder() is None else ", once"
         # Not a warning: those become errors under `-W error`. stderr is None under pythonw, and
         # may be closed: nothing of that may stop a program.
         with contextlib.suppress(Exception):
-            print(
-                f"minigrad: compiling its kernels for this machine{once} (some 20 seconds; "
-                "`python -m minigrad warmup` does it ahead)",
-                file=sys.stderr,
-                flush=True,
-            )
+            print(_what_is_waited_for(), file=sys.stderr, flush=True)
+
+
+def _what_is_waited_for() -> str:
+    """The line. It promises only what holds for this cache: nobody knows which kernels are to come.
+
+    A folder with kernels of other programs says that this one needs more; how many, and so how
+    long, it cannot say.
+    """
+    from .cache import cache_folder, kernels_before
+
+    if cache_folder() is None:
+        return ("minigrad: compiling its kernels for this machine, up to half a minute in each "
+                "process, as there is no folder to keep them in")
+    before = kernels_before()
+    if before == 0:
+        return ("minigrad: compiling its kernels for this machine; they are kept, so only a first "
+                "program waits (some 20 seconds for a convolutional network; "
+                "`python -m minigrad warmup` does it ahead)")
+    return (f"minigrad: compiling kernels that no program has used here before; they are kept, as "
+            f"{before} are already (`python -m minigrad warmup` compiles the common ones ahead)")
 
 
 _compiling = _Compiling()
@@ -266,13 +321,17 @@ def _watch_compiler(dispatcher: Any, ours: bool) -> None:
     compiler = getattr(dispatcher, "_compiler", None)
     if compiler is None:
         return  # some other Numba: unwatched
-    compile_one = compiler.compile
+    compile_one, compile_and_keep = compiler.compile, dispatcher.compile
 
     def watched(args: Any, return_type: Any) -> Any:
         with _compiling.one(ours):
             return compile_one(args, return_type)
 
-    compiler.compile = watched
+    def uninterrupted(sig: Any) -> Any:
+        with _interrupts.held():
+            return compile_and_keep(sig)
+
+    compiler.compile, dispatcher.compile = watched, uninterrupted
 
 
 def _take_literals_as_numbers(dispatcher: Any) -> None:

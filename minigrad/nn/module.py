@@ -9,15 +9,17 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar
+from inspect import Parameter as Parameter_, Signature
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy import ndarray
 
-from ..engine import Leaf, Tensor, to_array, wrap
+from ..engine import Leaf, Tensor, to_array, wrap, zero_gradient
 from ..modes import settings
 from ..promotion import dtype_named
 from ..writes import record_write
+from .misuse import refuse_inputs
 
 M = TypeVar("M", bound="Module")
 
@@ -133,11 +135,16 @@ class Module:
     _buffer_names: Mapping[str, bool] = {}             # name -> is it stored in state_dict
     _forward_hooks: dict[int, Callable] | None = None
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        """Notes the new module, also one that is copied or unpickled."""
-        self = super().__new__(cls)
-        _modules[id(self)] = self
-        return self
+    if not TYPE_CHECKING:                              # for editors __init__ says what is wanted
+        def __new__(cls, *args, **kwargs):
+            if args or kwargs:
+                refuse_inputs(cls, args, kwargs)
+            self = object.__new__(cls)
+            _modules[id(self)] = self                  # also one that is copied or unpickled
+            return self
+
+        # What help() shows of classes that have no __init__ of their own.
+        __new__.__signature__ = Signature([Parameter_("cls", Parameter_.POSITIONAL_ONLY)])
 
     def __init__(self) -> None:
         """Needs nothing; subclasses may call it, as is usual, or not."""
@@ -407,8 +414,10 @@ class Module:
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forgets the gradients of all parameters, or fills them with zeros."""
         for p in self.parameters():
-            if p.grad is not None:
-                p.grad = None if set_to_none else wrap(np.zeros_like(p.grad.array))
+            if set_to_none:
+                p.grad = None
+            elif p.grad is not None:
+                zero_gradient(p)
 
     def requires_grad_(self: M, requires_grad: bool = True) -> M:
         """Freezes (False) or unfreezes all parameters. Returns self."""

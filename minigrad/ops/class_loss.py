@@ -72,6 +72,7 @@ def _check_labels(name, input, target, ignore_index):
     if input.ndim == 0:
         raise ValueError(f"{name}: input is a single number, want (N, C) or (C,), C classes")
     if target.dtype.kind not in "iu":
+        _refuse_swapped(name, input, target)
         raise TypeError(f"{name}: target must hold class numbers (integers), got {target.dtype}; "
                         "convert it with target.long()")
     shape, want = input.shape, _label_shape(input.shape)
@@ -106,6 +107,23 @@ def _check_labels(name, input, target, ignore_index):
             raise ValueError(f"{name}: label {target[at]} at {place} does not exist: input {shape} "
                              f"has {classes} classes, so labels are 0 to {classes - 1}{hint}")
     return target.astype(np.int64, copy=False)
+
+
+def _refuse_swapped(name, input, target):
+    """Class numbers where the scores belong, and scores where the class numbers belong."""
+    if input.dtype.kind in "iub" and target.dtype.kind == "f":
+        raise TypeError(f"{name}: input and target look swapped: input holds {input.dtype}, target "
+                        f"{target.dtype}; write {name}(scores, class_numbers)")
+
+
+def _refuse_swapped_probabilities(name, x, target, d):
+    """Scores as target, some below 0, and one-hot rows or probabilities as input."""
+    if target.size and target.item(target.argmin()) < 0 and x.min() >= 0 \
+            and np.allclose(x.sum(d), 1.0, atol=1e-4):
+        at = np.unravel_index(int(target.argmin()), target.shape)
+        raise ValueError(f"{name}: input and target look swapped: input holds probabilities, "
+                         f"target {target[at]:.6g} at target[{', '.join(map(str, at))}]; write "
+                         f"{name}(scores, probabilities)")
 
 
 def _check_weight(name, input, weight):
@@ -339,6 +357,7 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None,
         return cross_entropy_labels(input, target, weight, ignore_index, reduction, label_smoothing)
     check_reduction("cross_entropy", reduction)
     x = raw(input)
+    _refuse_swapped("cross_entropy", x, t)
     if t.shape != x.shape or x.ndim == 0:
         raise ValueError(f"cross_entropy: a target of {t.dtype} means probabilities and needs the "
                          f"shape of the input, {x.shape}, got {t.shape}; if it holds class numbers "
@@ -348,6 +367,7 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None,
                          f"{label_smoothing}")
     _refuse_no_classes("cross_entropy", x)
     d = _class_dim(x)
+    _refuse_swapped_probabilities("cross_entropy", x, t, d)
     weight = _check_weight("cross_entropy", x, weight)
     q = target
     if label_smoothing:

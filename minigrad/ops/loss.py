@@ -11,6 +11,7 @@ from math import prod
 import numpy as np
 from numpy import ndarray
 
+from ..advice import advise
 from ..engine import Tensor
 from ..kernels import binary_loss as kernel
 from ..op import composite, op, rounded_once
@@ -173,7 +174,8 @@ def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean",
 
 # --- two classes: binary cross-entropy -----------------------------------------------------------
 
-def _check_range(name, what, x, fix):
+def _check_range(name, what, x, fix, swapped=None):
+    """swapped: says whether the arguments look swapped, asked only before an error."""
     # The places of the extremes cost 0.2 us each, x.min() 0.7. A NaN, which is let through, counts
     # as an extreme and may hide another number: then all are compared.
     if not x.size or (x.item(x.argmin()) >= 0 and x.item(x.argmax()) <= 1):
@@ -181,8 +183,34 @@ def _check_range(name, what, x, fix):
     bad = (x < 0) | (x > 1)
     if bad.any():
         at = np.unravel_index(int(np.flatnonzero(bad)[0]), x.shape)
+        if swapped is not None and _are_labels(swapped) and not _are_labels(np.abs(x)):
+            fix = f"input and target look swapped: input holds only 0 and 1. Write {_CALL[name]}"
         raise ValueError(f"{name}: {what} must be between 0 and 1, got {x[at]:.6g} at "
                          f"{what}[{', '.join(map(str, at))}]; {fix}")
+
+
+_CALL = {"binary_cross_entropy": "binary_cross_entropy(probabilities, labels)",
+         "binary_cross_entropy_with_logits": "binary_cross_entropy_with_logits(logits, labels)",
+         "kl_div": "kl_div(log_probabilities, probabilities)"}
+
+
+def _are_labels(x):
+    """Whether all are exactly 0 or 1."""
+    return bool(x.size and ((x == 0) | (x == 1)).all())
+
+
+def _advise_if_swapped(name, input):
+    """Where only the target needs a gradient: are the labels in the place of the prediction?"""
+    if _are_labels(input):
+        advise(f"{name}: input and target look swapped: only the target needs a gradient, and "
+               f"input holds only 0 and 1. Write {_CALL[name]}")
+
+
+def _refuse_labels(name, input, target):
+    """Integers are no predictions."""
+    if input.dtype.kind in "iub" and target.dtype.kind == "f":
+        raise TypeError(f"{name}: input and target look swapped: input holds {input.dtype}, target "
+                        f"{target.dtype}. Write {_CALL[name]}; or convert input with x.float()")
 
 
 _TINY = float(np.float32(1e-12))                           # least x (1 - x), torch's very number
@@ -233,8 +261,11 @@ def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = 
         return rounded_once(binary_cross_entropy, input, target, weight, reduction)
     name = "binary_cross_entropy"
     _check_pair(name, input, target, reduction)
+    _refuse_labels(name, raw(input), raw(target))
     _check_range(name, "input", raw(input), _NO_LOGITS)
-    _check_range(name, "target", raw(target), _TARGET_FIX)
+    _check_range(name, "target", raw(target), _TARGET_FIX, raw(input))
+    if getattr(target, "_requires_grad", False) and not getattr(input, "_requires_grad", False):
+        _advise_if_swapped(name, raw(input))
     loss = binary_cross_entropy_terms(input, target)
     if weight is not None:
         loss = loss * weight
@@ -292,9 +323,10 @@ def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tens
     if weight is None and pos_weight is None and reduction != "none" and _by_loop(input, target):
         total, inside = kernel.logits_loss(input, target)
         if not inside:
-            _check_range(name, "target", target, _TARGET_FIX)
+            _check_range(name, "target", target, _TARGET_FIX, input)
         return np.array(total if reduction == "sum" else mean_of(total, input.size), input.dtype)
-    _check_range(name, "target", target, _TARGET_FIX)
+    _refuse_labels(name, input, target)
+    _check_range(name, "target", target, _TARGET_FIX, input)
     finite = np.isfinite(input)
     x = input if finite.all() else np.where(finite, input, 0.0).astype(input.dtype)
     log_s = logsigmoid(x)
@@ -339,6 +371,8 @@ def _logits_rule(g, input, target, weight, pos_weight, reduction, needs):
     else:
         gx = ((1.0 - target) - ((pos_weight - 1.0) * target + 1.0) * sigmoid(-input)) * of_each
     if needs[1]:
+        if not needs[0]:
+            _advise_if_swapped("binary_cross_entropy_with_logits", raw(input))
         slope = input if pos_weight is None else input + (pos_weight - 1.0) * logsigmoid(input)
         gy = -(slope * of_each)
     if needs[2]:
@@ -356,6 +390,17 @@ def _kl_ref(x, t, reduction="mean", log_target=False):
         _reference(lambda x, t: loss)(x, t, reduction)
 
 
+def _refuse_negative(input, target):
+    if (target < 0).any():
+        at = np.unravel_index(int(np.flatnonzero(target < 0)[0]), target.shape)
+        swapped = (input >= 0).all() and (input <= 1).all()
+        raise ValueError(
+            f"kl_div: target must hold probabilities, got {target[at]:.6g} at target["
+            f"{', '.join(map(str, at))}]; " + (
+                f"input and target look swapped: write {_CALL['kl_div']}" if swapped else
+                "if these are logarithms of probabilities, pass log_target=True"))
+
+
 @composite(samples=lambda r: [
         (np.log(r.probabilities(3, 4)), r.probabilities(3, 4)),
         (np.log(r.probabilities(3, 4)), r.probabilities(3, 4), "batchmean"),
@@ -367,11 +412,14 @@ def kl_div(input: Tensor, target: Tensor, reduction: str = "mean",
     reduction: as for the others, or "batchmean": the sum divided by the first dimension, which is
     the divergence of distributions. log_target: the target holds log t.
 
-    Raises: ValueError for different shapes or an unknown reduction.
+    Raises: ValueError for different shapes, a target below 0 (unless log_target) or an unknown
+    reduction.
     """
     if getattr(input, "dtype", None) in WIDE:
         return rounded_once(kl_div, input, target, reduction, log_target)
     _check_pair("kl_div", input, target, "sum" if reduction == "batchmean" else reduction)
+    if not log_target:
+        _refuse_negative(raw(input), raw(target))
     if log_target:
         loss = exp(target) * (target - input)
     else:                                                  # 0 log 0 = 0

@@ -5,16 +5,19 @@ A new optimiser states its rule in `update_group`. Not here: any rule (`sgd.py`)
 from __future__ import annotations
 
 import copy
+from collections import defaultdict
 from collections.abc import Callable, Iterable
+from types import MethodType
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
-from ..engine import Tensor, wrap
+from ..advice import FORGOTTEN, advise, watch_for_sum
+from ..engine import Tensor, wrap, zero_gradient
 from ..modes import enable_grad
 from ..promotion import as_own
-from ..writes import record_write
+from ..writes import now, record_write
 
 
 class Optimizer:
@@ -25,12 +28,19 @@ class Optimizer:
 
     Attributes:
         param_groups: one dict a group, "params" and options, which may be changed between steps.
-        state: for each parameter what the rule remembers, such as a momentum buffer.
+        state: for each parameter what the rule remembers, such as a momentum buffer; an empty dict
+            before its first step.
+
+    A step without a zero_grad() since the last one, with gradients that were added to those of the
+    last one, is a minigrad.TrainingWarning, once for each optimiser. Whoever sets p.grad to None or
+    to zero by hand, or gathers several backward() for one step, hears nothing.
 
     Raises: TypeError or ValueError if params is one Tensor, is empty, or holds what cannot be
         optimised.
     """
     stepped = False                                    # a scheduler asks whether it came too early
+    zeroed = False                                     # since the last step, by zero_grad()
+    sums_of_steps = 0                                  # -1: told
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         name = type(self).__name__
@@ -38,11 +48,12 @@ class Optimizer:
             raise TypeError(f"{name}: params must be a list of Tensors, got one Tensor of shape "
                             f"{params.shape}; write [x]")
         if isinstance(params, (dict, str)) or not isinstance(params, Iterable):
-            advice = "; pass model.parameters()" if hasattr(params, "parameters") else ""
+            advice = "; pass model.parameters()" if hasattr(params, "parameters") else \
+                f"; call it: model.{params.__name__}()" if isinstance(params, MethodType) else ""
             raise TypeError(f"{name}: params must be a list of Tensors or of groups, got "
                             f"{type(params).__name__}{advice}")
         self.defaults = defaults
-        self.state: dict[Tensor, dict[str, Any]] = {}
+        self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
         given = list(params)
         if not given:
@@ -97,12 +108,13 @@ class Optimizer:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forgets the gradients of all parameters, or fills them with zeros."""
+        self.zeroed = True
         for group in self.param_groups:
             for p in group["params"]:
                 if set_to_none:
                     p.grad = None
                 elif p.grad is not None:
-                    p.grad = wrap(np.zeros_like(p.grad.array))
+                    zero_gradient(p)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Changes all parameters that have a gradient, once.
@@ -119,7 +131,22 @@ class Optimizer:
             written += self.update_group(group)
         if written:
             record_write(*written)                     # backward() must know, see writes.py
+        if self.zeroed:
+            self.zeroed = False
+        elif self.sums_of_steps >= 0:
+            self._look_for_sums()
         return loss
+
+    def _look_for_sums(self) -> None:
+        """After a step that no zero_grad() preceded: were its gradients added to those before?"""
+        if self.sums_of_steps:
+            self.sums_of_steps = -1
+            advise(FORGOTTEN.format(name=type(self).__name__))
+            return
+        for p in self._parameters():
+            if p.grad is not None:                     # one tells for all
+                watch_for_sum(p.grad, self, now())
+                return
 
     def update_group(self, group: dict[str, Any]) -> list[ndarray]:
         """Changes the parameters of a group in place; returns the arrays that were written."""
@@ -151,7 +178,7 @@ class Optimizer:
                              f"optimiser has groups of {mine}")
         numbers = [i for group in stored for i in group["params"]]
         by_number = dict(zip(numbers, self._parameters()))
-        state: dict[Tensor, dict[str, Any]] = {}
+        state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         for i, values in state_dict["state"].items():
             if i not in by_number:
                 raise ValueError(f"{name}: the state speaks of parameter {i}, there is none")

@@ -68,7 +68,7 @@ class SGD(Optimizer):
                 continue
             v, first = None, False
             if momentum:
-                state = self.state.setdefault(p, {})
+                state = self.state[p]
                 first = state.get("momentum_buffer") is None
                 if first:
                     state["momentum_buffer"] = wrap(np.empty(x.shape, x.dtype))

@@ -92,7 +92,7 @@ UNARY = {
     "atanh": num(3, 4, low=-0.8, high=0.8), "trunc": num(3, 4, low=-4, high=4),
     "relu": num(3, 4),
 }  # fmt: skip
-# What the issue does not name outright; a library without them says so in test_parity.ABSENT.
+# What not every library has: those that minigrad lacks stand in test_parity.MAY_BE_ABSENT.
 EXTRA_UNARY = {"exp2", "log2", "log10", "asinh", "acosh", "atanh", "trunc", "square"}
 
 

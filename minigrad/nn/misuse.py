@@ -1,0 +1,66 @@
+"""Advice for `nn.ReLU(x)` and `nn.MSELoss(prediction, target)`: layers are made first, then called.
+
+Not here: what a layer's own options may be (its __init__ says so).
+"""
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ..engine import Tensor
+
+PACKAGE = __name__.rpartition(".")[0] + "."
+OWN_WORDS = PACKAGE + "containers"                 # they refuse it themselves
+CO_VARARGS = 0x04
+
+
+def refuse_inputs(cls: type, args: tuple, kwargs: dict[str, Any]) -> None:
+    """Raises TypeError if a layer of this package is made with a Tensor that is no option.
+
+    Options that are Tensors say so in their annotation (the weight of CrossEntropyLoss). What the
+    user's own modules take is their business.
+    """
+    given = [x for x in (*args, *kwargs.values()) if isinstance(x, Tensor)]
+    init: Any = cls.__init__                           # type: ignore[misc]
+    if not given or not init.__module__.startswith(PACKAGE) or init.__module__ == OWN_WORDS:
+        return
+    code, hints = init.__code__, init.__annotations__
+    if code.co_flags & CO_VARARGS:
+        return
+    names = code.co_varnames[1:code.co_argcount]
+    meant = [(name, x) for name, x in (*zip(names, args), *kwargs.items()) if isinstance(x, Tensor)]
+    if len(args) <= len(names) and all(
+            x.ndim == 0 or re.search("Tensor|Any", str(hints.get(name, ""))) for name, x in meant):
+        return
+    name = cls.__name__
+    kind, inputs = ("loss", "input, target") if name.endswith("Loss") else ("layer", "x")
+    options = names[:len(names) - len(init.__defaults__ or ())]
+    made = f"{'nn.' if cls.__module__.startswith(PACKAGE) else ''}{name}(" + (
+        "dim=1" if "oftmax" in name else ", ".join(options)) + f")({inputs})"
+    function = _function(name)
+    raise TypeError(
+        f"{name}: its options are wanted here, got {'a Tensor' if len(given) == 1 else 'Tensors'} "
+        f"of shape {' and '.join(str(x.shape) for x in given)}. {name} is a {kind}, which is made "
+        f"first and then called: {made}" + (function and f"; or use nn.functional.{function}"))
+
+
+def _function(name: str) -> str:
+    """The call of the same name in nn.functional, or ""."""
+    from . import functional                           # which is imported later than this
+
+    full = {"BCELoss": "binary_cross_entropy", "NLLLoss": "nll_loss",
+            "BCEWithLogitsLoss": "binary_cross_entropy_with_logits",
+            "CrossEntropyLoss": "cross_entropy", "SmoothL1Loss": "smooth_l1_loss"}
+    words = full.get(name) or re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=L1)(?=L)", "_", name).lower()
+    words = {"re_lu": "relu", "leaky_re_lu": "leaky_relu", "si_lu": "silu", "log_sigmoid":
+             "logsigmoid", "mseloss": "mse_loss"}.get(words, words)
+    if not hasattr(functional, words):
+        return ""
+    if name.endswith("Loss"):
+        return f"{words}(input, target)"
+    return f"{words}(x{', dim=1' if 'softmax' in words else ''}{_MORE.get(words, '')})"
+
+
+# What the functions of layers with parameters or sizes want besides.
+_MORE = {"linear": ", weight, bias", "conv2d": ", weight, bias", "max_pool2d": ", kernel_size",
+         "avg_pool2d": ", kernel_size"}
