@@ -6,8 +6,9 @@ The order rotates from round to round. Before each turn there is a pause, since 
 spin for up to 0.2 s after their last work and would slow the next library down. What only a fresh
 process shows (import, first step, memory) starts one for each sample.
 
-A library that is missing, raises, crashes or hangs is noted and left out of that program; its
-process is started anew for the next one.
+A library that is missing, raises or crashes is noted and left out of that program; its process is
+started anew for the next one. One that hangs is left out of the rest: it would hang again, and cost
+`timeout` each time. One that is far behind is not asked for larger sizes of the same program.
 """
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import machine
+from . import machine, quiet
 from .catalogue import Program
 from .peers import CONTROL, PEAK, Peer, environment
 from .records import Measurement, Record
@@ -45,11 +46,25 @@ class Settings:
     pause: float = 0.25
     timeout: float = 300.0
     verbose: bool = False           # show what the workers print
-    fresh_rounds: int = 5
+    fresh_rounds: int = 6           # for libraries that no target depends on, half as many
 
 
 class WorkerError(Exception):
     """A worker answered with an error, died, or did not answer."""
+
+
+class Hangs(WorkerError):
+    """A worker did not answer in time."""
+
+
+def _positive(sample: float, unit: str) -> float:
+    """The sample, if it is one.
+
+    Raises: WorkerError for 0 or less: no clock and no memory says that of something that happened.
+    """
+    if not sample > 0:
+        raise WorkerError(f"measured {sample} {unit}: too little to be seen")
+    return sample
 
 
 class WorkerProcess:
@@ -58,11 +73,10 @@ class WorkerProcess:
     def __init__(self, peer: Peer, threads: int, timeout: float, verbose: bool = False,
                  extra: dict[str, str] | None = None) -> None:
         self.timeout = timeout
-        name = peer.by_hand if peer.by_hand and peer.by_hand.endswith(".py") else peer.name
         detached: dict[str, Any] = ({"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
                                     if sys.platform == "win32" else {"start_new_session": True})
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", name, str(threads),
+            [sys.executable, "-m", "benchmarks.worker", peer.spec, str(threads),
              machine.pinning(threads)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=None if verbose else subprocess.DEVNULL, text=True,
@@ -85,7 +99,7 @@ class WorkerProcess:
         try:
             line = self.lines.get(timeout=self.timeout)
         except queue.Empty:
-            raise WorkerError(f"no answer within {self.timeout:.0f} s") from None
+            raise Hangs(f"no answer within {self.timeout:.0f} s") from None
         if not line:
             code = self.process.wait()
             raise WorkerError(f"crashed (exit code {code})")
@@ -128,6 +142,7 @@ class Runner:
     settings: Settings
     tell: Tell = print
     _workers: dict[tuple[str, int], WorkerProcess] = field(default_factory=dict)
+    _given_up: dict[str, str] = field(default_factory=dict)         # peer -> why
 
     def worker(self, peer: Peer, threads: int) -> WorkerProcess:
         """The peer's process; started if it is not running."""
@@ -145,12 +160,31 @@ class Runner:
         while self._workers:
             self._workers.popitem()[1].close()
 
+    def _processes(self) -> list[int]:
+        return [worker.process.pid for worker in self._workers.values() if worker.alive]
+
+    def watch(self, threads: int) -> quiet.Watch:
+        """Counts from now on what others take of the cores that the workers are on."""
+        return quiet.Watch(machine.allowed_cores()[:threads], self._processes)
+
     def candidates(self, program: Program) -> list[Peer]:
         """The peers for which this program makes sense."""
         peers = [p for p in self.peers if program.images or not p.images_only]
         if program.measure == "cold":
-            peers = [p for p in peers if p.name == "minigrad"]
+            peers = [p for p in peers if p.package == "minigrad"]
         return peers
+
+    def _skip(self, program: Program, peer: Peer, threads: int) -> str:
+        """Why this library is not asked; "" if it is."""
+        if peer.name in self._given_up:
+            return f"left out: {self._given_up[peer.name]}"
+        if program.group == "scaling" and program.base and not peer.compared:
+            ours, theirs = (self.record.samples(program.base, name, threads)
+                            for name in ("minigrad", peer.name))
+            if ours and theirs and min(theirs) > _FAR_BEHIND * min(ours):
+                return (f"left out: {min(theirs) / min(ours):.0f} times as slow as minigrad at "
+                        f"{program.base}")
+        return ""
 
     def run(self, program: Program, threads: int) -> list[Measurement]:
         """Measure one program under all peers; what is measured is in the record at once."""
@@ -168,24 +202,32 @@ class Runner:
             is_control = peer is CONTROL
             build = f"control_{program.control}" if is_control else program.build.__name__
             row = Measurement(program.name, "control" if is_control else peer.name, threads)
+            if why := self._skip(program, peer, threads):
+                row.error = why
+                rows.append(row)
+                self.record.measurements.append(row)
+                continue
             self.tell(f"{peer.name}: prepares")
             if self._prepare(peer, row, build, {} if is_control else program.sizes):
                 active.append((peer, row))
             if row.error != "absent":
                 rows.append(row)
                 self.record.measurements.append(row)
-        start, done = time.monotonic(), 0
+        start, done, watch = time.monotonic(), 0, self.watch(threads)
         while active:
             self.tell(f"round {done + 1}")
             shift = done % len(active)
             for peer, row in [*active[shift:], *active[:shift]]:
                 time.sleep(self.settings.pause)
                 try:
-                    seconds = self.worker(peer, threads).ask("turn", seconds=self.settings.turn)
-                    row.samples.append(seconds["seconds"])
+                    answer = self.worker(peer, threads).ask("turn", seconds=self.settings.turn)
+                    row.samples.append(_positive(answer["seconds"], "seconds"))
                 except WorkerError as error:
                     self._fail(peer, row, error)
             done += 1
+            share = watch.foreign()
+            for _, row in active:
+                row.foreign = share
             going_on = [] if self._enough(done, time.monotonic() - start) else [
                 (peer, row) for peer, row in active
                 if not row.error and not self._has_shown_it(row, rows[0])]
@@ -231,6 +273,8 @@ class Runner:
     def _fail(self, peer: Peer, row: Measurement, error: WorkerError) -> None:
         row.error = str(error)
         self.tell(f"{peer.name} failed at {row.program}: {error}")
+        if isinstance(error, Hangs) and peer.name in {p.name for p in self.peers}:
+            self._given_up[peer.name] = f"it hung at {row.program}"
         worker = self._workers.pop((peer.name, row.threads), None)
         if worker:                                  # a fresh one for the next program
             worker.close()
@@ -240,14 +284,14 @@ class Runner:
     def _fresh(self, program: Program, threads: int) -> list[Measurement]:
         rows = []
         for peer in self.candidates(program):
-            row = Measurement(program.name, peer.name, threads)
+            row = Measurement(program.name, peer.name, threads,
+                              error=self._skip(program, peer, threads))
             rows.append(row)
             self.record.measurements.append(row)
-        # A cold start takes long, and memory hardly varies.
-        count = min({"cold": 2, "memory": 3}.get(program.measure, 99), self.settings.fresh_rounds)
+        count, watch = self.settings.fresh_rounds, self.watch(threads)
         for turn in range(count):
             for peer, row in zip(self.candidates(program), rows):
-                if row.error:
+                if row.error or (not peer.compared and turn >= -(-count // 2)):
                     continue
                 self.tell(f"round {turn + 1} of {count}: {peer.name}")
                 time.sleep(self.settings.pause)
@@ -257,7 +301,8 @@ class Runner:
                         row.error = "absent"
                         self.record.measurements.remove(row)
                     else:
-                        row.samples.append(sample)
+                        row.samples.append(_positive(sample, "seconds or bytes"))
+                    row.foreign = watch.foreign()
                 except WorkerError as error:
                     self._fail(peer, row, error)
         return [row for row in rows if row.error != "absent"]
@@ -267,6 +312,7 @@ class Runner:
             cold = program.measure == "cold"
             extra = {"MINIGRAD_CACHE_DIR": os.path.join(empty, "cache")} if cold else {}
             worker = self._start(peer, threads, extra)
+            self._workers["fresh", threads] = worker            # so that its time counts as ours
             try:
                 if program.measure == "import":
                     return worker.started["import"]
@@ -282,6 +328,7 @@ class Runner:
                 return None if "absent" in answer else answer["build"] + answer["first"]
             finally:
                 worker.close()
+                self._workers.pop(("fresh", threads), None)
 
     # ------------------------------------------------------------------------------- the peaks
 
