@@ -229,10 +229,12 @@ def _progress(total: int) -> Iterator[Any]:
         yield on_bar
 
 
-def _settings(args: argparse.Namespace) -> Settings:
+def _settings(args: argparse.Namespace, peers: list[Peer]) -> Settings:
     settings = (Settings(seconds=3.0, turn=0.05, pause=0.2, fresh_rounds=3) if args.quick
                 else Settings())
     settings.verbose = args.verbose
+    if any(peer.tree for peer in peers):
+        settings.restart = 3
     if args.seconds is not None:
         settings.seconds = args.seconds
     if args.rounds is not None:
@@ -293,7 +295,7 @@ def _look_around(record: Record, when: str, threads: int) -> None:
 
 def measure(args: argparse.Namespace, chosen: list[Program], peers: list[Peer]) -> Record:
     """Run everything; an interruption leaves what was measured until then."""
-    settings = _settings(args)
+    settings = _settings(args, peers)
     signal.signal(signal.SIGTERM, signal.default_int_handler)      # kill saves, too, as Ctrl-C does
     threads = args.threads or [len(machine.allowed_cores())]
     record = Record(machine.describe(), {**vars(settings), "threads": threads},

@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from .catalogue import PROGRAMS
 from .records import Record
 from .statistics import spread
 
@@ -125,7 +126,12 @@ def reasons(found: dict[str, Any]) -> list[str]:
 
 
 def disturbance(record: Record, program: str, threads: int) -> str:
-    """Why this program's measurements are not to be trusted; "" if nothing was seen."""
+    """Why this program's measurements are not to be trusted; "" if nothing was seen.
+
+    Memory is not time: nobody else's work changes how much a program takes.
+    """
+    if program in PROGRAMS and PROGRAMS[program].measure == "memory":
+        return ""
     rows = [m for m in record.measurements if (m.program, m.threads) == (program, threads)]
     foreign = max((m.foreign for m in rows if m.foreign is not None), default=0.0)
     if foreign > FOREIGN:

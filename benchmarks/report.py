@@ -90,9 +90,10 @@ def row_of(record: Record, program: Program, threads: int) -> Row:
                    + f" (at most {quantity(program.limit, 's')})")
     elif ratio and program.target is not None:
         verdict = ratio.verdict(program.target, why)
-    if ratio and program.measure == "steady" and not ratio.shown and not verdict.startswith("not decided"):
-        why = "no difference shown" if ratio.low <= 1 <= ratio.high else "too few rounds"
-        verdict = f"{verdict}; {why}".removeprefix("; ")
+    open_already = verdict.startswith("not decided")
+    if ratio and program.measure == "steady" and not ratio.shown and not open_already:
+        doubt = "no difference shown" if ratio.low <= 1 <= ratio.high else "too few rounds"
+        verdict = f"{verdict}; {doubt}".removeprefix("; ")
     percent = percent_of_limit(record, program, threads, medians["minigrad"]) if ours else None
     return Row(program, medians, errors, spread(ours) if ours else None, best, ratios, percent,
                verdict, why, _disagreement(record, program, threads))
@@ -142,7 +143,7 @@ def in_words(ratio: Ratio) -> str:
 def times(value: float) -> str:
     """A ratio: 12.3, 0.25, 0.0031."""
     if value >= 0.0995:
-        return f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
+        return f"{value:.{0 if value >= 99.95 else 1 if value >= 9.995 else 2}f}"
     return f"{value:.2g}"
 
 

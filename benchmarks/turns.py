@@ -37,10 +37,16 @@ _PEAK_TURN = 0.15       # seconds; five of them see the peak also where other tu
 
 @dataclass
 class Settings:
-    """How a run is made. rounds: exactly so many; 0: at least `least`, and for `seconds`."""
+    """How a run is made.
+
+    rounds: exactly so many; 0: at least `least`, and for `seconds`.
+    restart: after so many rounds all processes start anew (0: never): where a process happens to
+        put its code and data makes a few percent, which no number of rounds in it would average.
+    """
 
     seconds: float = 12.0
     rounds: int = 0
+    restart: int = 0
     least: int = 6
     turn: float = 0.15
     pause: float = 0.25
@@ -200,7 +206,6 @@ class Runner:
         rows, active = [], []
         for peer in [*self.candidates(program), CONTROL]:
             is_control = peer is CONTROL
-            build = f"control_{program.control}" if is_control else program.build.__name__
             row = Measurement(program.name, "control" if is_control else peer.name, threads)
             if why := self._skip(program, peer, threads):
                 row.error = why
@@ -208,7 +213,7 @@ class Runner:
                 self.record.measurements.append(row)
                 continue
             self.tell(f"{peer.name}: prepares")
-            if self._prepare(peer, row, build, {} if is_control else program.sizes):
+            if self._prepare(peer, row, *self._request(program, peer)):
                 active.append((peer, row))
             if row.error != "absent":
                 rows.append(row)
@@ -235,7 +240,18 @@ class Runner:
                 if not row.error and (peer, row) not in going_on:
                     self._drop(peer, row)
             active = going_on
+            if active and self.settings.restart and done % self.settings.restart == 0:
+                self.tell("starts all processes anew")
+                self.close()
+                active = [(peer, row) for peer, row in active
+                          if self._prepare(peer, row, *self._request(program, peer))]
         return rows
+
+    def _request(self, program: Program, peer: Peer) -> tuple[str, dict[str, Any]]:
+        """The function that builds the program, or its control, and the sizes."""
+        if peer is CONTROL:
+            return f"control_{program.control}", {}
+        return program.build.__name__, program.sizes
 
     def _has_shown_it(self, row: Measurement, first: Measurement) -> bool:
         """Whether it takes over ten times as long as the first peer, and its runs take seconds: six
