@@ -17,7 +17,6 @@ from typing import Any
 import matplotlib
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from . import quiet
@@ -232,7 +231,7 @@ def peers(record: Record, folder: Path, kinds: list[str]) -> list[Path]:
             spine.set_visible(False)
         figure.suptitle(textwrap.fill(
             f"Time (memory) relative to the best PyTorch variant, {in_threads(threads)}: blue is "
-            "less, brown is more" + "; ?: proves nothing" * any(
+            "less, brown is more" + "; ?: not to be relied on" * any(
                 row.disturbance or r.doubt for row in rows for r in row.ratios.values()),
             int(20 + 13 * len(known))), x=0.01, ha="left", fontsize=13)
         _warn(figure, _busy(record, threads, [row.program.name for row in rows]))
@@ -387,7 +386,7 @@ def roofline(record: Record, folder: Path, kinds: list[str]) -> list[Path]:
 def _name_points(axes: Any, points: list[tuple[str, float, float]], xs: tuple[float, float],
                  ys: tuple[float, float]) -> None:
     """Names beside points, where there is room for them: first the slowest, which matter most."""
-    halo = withStroke(linewidth=3, foreground=PAPER)                # over lines, to be read
+    paper = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.5}   # over lines, to be read
     taken: list[tuple[float, float, float, float]] = []
     dots = [(math.log(x / xs[0]) / math.log(xs[1] / xs[0]), (y - ys[0]) / (ys[1] - ys[0]))
             for _, x, y in points]
@@ -403,7 +402,7 @@ def _name_points(axes: Any, points: list[tuple[str, float, float]], xs: tuple[fl
                 taken.append(box)
                 axes.annotate(name, (x, y), xytext=(8 if side == "left" else -8, 0), ha=side,
                               textcoords="offset points", va="center", fontsize=10.5,
-                              path_effects=[halo])
+                              bbox=paper)
                 break
 
 

@@ -8,7 +8,7 @@ from . import machine, quiet
 from .catalogue import GROUPS, HEADLINE, PROGRAMS, Program
 from .peers import TORCH
 from .records import Record
-from .statistics import Ratio, change, geometric_mean, interval, paired, spread
+from .statistics import Ratio, geometric_mean, interval, paired, quotient, spread
 
 CONV_MEAN = 0.80            # the target for the geometric mean of the convolutions
 CHECK_TOLERANCE = 2e-3      # relative; float32 sums in another order differ by less
@@ -245,10 +245,10 @@ def _ratios(rows: list[Row]) -> list[Ratio]:
 
 
 def _mean_verdict(rows: list[Row]) -> str:
-    """Of the convolutions' mean; not decided if a row of it was disturbed or proves nothing."""
+    """Of the convolutions' mean; a row of few rounds voids it, a wide one widens its interval."""
     kept = [r for r in rows if r.ratio and r.program.measure == "steady"]
-    bad = [r for r in kept if r.disturbance or (r.ratio and r.ratio.doubt)]
-    why = f"{len(bad)} of {len(kept)} rows prove nothing" if bad else ""
+    bad = [r for r in kept if r.disturbance]
+    why = f"{len(bad)} of {len(kept)} rows were disturbed" if bad else ""
     return geometric_mean(_ratios(kept)).verdict(CONV_MEAN, why)
 
 
@@ -261,7 +261,7 @@ def growth_of(record: Record, program: Program, peer: str, threads: int) -> Rati
     ours, base = (record.samples(name, peer, threads) for name in (program.name, program.base))
     if not ours or not base:
         return None
-    found, n = change(ours, base), program.growth
+    found, n = quotient(ours, base), program.growth
     return Ratio(found.median / n, found.low / n, found.high / n, found.confidence)
 
 

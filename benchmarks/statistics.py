@@ -96,6 +96,19 @@ def change(new: Sequence[float], old: Sequence[float]) -> Ratio:
                  min(a.confidence, b.confidence))
 
 
+def quotient(new: Sequence[float], old: Sequence[float]) -> Ratio:
+    """median new / median old, of two programs that were measured one after the other.
+
+    Their errors are independent: the distances (of logarithms) to the ends add up as squares.
+    """
+    a, b = interval(new), interval(old)
+    middle = a.median / b.median
+    down = math.hypot(math.log(a.median / a.low), math.log(b.high / b.median))
+    up = math.hypot(math.log(a.high / a.median), math.log(b.median / b.low))
+    return Ratio(middle, middle * math.exp(-down), middle * math.exp(up),
+                 min(a.confidence, b.confidence))
+
+
 def spread(values: Sequence[float]) -> float:
     """Half the distance between the quartiles over the median: how far a typical round strays."""
     if len(values) < 2:

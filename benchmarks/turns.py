@@ -7,8 +7,9 @@ spin for up to 0.2 s after their last work and would slow the next library down.
 process shows (import, first step, memory) starts one for each sample.
 
 A library that is missing, raises or crashes is noted and left out of that program; its process is
-started anew for the next one. One that hangs is left out of the rest: it would hang again, and cost
-`timeout` each time. One that is far behind is not asked for larger sizes of the same program.
+started anew for the next one. One that hangs or does not start is left out of the rest: it would do
+so again, and cost `timeout` each time. One that is far behind is not asked for the larger sizes of
+the same program.
 """
 from __future__ import annotations
 
@@ -63,6 +64,10 @@ class Hangs(WorkerError):
     """A worker did not answer in time."""
 
 
+class DoesNotStart(WorkerError):
+    """A worker ended, or said what is wrong, before it could be asked anything."""
+
+
 def _positive(sample: float, unit: str) -> float:
     """The sample, if it is one.
 
@@ -91,9 +96,9 @@ class WorkerProcess:
         threading.Thread(target=self._read, daemon=True).start()
         try:
             self.started = self._answer()
-        except WorkerError:
+        except WorkerError as error:
             self.close()
-            raise
+            raise DoesNotStart(f"does not start: {error}") from None
 
     def _read(self) -> None:
         assert self.process.stdout
@@ -289,8 +294,9 @@ class Runner:
     def _fail(self, peer: Peer, row: Measurement, error: WorkerError) -> None:
         row.error = str(error)
         self.tell(f"{peer.name} failed at {row.program}: {error}")
-        if isinstance(error, Hangs) and peer.name in {p.name for p in self.peers}:
-            self._given_up[peer.name] = f"it hung at {row.program}"
+        if isinstance(error, (Hangs, DoesNotStart)) and peer in self.peers:
+            self._given_up[peer.name] = (f"it hung at {row.program}" if isinstance(error, Hangs)
+                                         else f"it {error}")
         worker = self._workers.pop((peer.name, row.threads), None)
         if worker:                                  # a fresh one for the next program
             worker.close()

@@ -91,6 +91,10 @@ def test_the_error_of_a_mean_shrinks_with_the_rows():
     assert mean.high == pytest.approx(0.5 * (0.7 / 0.5) ** 0.5)
     other = statistics.Ratio(2.0, 2.0, 2.0, 0.99)
     assert statistics.geometric_mean([row, other]).median == pytest.approx(1)
+    found = statistics.quotient([2.0] * 5 + [3.0], [1.0] * 6)
+    assert (found.median, found.low) == (2.0, 2.0) and found.high == pytest.approx(3.0)
+    both = statistics.quotient([2.0] * 5 + [4.0], [1.0] * 5 + [0.5])
+    assert both.high == pytest.approx(2 * 2 ** 2 ** 0.5)               # not 2 * 2 * 2
     with pytest.raises(ValueError, match="no ratios"):
         statistics.geometric_mean([])
 
@@ -679,6 +683,21 @@ def test_who_hangs_is_not_asked_again_and_who_fails_is(monkeypatch):
     assert errors["tanh"]["jax"] == "left out: it hung at mlp_64"
     assert errors["tanh"]["torch"] == "crashed" and errors["tanh"]["minigrad"] == ""
     assert [len(row.samples) for row in rows if row.peer in ("minigrad", "control")] == [2, 2]
+
+
+def test_who_does_not_start_is_left_out_with_the_reason(tmp_path, monkeypatch):
+    path = tmp_path / "broken.py"
+    path.write_text("raise OSError('no libmlx.so')\n")
+    broken = peers.find_peer(str(path))
+    runner = turns.Runner(record_of({}), [broken], turns.Settings(rounds=1, pause=0, turn=0.001),
+                          tell=lambda text: None)
+    try:
+        first = runner.run(catalogue.PROGRAMS["import"], 1)[0]
+        second = runner.run(catalogue.PROGRAMS["mlp_64"], 1)[0]
+    finally:
+        runner.close()
+    assert first.error == "does not start: OSError: no libmlx.so"
+    assert second.error == "left out: it does not start: OSError: no libmlx.so"
 
 
 def test_who_is_far_behind_is_not_asked_for_larger_sizes(monkeypatch):
