@@ -165,6 +165,8 @@ def _refuse_what_would_do_nothing(args: argparse.Namespace) -> None:
         raise ValueError("--pictures says what --output DIR writes; want --output, too")
     if args.tolerance is not None and not args.against:
         raise ValueError("--tolerance is what --against forgives; want --against, too")
+    if args.rounds and args.seconds:
+        raise ValueError("--rounds counts, --seconds looks at the clock: want one of the two")
     if args.sources:
         for option in ("peers", "threads", "seconds", "rounds", "quick"):
             if getattr(args, option):

@@ -3,7 +3,10 @@
 Another checkout of minigrad (a folder, or a git revision) takes part in the run as one more
 library, so its times are paired round by round with this tree's, and their ratio needs no unit.
 This is the sharper way. What it says of each program: slower (the whole interval of the ratio lies
-beyond the tolerance), faster, no slower (the interval ends within the tolerance), or not decided.
+beyond the tolerance), faster, no slower (the interval ends within the tolerance), or not decided. A
+busy machine is named, but does not void the comparison, as it does one with another library: the
+two trees do the same work in the same threads, so others disturb both alike, round by round, and
+what is left of it widens the interval.
 
 Absolute times of two days cannot be compared: the same machine may be 30 % slower today. So against
 an older result each time is divided, round by round, by something that was timed beside it in both
@@ -90,8 +93,8 @@ class Pair:
         r = self.ratio
         if r is None:
             return "not decided: not measured in both"
-        if why := self.disturbance or r.doubt:
-            return f"not decided: {why}"
+        if r.doubt:
+            return f"not decided: {r.doubt}"
         if r.low > 1 + tolerance:
             return "SLOWER"
         if r.high < 1 / (1 + tolerance):
@@ -131,7 +134,8 @@ def pair_table(found: list[Pair], other: str, tolerance: float) -> str:
         lines.append(f"{pair.program:{width}}  {in_threads(pair.threads)}".ljust(width + 13)
                      + f"{times[0]:>10}{times[1]:>24}"
                      + f"{in_words(pair.ratio) if pair.ratio else '':>22}  "
-                     + pair.verdict(tolerance))
+                     + pair.verdict(tolerance)
+                     + f" ({pair.disturbance})" * bool(pair.disturbance))
     verdicts = [(pair.program, pair.verdict(tolerance)) for pair in found]
     named = {word: [n for n, v in verdicts if v.startswith(word)]
              for word in ("SLOWER", "faster", "no slower", "not decided")}
@@ -142,6 +146,9 @@ def pair_table(found: list[Pair], other: str, tolerance: float) -> str:
                   for word, names in named.items())]
     if ratios:
         lines.append(f"geometric mean of here / there: {in_words(geometric_mean(ratios))}")
+    if busy := sum(bool(pair.disturbance) for pair in found):
+        lines.append(f"{busy} of them were made on a busy machine, which disturbs both trees "
+                     "alike and widens the intervals.")
     lines.append("Verdict: " + (
         "something got slower." if named["SLOWER"] else
         "nothing got slower." if not named["not decided"] else
