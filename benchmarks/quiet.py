@@ -28,7 +28,7 @@ from .statistics import spread
 # A quiet virtual server shows 0 to 2 % foreign, and controls whose spread is 0.2 to 7 %.
 FOREIGN = 0.05          # of the cores: more is a disturbance
 SPREAD = 0.15           # of a fixed loop's times
-STOLEN = 0.15           # of the processor, from a loop that wants all of it
+STOLEN = 0.10           # of the processor, from a loop that wants all of it
 
 
 def busy_seconds(cores: Iterable[int]) -> float | None:
@@ -80,13 +80,13 @@ class Watch:
 def calibrate(threads: int, repeats: int = 25) -> dict[str, float]:
     """A fixed loop on so many threads: the spread of its times, and the share it did not get.
 
-    The loop hashes 1 MB five times, which needs no library, no memory worth speaking of, and not
+    The loop hashes 1 MB twenty times, which needs no library, no memory worth speaking of, and not
     Python's lock.
     """
     block = bytes(1 << 20)
 
     def work(_: int) -> None:
-        for _ in range(5):
+        for _ in range(20):
             hashlib.sha256(block).digest()
     times, used = [], 0.0
     with ThreadPoolExecutor(threads) as pool:
