@@ -24,7 +24,7 @@ from .face import ArrayFace
 from .foreign import named
 from .memory import Block
 from .modes import settings
-from .promotion import (dtype_named, own_dtype, refuse_foreign, refuse_unfit_data,
+from .promotion import (WIDE, dtype_named, own_dtype, refuse_foreign, refuse_unfit_data,
                         unknown_dtype)
 from .sums import ROWS, total
 from .writes import (
