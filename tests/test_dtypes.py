@@ -255,12 +255,12 @@ def test_gradients_of_float16_that_many_share_do_not_stall():
 
 
 def test_gradients_of_many_uses_are_added_in_float32():
-    """A weight that 5,000 steps share: in float16 the sum of ones stalls at 2,048."""
+    """A weight that thousands of steps share: in float16 the sum of ones stalls at 2,048."""
     w = mg.ones(3, dtype=mg.float16, requires_grad=True)
     seen = []
     w.register_hook(lambda g: seen.append(g.dtype))
-    mg.autograd.backward([(w * 1.0).sum() for _ in range(5000)])
-    assert w.grad.tolist() == [5000.0] * 3 and w.grad.dtype == seen[0] == HALF
+    mg.autograd.backward([(w * 1.0).sum() for _ in range(3000)])
+    assert w.grad.tolist() == [3000.0] * 3 and w.grad.dtype == seen[0] == HALF
     ys = [(w * 0.5).reshape(1, 3).sum() for _ in range(5000)]
     for graph in (False, True):
         g, = mg.grad(ys, w, retain_graph=True, create_graph=graph)
