@@ -122,8 +122,7 @@ class Op:
         """Raises TypeError at import for a signature or options that the machinery does not know
         how to combine: it would give a wrong result, or an error from inside, at some call."""
         own = {"wrapped", "out", "aux", "t", "links", "node", "frame", "code", "want", "odd",
-               "axis", "keepdims",
-               *(f"{prefix}{i}" for prefix in ("n", "given") for i in range(len(self.tensors)))}
+               "axis", "keepdims", *(f"n{i}" for i in range(len(self.tensors)))}
         reserved = (own | {*_WRAPPER_NAMES}) & {*self.parameters}
         if reserved:
             raise TypeError(f"op {self.name}: the public function itself needs {sorted(reserved)}")
@@ -292,10 +291,11 @@ class Op:
             x = self.tensors[0]
             add(f"    if {x}.__class__ is Tensor and {x}.array.size >= FEWEST and may_wait({x}):")
             add(f"        return wait(OP, {x})")
-        for i, name in enumerate(self.tensors):
+        asked = not self.sequence and len(self._agreeing) > 1 and self._may_convert
+        if asked:
+            add("    odd = False")
+        for name in self.tensors:
             node = f"n{self.linked.index(name)}" if name in self.linked else None
-            if self._may_convert and name != self.sequence:
-                add(f"    given{i} = {name}")
             if name == self.sequence:
                 add(f"    {name}, links, wrapped, odd = "
                     f"unwrap_sequence({name}, OP, {name!r}, wrapped)")
@@ -308,10 +308,17 @@ class Op:
                 add(f"        if {name}._requires_grad:")
                 add(f"            {node} = {name}.node or leaf({name})")
             add(f"        {name} = {name}.array")
+            decides = asked and name in self._agreeing
+            if decides:
+                add(f"        if {name}.dtype is not FLOAT32:\n            odd = True")
             plain = "PLAIN" if self.takes_number(name) else "ARRAY"
             plain += "_OR_NONE" if "None" in self.hints[name] else ""
             add(f"    elif {name}.__class__ not in {plain}:")
             add(f"        {name} = operand({name}, OP, {name!r})")
+            if decides:
+                add("        odd = True")
+                add(f"    elif {self._is_array(name)}{name}.dtype is not FLOAT32:")
+                add("        odd = True")
             if name in self.apart or not self._may_convert:
                 # An array of the user's, of which nobody has asked yet what it holds.
                 likely = "BOOL", "INT64"
@@ -411,14 +418,16 @@ class Op:
             add("    if want is not FLOAT32 and want is not FLOAT64:")
         else:
             add("    want = FLOAT32")
-            odd = ["odd"] if self.sequence else []
-            odd += [f"({self._is_array(n)}{n}.dtype is not FLOAT32)" for n in names
-                    if n != self.sequence]
-            add(f"    if {' or '.join(odd)}:")
+            # In a sequence it was asked of each; of others where they were unwrapped, or here.
+            alone = len(names) == 1 or self.sequence
+            here = [f"({self._is_array(n)}{n}.dtype is not FLOAT32)" for n in names
+                    if alone and n != self.sequence]
+            add(f"    if {' or '.join(['odd'] * (len(here) != 1 or bool(self.sequence)) + here)}:")
         known = "(" + "".join(f"*{n}, " if n == self.sequence else f"{n}, " for n in names) + ")"
         add(f"        want = agree(OP, {known})")
-        given = {n: f"given{i}" for i, n in enumerate(self.tensors)}
-        given[self.sequence or ""] = f"given_again({self.sequence}, links, wrapped)"
+        given = {n: f"again({n}, {f'n{self.linked.index(n)}' if n in self.linked else None}, "
+                    "wrapped)" for n in self.tensors}
+        given[self.sequence or ""] = f"all_again({self.sequence}, links, wrapped)"
         places, words = [], []
         for p in self.parameters.values():
             value = given.get(p.name, p.name)
@@ -689,9 +698,14 @@ def unwrap_sequence(xs: Any, op: Op, name: str, wrapped: bool) -> tuple[tuple, t
 
 # Dtypes. Nothing of this runs where all tensors are float32.
 
-def given_again(arrays: tuple, links: tuple, wrapped: bool) -> list:
-    """The Tensors of a sequence once more: it may have been an iterator, which is read once."""
-    return list(map(wrap, arrays, links)) if wrapped else list(arrays)
+def again(x: Any, node: Node | None, wrapped: bool) -> Any:
+    """An argument that was unwrapped as a Tensor once more, if any was one."""
+    return wrap(x, node) if wrapped and x.__class__ is ndarray else x
+
+
+def all_again(arrays: tuple, links: tuple, wrapped: bool) -> list:
+    """The same for a sequence. (It may have been an iterator, which is read once.)"""
+    return [again(x, node, wrapped) for x, node in zip(arrays, links, strict=True)]
 
 
 def admit(x: Any, op: Op) -> Any:
@@ -847,8 +861,8 @@ def many(op: Op, links: tuple, saved: tuple, outs: tuple, where: Where | None
 _WRAPPER_NAMES = dict(Tensor=Tensor, Node=Node, leaf=leaf, wrap=wrap, ndarray=ndarray, ARRAY=ARRAY,
                       PLAIN=PLAIN, ARRAY_OR_NONE=ARRAY_OR_NONE, PLAIN_OR_NONE=PLAIN_OR_NONE,
                       asarray=np.asarray, settings=settings, operand=operand, finish=finish,
-                      admit=admit, agree=agree, redo=redo, given_again=given_again, Casts=Casts,
-                      BOOL=BOOL, INT64=INT64,
+                      admit=admit, agree=agree, redo=redo, again=again, all_again=all_again,
+                      Casts=Casts, BOOL=BOOL, INT64=INT64,
                       unwrap_sequence=unwrap_sequence, shape_of=shape_of, many=many,
                       in_place=in_place, new=Tensor.__new__, MISSING=MISSING, missing=missing,
                       by_numpy_names=by_numpy_names,

@@ -27,6 +27,8 @@ import dtype_table  # noqa: E402
 
 TABLE = json.loads((VECTORS / "dtype_table.json").read_text())
 HALF = np.float16
+# On some machines long double is float64 under another name, and welcome.
+LONG_DOUBLE = [np.longdouble] * (np.dtype(np.longdouble) != np.float64)
 
 
 def as_dtype(args, dtype):
@@ -253,12 +255,12 @@ def test_gradients_of_float16_that_many_share_do_not_stall():
 
 
 def test_gradients_of_many_uses_are_added_in_float32():
-    """A weight that 5,000 steps share: in float16 the sum of ones stalls at 2,048."""
+    """A weight that thousands of steps share: in float16 the sum of ones stalls at 2,048."""
     w = mg.ones(3, dtype=mg.float16, requires_grad=True)
     seen = []
     w.register_hook(lambda g: seen.append(g.dtype))
-    mg.autograd.backward([(w * 1.0).sum() for _ in range(5000)])
-    assert w.grad.tolist() == [5000.0] * 3 and w.grad.dtype == seen[0] == HALF
+    mg.autograd.backward([(w * 1.0).sum() for _ in range(3000)])
+    assert w.grad.tolist() == [3000.0] * 3 and w.grad.dtype == seen[0] == HALF
     ys = [(w * 0.5).reshape(1, 3).sum() for _ in range(5000)]
     for graph in (False, True):
         g, = mg.grad(ys, w, retain_graph=True, create_graph=graph)
@@ -380,7 +382,7 @@ def test_arrays_in_another_byte_order_are_right_or_refused(entry, change):
 
 
 @each_op
-@pytest.mark.parametrize("dtype", [np.longdouble, np.complex128, object])
+@pytest.mark.parametrize("dtype", [*LONG_DOUBLE, np.complex128, object])
 def test_operations_refuse_what_no_tensor_can_have(entry, dtype):
     if not isinstance(entry, Op):
         return                                     # made of those that refuse
@@ -512,12 +514,15 @@ def test_other_doors_convert():
     assert stored["momentum_buffer"].dtype.isnative and stored["steps"].dtype.isnative
 
 
-FOREIGN = [np.ones(3, np.longdouble), np.ones(3, complex), np.array(["1"]), np.array([None]),
-           np.zeros(3, "datetime64[s]"), np.zeros(3, "timedelta64[s]"),
-           np.zeros(3, [("a", "f4")]), np.zeros(3, "S2"), np.zeros(3, "V4")]
+FOREIGN = [(np.ones(3, complex), "x.real and x.imag"), (np.array(["1"]), ""),
+           (np.array([None]), "x.astype"), (np.zeros(3, "datetime64[s]"), "datetime64"),
+           (np.zeros(3, "timedelta64[s]"), "datetime64"),
+           (np.zeros(3, [("a", "f4")]), r"x\['a'\]"), (np.zeros(3, "S2"), ""),
+           (np.zeros(3, "V4"), ""),
+           *[(np.ones(3, long), r"x.astype\(np.float64\)") for long in LONG_DOUBLE]]
 
 
-@pytest.mark.parametrize("array", FOREIGN, ids=lambda a: str(a.dtype))
+@pytest.mark.parametrize("array", [a for a, _ in FOREIGN], ids=lambda a: str(a.dtype))
 def test_no_door_lets_in_what_no_tensor_can_have(array):
     def write():
         mg.zeros(3)[:] = array
@@ -549,15 +554,15 @@ def test_unpickled_arrays_have_numpys_own_dtype_again():
 
 
 def test_errors_name_the_conversion():
-    for array, fix in zip(FOREIGN, (r"x.astype\(np.float64\)", "x.real and x.imag", "", "x.astype",
-                                    "datetime64", "datetime64", r"x\['a'\]", "", "")):
+    for array, fix in FOREIGN:
         with pytest.raises(TypeError, match=f"add: want numbers.*{fix}"):
             mg.ones(3) + array
-    with pytest.raises(TypeError, match="long double"):
-        mg.ones(3) * np.longdouble(2)
+    for long in LONG_DOUBLE:
+        with pytest.raises(TypeError, match="long double"):
+            mg.ones(3) * long(2)
 
 
-@pytest.mark.parametrize("dtype", [">f4" if sys.byteorder == "little" else "<f4", np.longdouble,
+@pytest.mark.parametrize("dtype", [">f4" if sys.byteorder == "little" else "<f4", *LONG_DOUBLE,
                                    complex, "U3", "datetime64[s]", [("a", "f4")], "no such"],
                          ids=str)
 def test_no_tensor_is_made_of_another_dtype(dtype):
