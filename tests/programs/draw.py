@@ -101,6 +101,8 @@ def _end(s: Scope) -> None:
     text = "".join(step.text for step in s.steps)
     if "retain_grad" in text and any(w in text for w in ("split", "chunk", "unbind")):
         way = min(way, 0.4)                        # grad() of one piece: torch may fill another's
+    if ", lambda g" in text:                       # how often a hook is called depends on the rules
+        way = min(way, 0.7)
     if way < 0.5:
         only = f", inputs=[{s.pick(leaves)}]" if leaves and s.chance(0.12) else ""
         s.take(Step(f"{loss}.backward({(retained(s) + only).lstrip(', ')})", "walk"))

@@ -255,6 +255,10 @@ def judge(program: Program, ours: Run, oracle: Oracle) -> Fault | None:
     apart = {n for n in {*ours.same, *theirs.same} if ours.same.get(n) != theirs.same.get(n)}
     apart |= theirs.lost | {r.same[n] for r in (ours, theirs) for n in apart if n in r.same}
     unseen = apart | {f"{n}.grad" for n in apart}
+    # Of what lies between, a second order changes what the rules happen to read: x or its result.
+    if "create_graph" in str(program):
+        inner = {f"{n}.grad" for n, fact in theirs.facts.items() if fact and not fact[1]}
+        unseen |= {n for n in {*theirs.values, *ours.values} if "call" in n or n in inner}
     # A derivative that is constant needs no gradient here; in torch it gets one of zeros.
     if any("create_graph" in s.text for s in program.steps):
         changed = ", lambda g" in str(program)     # by a hook: then it is no zero any more

@@ -558,8 +558,9 @@ def pooling(s: Scope) -> Step:
     if s.chance(0.35):
         more += s.pick(("", "", ", count_include_pad=False", ", divisor_override=3"))
         return s.new(f"F.avg_pool2d({x}, {k}{more})")
-    more += ", dilation=2" if s.chance(0.1) else ""
     if s.chance(0.1):
+        more += ", dilation=2"                     # no indices: a window may hold padding only
+    elif s.chance(0.1):
         return s.new(f"F.max_pool2d({x}, {k}{more}, return_indices=True)", n=2)
     return s.new(f"F.max_pool2d({x}, {k}{more})")
 
