@@ -10,7 +10,8 @@ import minigrad.nn as nn
 import minigrad.optim as optim
 from minigrad import advice
 
-# filterwarnings=error in this suite: every test without `pytest.warns` proves silence, too.
+# Every test without `pytest.warns` proves silence, too.
+pytestmark = pytest.mark.filterwarnings("error")
 
 
 @pytest.fixture
