@@ -70,8 +70,16 @@ class ArrayFace:
     def size(self, dim: int) -> int: ...
 
     def size(self, dim: int | None = None) -> Any:
-        """The shape, or the size of one dimension."""
-        return self.array.shape if dim is None else self.array.shape[dim]
+        """The shape, or the size of one dimension. Raises: IndexError if there is no such one."""
+        if dim is None:
+            return self.array.shape
+        try:
+            return self.array.shape[dim]
+        except IndexError:
+            n = self.array.ndim
+            valid = f"valid: {-n} to {n - 1}" if n else "a single number has none"
+            raise IndexError(f"size: dimension {dim} is out of range, the tensor of shape "
+                             f"{self.array.shape} has {n} dimensions ({valid})") from None
 
     def dim(self) -> int:
         """The number of dimensions."""
