@@ -4,6 +4,7 @@ Not here: anything that has to do with gradients (`engine.py`) or computes (`ops
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, overload
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 UFUNCS: dict[np.ufunc, Callable] = {}              # which op stands for a NumPy function: see op.py
 #: The same for NumPy's other functions, with NumPy's arguments: ops/numpy_functions.py.
 FUNCTIONS: dict[Callable, Callable] = {
-    np.shape: attrgetter("array.shape"), np.ndim: attrgetter("array.ndim"),
-    np.size: lambda a, axis=None: a.numel() if axis is None else a.shape[axis],
+    # (Not a.array: a result that waits, see fusion.py, knows its shape before its numbers.)
+    np.shape: attrgetter("shape"), np.ndim: lambda a: len(a.shape),
+    np.size: lambda a, axis=None: math.prod(a.shape) if axis is None else a.shape[axis],
 }
 
 
