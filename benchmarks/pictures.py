@@ -129,10 +129,12 @@ def draw_all(record: Record, folder: Path, kinds: list[str]) -> list[Path]:
 
 
 def in_plain_words(ratio: Ratio) -> str:
-    """3.9x faster, 1.2x slower; "no difference shown" where the interval contains 1."""
+    """3.9x faster, 3 % slower; "no difference shown" where the interval contains 1."""
     if ratio.low <= 1 <= ratio.high:
         return "no difference shown"
     fold, word = (1 / ratio.median, "faster") if ratio.median < 1 else (ratio.median, "slower")
+    if fold < 1.095:
+        return f"{100 * (fold - 1):.0f} % {word}"
     return f"{fold:.0f}× {word}" if fold >= 99.5 else f"{fold:.1f}× {word}"
 
 
@@ -153,7 +155,7 @@ def headline(record: Record, folder: Path, kinds: list[str]) -> list[Path]:
         grid = figure.subplots(lines, columns, squeeze=False, height_ratios=heights).flatten()
         for axes, row, entries in zip(grid, rows, shown):
             assert row.best
-            _against_torch(axes, entries)
+            _against_torch(axes, entries, row.disturbance)
             axes.set_title(TITLES[row.program.name])
             axes.annotate(f"PyTorch: {quantity(row.medians[row.best], 's')}", (1.03, 1),
                           (0, _STYLE["axes.titlepad"]), xycoords="axes fraction",
@@ -162,7 +164,10 @@ def headline(record: Record, folder: Path, kinds: list[str]) -> list[Path]:
             axes.axis("off")
         notes = ("Dot: median, over all rounds, of the time relative to PyTorch's in the same "
                  "round. Line: its interval (95 %). Left of the upright line is faster; PyTorch: "
-                 f"the better of its layouts. {record.machine.get('cpu', '')}")
+                 "the better of its layouts. "
+                 + "?: not to be relied on. " * any(row.disturbance or r.doubt for row, entries
+                                                    in zip(rows, shown) for _, r in entries)
+                 + record.machine.get("cpu", ""))
         if len(grid) > len(rows):
             grid[-1].text(0, 0.95, textwrap.fill(notes, 46), va="top", fontsize=11.5, color=DARK,
                           transform=grid[-1].transAxes, linespacing=1.45)
@@ -182,17 +187,22 @@ def _save_tight(figure: Figure, folder: Path, name: str, kinds: list[str]) -> li
         return _save(figure, folder, name, kinds)
 
 
-def _against_torch(axes: Any, entries: list[tuple[str, Ratio]]) -> None:
-    """A line a library: its interval and median on a logarithmic axis, then in words."""
+def _against_torch(axes: Any, entries: list[tuple[str, Ratio]], disturbance: str) -> None:
+    """A line a library: its interval and median on a logarithmic axis, then in words.
+
+    A ratio that proves nothing gets a question mark and no emphasis.
+    """
     for y, (peer, ratio) in enumerate(entries):
         ours = peer == "minigrad"
         axes.plot([1, ratio.median], [y, y], color=shade(peer), linewidth=1, alpha=0.45)
         axes.plot([ratio.low, ratio.high], [y, y], color=shade(peer), linewidth=4.5 if ours else 3,
                   alpha=0.55, solid_capstyle="butt")
         axes.plot(ratio.median, y, "o", color=shade(peer), markersize=9 if ours else 6.5)
-        axes.text(1.03, y, in_plain_words(ratio), transform=axes.get_yaxis_transform(),
-                  va="center", fontsize=11.5, color=OURS if ours else DARK,
-                  weight="bold" if ours else "normal")
+        doubtful = bool(disturbance or ratio.doubt)
+        axes.text(1.03, y, in_plain_words(ratio) + "?" * doubtful,
+                  transform=axes.get_yaxis_transform(), va="center", fontsize=11.5,
+                  color=GREY if doubtful else OURS if ours else DARK,
+                  weight="bold" if ours and not doubtful else "normal")
     axes.axvline(1, color=DARK, linewidth=1.6)
     low, high = _limits([1.0, *[v for _, r in entries for v in (r.low, r.high)]])
     _logarithmic(axes.xaxis, low, high, lambda value: f"{value:g}", most=6)
@@ -233,7 +243,7 @@ def peers(record: Record, folder: Path, kinds: list[str]) -> list[Path]:
             f"Time (memory) relative to the best PyTorch variant, {in_threads(threads)}: blue is "
             "less, brown is more" + "; ?: not to be relied on" * any(
                 row.disturbance or r.doubt for row in rows for r in row.ratios.values()),
-            int(20 + 13 * len(known))), x=0.01, ha="left", fontsize=13)
+            int(22 + 10 * len(known))), x=0.01, ha="left", fontsize=13)
         _warn(figure, _busy(record, threads, [row.program.name for row in rows]))
         return _save(figure, folder, "peers", kinds)
 
