@@ -23,7 +23,7 @@ from . import advice
 from .face import ArrayFace
 from .foreign import named
 from .memory import Block
-from .modes import settings
+from .modes import NUMPYS_ERRORS, SILENCE, settings
 from .promotion import (WIDE, dtype_named, own_dtype, refuse_foreign, refuse_unfit_data,
                         unknown_dtype)
 from .sums import ROWS, total
@@ -593,8 +593,7 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
     settings.grad_enabled = create_graph
     # A rule may compute 0 * inf beside where() that drops it: no number of the user's is meant.
     # (What hooks compute is the user's again: there his settings hold.)
-    errors, quiet = np.geterr(), np.errstate(all="ignore")
-    quiet.__enter__()
+    errors = NUMPYS_ERRORS.set(SILENCE)
     try:
         for node in order:
             g = grads.pop(node, None)
@@ -603,8 +602,11 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
             if rounded and node in rounded:
                 g = g.to(node.dtype) if isinstance(g, Tensor) else g.astype(node.dtype)
             if node.hooks is not None:
-                with np.errstate(**errors):
+                NUMPYS_ERRORS.reset(errors)
+                try:
                     g = _call_hooks(node, g)
+                finally:
+                    errors = NUMPYS_ERRORS.set(SILENCE)
             if stops is not None and node in stops:
                 found[node] = g
             op, inputs = node.op, node.inputs
@@ -657,7 +659,7 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
             if op.keeps and not retain:            # torch: what saved no numbers may be used again
                 node.saved = None                  # where it leads stays known, for grad()
     finally:
-        quiet.__exit__(None, None, None)
+        NUMPYS_ERRORS.reset(errors)
         settings.grad_enabled = before
     return found
 

@@ -125,7 +125,8 @@ class Passed(Node):
         """
         by, self.by = self.by, []
         for node, op, arguments in by:
-            if node.saved is None:                 # freed: no gradient will come this way
+            if node.saved is None:                 # freed: who goes this way shall hear of it
+                node.inputs = (self,)
                 continue
             written = writes.after(node.birth, self.value)
             if written is not None:
