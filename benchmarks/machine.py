@@ -13,7 +13,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 _CPU = Path("/sys/devices/system/cpu")
-_PACKAGES = ("numpy", "numba", "llvmlite", "torch", "jax", "jaxlib", "mygrad", "autograd")
+_PACKAGES = ("numpy", "numba", "llvmlite", "torch", "jax", "jaxlib", "tensorflow",
+             "tensorflow-cpu", "mlx", "mygrad", "autograd")
 
 
 def _command(*words: str) -> str:

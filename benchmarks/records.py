@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ class Measurement:
     check: sums of what the program computed, to compare with other libraries.
     work: flops or bytes of a run, where the library itself says so (the peaks).
     error: why there are no more samples; "" if all went well.
+    foreign: the share of its cores that other programs took while it was measured; None where the
+        system does not say.
     """
 
     program: str
@@ -30,6 +33,7 @@ class Measurement:
     check: list[float] = field(default_factory=list)
     work: float | None = None
     error: str = ""
+    foreign: float | None = None
 
     @property
     def median(self) -> float | None:
@@ -38,7 +42,11 @@ class Measurement:
 
 @dataclass
 class Record:
-    """A whole run. peaks: for each number of threads, (flops a second, bytes a second)."""
+    """A whole run.
+
+    peaks: for each number of threads, (flops a second, bytes a second).
+    quiet: what quiet.check() found "before" and "after" the measuring.
+    """
 
     machine: dict[str, Any]
     settings: dict[str, Any]
@@ -46,6 +54,7 @@ class Record:
     measurements: list[Measurement] = field(default_factory=list)
     peaks: dict[int, tuple[float, float]] = field(default_factory=dict)
     complete: bool = False
+    quiet: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def get(self, program: str, peer: str, threads: int) -> Measurement | None:
         """The measurement, if there is one."""
@@ -71,7 +80,7 @@ class Record:
     def save(self, path: Path) -> None:
         """Write it as JSON, one measurement a line."""
         head = {"format": FORMAT, "complete": self.complete, "machine": self.machine,
-                "settings": self.settings, "peers": self.peers,
+                "settings": self.settings, "peers": self.peers, "quiet": self.quiet,
                 "peaks": {str(k): list(v) for k, v in self.peaks.items()}}
         body = ",\n".join("  " + json.dumps(asdict(m)) for m in self.measurements)
         text = json.dumps(head, indent=1)[:-2]
@@ -81,13 +90,19 @@ class Record:
     def load(cls, path: Path) -> Record:
         """Read what save() wrote.
 
-        Raises: ValueError if it is not such a file, or of another format.
+        Raises: ValueError if it is not such a file, of another format, or with a sample that
+            no clock measured.
         """
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
             if data.pop("format") != FORMAT:
                 raise ValueError(f"{path} has another format than {FORMAT}; measure again")
             data["measurements"] = [Measurement(**m) for m in data["measurements"]]
+            for m in data["measurements"]:
+                for sample in m.samples:
+                    if not 0 < sample < math.inf:
+                        raise ValueError(f"{path}: {m.program} under {m.peer} has the sample "
+                                         f"{sample}; want positive numbers")
             data["peaks"] = {int(k): (v[0], v[1]) for k, v in data["peaks"].items()}
             return cls(**data)
         except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
@@ -109,3 +124,12 @@ class Record:
             mine = self.peaks.get(threads, (0.0, 0.0))
             self.peaks[threads] = (max(mine[0], peaks[0]), max(mine[1], peaks[1]))
         self.complete = self.complete and other.complete
+        for when, found in other.quiet.items():         # the busier of the two moments
+            mine_then = self.quiet.get(when)
+            if mine_then is None or busier(found, mine_then):
+                self.quiet[when] = found
+
+
+def busier(found: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether the first of two checks saw more of other programs."""
+    return (found.get("foreign") or 0.0) > (other.get("foreign") or 0.0)

@@ -4,11 +4,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from . import machine
-from .catalogue import GROUPS, PROGRAMS, Program
+from . import machine, quiet
+from .catalogue import GROUPS, HEADLINE, PROGRAMS, Program
 from .peers import TORCH
 from .records import Record
-from .statistics import Ratio, geometric_mean, interval, paired, spread
+from .statistics import Ratio, geometric_mean, interval, paired, quotient, spread
 
 CONV_MEAN = 0.80            # the target for the geometric mean of the convolutions
 CHECK_TOLERANCE = 2e-3      # relative; float32 sums in another order differ by less
@@ -16,17 +16,27 @@ CHECK_TOLERANCE = 2e-3      # relative; float32 sums in another order differ by 
 
 @dataclass
 class Row:
-    """One line of the table. ratio: minigrad / best torch variant, if both were measured."""
+    """One line of the table, and one place of a picture.
+
+    ratios: each library / the best torch variant, paired; without that variant itself, and empty if
+        no torch was measured.
+    """
 
     program: Program
     medians: dict[str, float]
     errors: dict[str, str]
     spread: float | None
     best: str | None
-    ratio: Ratio | None
+    ratios: dict[str, Ratio]
     percent: float | None
     verdict: str
+    disturbance: str = ""
     note: str = ""
+
+    @property
+    def ratio(self) -> Ratio | None:
+        """minigrad's."""
+        return self.ratios.get("minigrad")
 
 
 def best_torch(record: Record, name: str, threads: int) -> str | None:
@@ -52,10 +62,15 @@ def percent_of_limit(record: Record, program: Program, threads: int,
     return 100 * max(program.flops(**sizes) / flops, program.bytes(**sizes) / bandwidth) / seconds
 
 
-def against_target(ratio: Ratio, target: float) -> str:
-    """met or missed; with a question mark where the target lies inside the interval."""
-    word = "met" if ratio.median <= target else "missed"
-    return word + ("?" if ratio.low <= target < ratio.high else "")
+def ratios_to_torch(record: Record, name: str, threads: int) -> dict[str, Ratio]:
+    """Each library over the best torch variant, round by round: what tables and pictures show."""
+    best = best_torch(record, name, threads)
+    if best is None:
+        return {}
+    theirs = record.samples(name, best, threads)
+    return {m.peer: paired(m.samples, theirs) for m in record.measurements
+            if (m.program, m.threads) == (name, threads) and m.samples
+            and m.peer not in (best, "control")}
 
 
 def row_of(record: Record, program: Program, threads: int) -> Row:
@@ -66,19 +81,22 @@ def row_of(record: Record, program: Program, threads: int) -> Row:
     errors = {m.peer: m.error for m in rows if m.error}
     ours = record.samples(program.name, "minigrad", threads)
     best = best_torch(record, program.name, threads)
-    ratio = paired(ours, record.samples(program.name, best, threads)) if ours and best else None
+    ratios = ratios_to_torch(record, program.name, threads)
+    ratio = ratios.get("minigrad")
+    why = quiet.disturbance(record, program.name, threads)
     verdict = ""
     if ours and program.limit is not None and program.base is None:
-        own = interval(ours)
-        verdict = against_target(own, program.limit) + f" (at most {quantity(program.limit, 's')})"
+        verdict = (interval(ours).verdict(program.limit, why)
+                   + f" (at most {quantity(program.limit, 's')})")
     elif ratio and program.target is not None:
-        verdict = against_target(ratio, program.target)
-    if ratio and program.measure == "steady" and not ratio.shown:
-        why = "no difference shown" if ratio.low <= 1 <= ratio.high else "too few rounds"
-        verdict = f"{verdict}; {why}".removeprefix("; ")
+        verdict = ratio.verdict(program.target, why)
+    open_already = verdict.startswith("not decided")
+    if ratio and program.measure == "steady" and not ratio.shown and not open_already:
+        doubt = "no difference shown" if ratio.low <= 1 <= ratio.high else "too few rounds"
+        verdict = f"{verdict}; {doubt}".removeprefix("; ")
     percent = percent_of_limit(record, program, threads, medians["minigrad"]) if ours else None
-    return Row(program, medians, errors, spread(ours) if ours else None, best, ratio, percent,
-               verdict, _disagreement(record, program, threads))
+    return Row(program, medians, errors, spread(ours) if ours else None, best, ratios, percent,
+               verdict, why, _disagreement(record, program, threads))
 
 
 def _disagreement(record: Record, program: Program, threads: int) -> str:
@@ -117,6 +135,18 @@ def in_threads(count: int) -> str:
     return f"{count} thread" + "s" * (count > 1)
 
 
+def in_words(ratio: Ratio) -> str:
+    """0.25 [0.24 0.30]; two digits, never 0.00."""
+    return f"{times(ratio.median)} [{times(ratio.low)} {times(ratio.high)}]"
+
+
+def times(value: float) -> str:
+    """A ratio: 12.3, 0.25, 0.0031."""
+    if value >= 0.0995:
+        return f"{value:.{0 if value >= 99.95 else 1 if value >= 9.995 else 2}f}"
+    return f"{value:.2g}"
+
+
 def _digits(value: float) -> str:
     return f"{value:.0f}" if value >= 99.5 else f"{value:.1f}" if value >= 9.95 else f"{value:.2f}"
 
@@ -129,10 +159,11 @@ def _cells(row: Row, peers: list[str]) -> list[str]:
             text = quantity(row.medians[peer], unit)
             cells.append(text + (" !" if peer in row.errors else ""))
         else:
-            cells.append("failed" if peer in row.errors else "")
+            error = row.errors.get(peer, "")
+            cells.append("left out" if error.startswith("left out") else "failed" * bool(error))
     cells.insert(2, f"{100 * row.spread:.0f} %" if row.spread is not None else "")
     ratio = row.ratio
-    cells.append(f"{ratio.median:.2f} [{ratio.low:.2f} {ratio.high:.2f}]" if ratio else "")
+    cells.append(in_words(ratio) if ratio else "")
     cells.append(f"{row.program.target:.2f}" if row.program.target is not None else "")
     cells.append(row.verdict)
     cells.append(f"{row.percent:.0f} %" if row.percent is not None else "")
@@ -171,9 +202,10 @@ def table(record: Record, threads: int, markdown: bool = False) -> str:
         lines += _layout(header, [_cells(r, peers) for r in own], markdown)
         ratios = _ratios(own)
         if len(ratios) > 1:
-            mean = geometric_mean(ratios)
-            goal = f" (target {CONV_MEAN:.2f}: {_word(mean, CONV_MEAN)})" if group == "conv" else ""
-            lines += ["", f"geometric mean of the {len(ratios)} ratios: {mean:.2f}{goal}"]
+            goal = (f" (target {CONV_MEAN:.2f}: {_mean_verdict(own)})" if group == "conv" else "")
+            lines += ["", f"geometric mean of the {len(ratios)} ratios: "
+                      f"{in_words(geometric_mean(ratios))}{goal}"]
+    lines += _headline(rows, markdown)
     growth = _growth(record, threads)
     if growth:
         title = "linear growth: time over what the base row, times the growth, would take"
@@ -187,21 +219,50 @@ def table(record: Record, threads: int, markdown: bool = False) -> str:
     return "\n".join(lines)
 
 
-def _ratios(rows: list[Row]) -> list[float]:
-    return [r.ratio.median for r in rows if r.ratio and r.program.measure == "steady"]
+def headline_rows(record: Record, threads: int) -> list[Row]:
+    """The rows of the README's picture, those of which a ratio to torch was measured."""
+    rows = [row_of(record, PROGRAMS[name], threads) for name in HEADLINE
+            if name in record.names(threads)]
+    return [row for row in rows if row.ratio is not None]
 
 
-def _word(value: float, limit: float) -> str:
-    return "met" if value <= limit else "missed"
+def _headline(rows: list[Row], markdown: bool) -> list[str]:
+    """What headline.svg and peers.svg draw, in numbers: every library over the best torch."""
+    shown = [row for row in rows if any(peer != "minigrad" and peer not in TORCH
+                                        for peer in row.ratios)]
+    if not shown:
+        return []
+    peers = list(dict.fromkeys(peer for row in shown for peer in row.ratios))
+    body = [[row.program.name, *[in_words(row.ratios[p]) if p in row.ratios else "" for p in peers],
+             row.best or "", ""] for row in shown]
+    title = "every library's time over that of the best torch variant, as the pictures show it"
+    return ["", f"### {title}" if markdown else f"-- {title}", "",
+            *_layout(["program", *peers, "torch variant", ""], body, markdown)]
 
 
-def growth_of(record: Record, program: Program, peer: str, threads: int) -> float | None:
-    """Time over the base's time and the growth: 1 if time is linear."""
+def _ratios(rows: list[Row]) -> list[Ratio]:
+    return [r.ratio for r in rows if r.ratio and r.program.measure == "steady"]
+
+
+def _mean_verdict(rows: list[Row]) -> str:
+    """Of the convolutions' mean; a row of few rounds voids it, a wide one widens its interval."""
+    kept = [r for r in rows if r.ratio and r.program.measure == "steady"]
+    bad = [r for r in kept if r.disturbance]
+    why = f"{len(bad)} of {len(kept)} rows were disturbed" if bad else ""
+    return geometric_mean(_ratios(kept)).verdict(CONV_MEAN, why)
+
+
+def growth_of(record: Record, program: Program, peer: str, threads: int) -> Ratio | None:
+    """Time over the base's time and the growth: 1 if time is linear.
+
+    The two programs were not measured in the same rounds, so nothing is paired here.
+    """
     assert program.base is not None
-    ours, base = (record.get(name, peer, threads) for name in (program.name, program.base))
-    if not ours or not base or not ours.median or not base.median:
+    ours, base = (record.samples(name, peer, threads) for name in (program.name, program.base))
+    if not ours or not base:
         return None
-    return ours.median / base.median / program.growth
+    found, n = quotient(ours, base), program.growth
+    return Ratio(found.median / n, found.low / n, found.high / n, found.confidence)
 
 
 def _growth(record: Record, threads: int) -> list[list[str]]:
@@ -216,9 +277,11 @@ def _growth(record: Record, threads: int) -> list[list[str]]:
             continue
         ours, verdict = grown["minigrad"], ""
         if ours is not None and program.limit is not None:
-            verdict = f"{_word(ours, program.limit)} (at most {program.limit:.2f})"
+            why = (quiet.disturbance(record, name, threads)
+                   or quiet.disturbance(record, program.base, threads))
+            verdict = f"{ours.verdict(program.limit, why)} (at most {program.limit:.2f})"
         lines.append([name, program.base, f"x{program.growth:g}",
-                      *[f"{g:.2f}" if g else "" for g in grown.values()], verdict, ""])
+                      *[in_words(g) if g else "" for g in grown.values()], verdict, ""])
     return lines
 
 
@@ -231,15 +294,15 @@ def summary(record: Record) -> str:
         verdicts = [(r.program.name, r.verdict) for r in rows if r.verdict]
         verdicts += [(f"growth of {name}", verdict) for name, *_, verdict, _ in
                      _growth(record, threads) if verdict]
-        ratios = _ratios([r for r in rows if r.program.group == "conv"])
-        if len(ratios) > 1:
-            verdicts.append(("mean of the convolutions", _word(geometric_mean(ratios), CONV_MEAN)))
-        met = [n for n, v in verdicts if v.startswith("met")]
-        missed = [n for n, v in verdicts if v.startswith("missed")]
-        if met or missed:
-            total = len(met) + len(missed)
-            rest = f"; missed: {', '.join(missed)}" if missed else ""
-            lines.append(f"{in_threads(threads)}: {len(met)} of {total} targets met{rest}")
+        convolutions = [r for r in rows if r.program.group == "conv"]
+        if len(_ratios(convolutions)) > 1:
+            verdicts.append(("mean of the convolutions", _mean_verdict(convolutions)))
+        named = {word: [n for n, v in verdicts if v.startswith(word)]
+                 for word in ("met", "missed", "not decided")}
+        if total := sum(map(len, named.values())):
+            rest = "".join(f"; {word}: {', '.join(names)}" for word, names in named.items()
+                           if names and word != "met")
+            lines.append(f"{in_threads(threads)}: {len(named['met'])} of {total} targets met{rest}")
     return "\n".join(lines)
 
 
@@ -248,6 +311,7 @@ def report(record: Record, markdown: bool = False) -> str:
     parts = []
     if not record.complete:
         parts.append("Interrupted: what was measured until then.")
+    parts.append(quiet.verdict(record))
     for threads in record.threads:
         words = in_threads(threads)
         if threads in record.peaks:
@@ -256,7 +320,8 @@ def report(record: Record, markdown: bool = False) -> str:
                       f"{bandwidth / 1e9:.1f} GB/s")
         parts.append((f"## {words}" if markdown else f"== {words}")
                      + "\n" + table(record, threads, markdown))
-    parts += [summary(record), LEGEND, _about(record.machine), *_missing(record)]
+    parts += [summary(record), quiet.verdict(record), LEGEND, _about(record.machine),
+              *_missing(record)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -264,10 +329,12 @@ LEGEND = """\
 Times are medians of the rounds. spread: half the distance between minigrad's quartiles over its
 median. ratio to torch: minigrad over the best torch variant, paired round by round: median and the
 interval that holds it with 95 % confidence; less than 1 is faster. "no difference shown": the
-interval contains 1; "too few rounds": there were under 6, and it holds the median less surely.
-A verdict with ? has its target inside the interval. Numbers marked ! and "failed" are explained
-under the table. of limit: the time that the two measured peaks allow, max(flops / peak,
-bytes / bandwidth), over minigrad's time; the formulas are in benchmarks/programs.py."""
+interval contains 1. A target is met if the whole interval is at or below it, missed if the whole
+interval is above it. Otherwise, or with under 6 rounds, or if an interval spans more than a factor
+of 2, or if the machine was busy with other work, it is not decided. Numbers marked ! and "failed"
+are explained under the table. of limit: the time that the two measured peaks allow,
+max(flops / peak, bytes / bandwidth), over minigrad's time; the formulas are in
+benchmarks/programs.py."""
 
 
 def _about(description: dict[str, Any]) -> str:
@@ -277,6 +344,10 @@ def _about(description: dict[str, Any]) -> str:
 def _missing(record: Record) -> list[str]:
     absent = [f"{peer} ({version})" for peer, version in record.peers.items()
               if version == "not installed"]
-    if not absent:
-        return []
-    return [f"Not compared with: {', '.join(absent)}. `pip install -e \".[bench]\"` brings them."]
+    parts = []
+    if absent:
+        parts.append(f"Not compared with: {', '.join(absent)}. `pip install -e \".[bench]\"` "
+                     "brings what has a package for this system.")
+    if not record.quiet and all(m.foreign is None for m in record.measurements):
+        parts.append("How busy the machine was, is not recorded in this result.")
+    return parts

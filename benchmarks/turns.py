@@ -6,8 +6,10 @@ The order rotates from round to round. Before each turn there is a pause, since 
 spin for up to 0.2 s after their last work and would slow the next library down. What only a fresh
 process shows (import, first step, memory) starts one for each sample.
 
-A library that is missing, raises, crashes or hangs is noted and left out of that program; its
-process is started anew for the next one.
+A library that is missing, raises or crashes is noted and left out of that program; its process is
+started anew for the next one. One that hangs or does not start is left out of the rest: it would do
+so again, and cost `timeout` each time. One that is far behind is not asked for the larger sizes of
+the same program.
 """
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import machine
+from . import machine, quiet
 from .catalogue import Program
 from .peers import CONTROL, PEAK, Peer, environment
 from .records import Measurement, Record
@@ -36,20 +38,44 @@ _PEAK_TURN = 0.15       # seconds; five of them see the peak also where other tu
 
 @dataclass
 class Settings:
-    """How a run is made. rounds: exactly so many; 0: at least `least`, and for `seconds`."""
+    """How a run is made.
+
+    rounds: exactly so many; 0: at least `least`, and for `seconds`.
+    restart: after so many rounds all processes start anew (0: never): where a process happens to
+        put its code and data makes a few percent, which no number of rounds in it would average.
+    """
 
     seconds: float = 12.0
     rounds: int = 0
+    restart: int = 0
     least: int = 6
     turn: float = 0.15
     pause: float = 0.25
     timeout: float = 300.0
     verbose: bool = False           # show what the workers print
-    fresh_rounds: int = 5
+    fresh_rounds: int = 6           # for libraries that no target depends on, half as many
 
 
 class WorkerError(Exception):
     """A worker answered with an error, died, or did not answer."""
+
+
+class Hangs(WorkerError):
+    """A worker did not answer in time."""
+
+
+class DoesNotStart(WorkerError):
+    """A worker ended, or said what is wrong, before it could be asked anything."""
+
+
+def _positive(sample: float, unit: str) -> float:
+    """The sample, if it is one.
+
+    Raises: WorkerError for 0 or less: no clock and no memory says that of something that happened.
+    """
+    if not sample > 0:
+        raise WorkerError(f"measured {sample} {unit}: too little to be seen")
+    return sample
 
 
 class WorkerProcess:
@@ -58,11 +84,10 @@ class WorkerProcess:
     def __init__(self, peer: Peer, threads: int, timeout: float, verbose: bool = False,
                  extra: dict[str, str] | None = None) -> None:
         self.timeout = timeout
-        name = peer.by_hand if peer.by_hand and peer.by_hand.endswith(".py") else peer.name
         detached: dict[str, Any] = ({"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
                                     if sys.platform == "win32" else {"start_new_session": True})
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", name, str(threads),
+            [sys.executable, "-m", "benchmarks.worker", peer.spec, str(threads),
              machine.pinning(threads)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=None if verbose else subprocess.DEVNULL, text=True,
@@ -71,9 +96,9 @@ class WorkerProcess:
         threading.Thread(target=self._read, daemon=True).start()
         try:
             self.started = self._answer()
-        except WorkerError:
+        except WorkerError as error:
             self.close()
-            raise
+            raise DoesNotStart(f"does not start: {error}") from None
 
     def _read(self) -> None:
         assert self.process.stdout
@@ -85,7 +110,7 @@ class WorkerProcess:
         try:
             line = self.lines.get(timeout=self.timeout)
         except queue.Empty:
-            raise WorkerError(f"no answer within {self.timeout:.0f} s") from None
+            raise Hangs(f"no answer within {self.timeout:.0f} s") from None
         if not line:
             code = self.process.wait()
             raise WorkerError(f"crashed (exit code {code})")
@@ -128,6 +153,7 @@ class Runner:
     settings: Settings
     tell: Tell = print
     _workers: dict[tuple[str, int], WorkerProcess] = field(default_factory=dict)
+    _given_up: dict[str, str] = field(default_factory=dict)         # peer -> why
 
     def worker(self, peer: Peer, threads: int) -> WorkerProcess:
         """The peer's process; started if it is not running."""
@@ -145,12 +171,31 @@ class Runner:
         while self._workers:
             self._workers.popitem()[1].close()
 
+    def _processes(self) -> list[int]:
+        return [worker.process.pid for worker in self._workers.values() if worker.alive]
+
+    def watch(self, threads: int) -> quiet.Watch:
+        """Counts from now on what others take of the cores that the workers are on."""
+        return quiet.Watch(machine.allowed_cores()[:threads], self._processes)
+
     def candidates(self, program: Program) -> list[Peer]:
         """The peers for which this program makes sense."""
         peers = [p for p in self.peers if program.images or not p.images_only]
         if program.measure == "cold":
-            peers = [p for p in peers if p.name == "minigrad"]
+            peers = [p for p in peers if p.package == "minigrad"]
         return peers
+
+    def _skip(self, program: Program, peer: Peer, threads: int) -> str:
+        """Why this library is not asked; "" if it is."""
+        if peer.name in self._given_up:
+            return f"left out: {self._given_up[peer.name]}"
+        if program.group == "scaling" and program.base and not peer.compared:
+            ours, theirs = (self.record.samples(program.base, name, threads)
+                            for name in ("minigrad", peer.name))
+            if ours and theirs and min(theirs) > _FAR_BEHIND * min(ours):
+                return (f"left out: {min(theirs) / min(ours):.0f} times as slow as minigrad at "
+                        f"{program.base}")
+        return ""
 
     def run(self, program: Program, threads: int) -> list[Measurement]:
         """Measure one program under all peers; what is measured is in the record at once."""
@@ -166,26 +211,33 @@ class Runner:
         rows, active = [], []
         for peer in [*self.candidates(program), CONTROL]:
             is_control = peer is CONTROL
-            build = f"control_{program.control}" if is_control else program.build.__name__
             row = Measurement(program.name, "control" if is_control else peer.name, threads)
+            if why := self._skip(program, peer, threads):
+                row.error = why
+                rows.append(row)
+                self.record.measurements.append(row)
+                continue
             self.tell(f"{peer.name}: prepares")
-            if self._prepare(peer, row, build, {} if is_control else program.sizes):
+            if self._prepare(peer, row, *self._request(program, peer)):
                 active.append((peer, row))
             if row.error != "absent":
                 rows.append(row)
                 self.record.measurements.append(row)
-        start, done = time.monotonic(), 0
+        start, done, watch = time.monotonic(), 0, self.watch(threads)
         while active:
             self.tell(f"round {done + 1}")
             shift = done % len(active)
             for peer, row in [*active[shift:], *active[:shift]]:
                 time.sleep(self.settings.pause)
                 try:
-                    seconds = self.worker(peer, threads).ask("turn", seconds=self.settings.turn)
-                    row.samples.append(seconds["seconds"])
+                    answer = self.worker(peer, threads).ask("turn", seconds=self.settings.turn)
+                    row.samples.append(_positive(answer["seconds"], "seconds"))
                 except WorkerError as error:
                     self._fail(peer, row, error)
             done += 1
+            share = watch.foreign()
+            for _, row in active:
+                row.foreign = share
             going_on = [] if self._enough(done, time.monotonic() - start) else [
                 (peer, row) for peer, row in active
                 if not row.error and not self._has_shown_it(row, rows[0])]
@@ -193,7 +245,18 @@ class Runner:
                 if not row.error and (peer, row) not in going_on:
                     self._drop(peer, row)
             active = going_on
+            if active and self.settings.restart and done % self.settings.restart == 0:
+                self.tell("starts all processes anew")
+                self.close()
+                active = [(peer, row) for peer, row in active
+                          if self._prepare(peer, row, *self._request(program, peer))]
         return rows
+
+    def _request(self, program: Program, peer: Peer) -> tuple[str, dict[str, Any]]:
+        """The function that builds the program, or its control, and the sizes."""
+        if peer is CONTROL:
+            return f"control_{program.control}", {}
+        return program.build.__name__, program.sizes
 
     def _has_shown_it(self, row: Measurement, first: Measurement) -> bool:
         """Whether it takes over ten times as long as the first peer, and its runs take seconds: six
@@ -231,6 +294,9 @@ class Runner:
     def _fail(self, peer: Peer, row: Measurement, error: WorkerError) -> None:
         row.error = str(error)
         self.tell(f"{peer.name} failed at {row.program}: {error}")
+        if isinstance(error, (Hangs, DoesNotStart)) and peer in self.peers:
+            self._given_up[peer.name] = (f"it hung at {row.program}" if isinstance(error, Hangs)
+                                         else f"it {error}")
         worker = self._workers.pop((peer.name, row.threads), None)
         if worker:                                  # a fresh one for the next program
             worker.close()
@@ -240,14 +306,14 @@ class Runner:
     def _fresh(self, program: Program, threads: int) -> list[Measurement]:
         rows = []
         for peer in self.candidates(program):
-            row = Measurement(program.name, peer.name, threads)
+            row = Measurement(program.name, peer.name, threads,
+                              error=self._skip(program, peer, threads))
             rows.append(row)
             self.record.measurements.append(row)
-        # A cold start takes long, and memory hardly varies.
-        count = min({"cold": 2, "memory": 3}.get(program.measure, 99), self.settings.fresh_rounds)
+        count, watch = self.settings.fresh_rounds, self.watch(threads)
         for turn in range(count):
             for peer, row in zip(self.candidates(program), rows):
-                if row.error:
+                if row.error or (not peer.compared and turn >= -(-count // 2)):
                     continue
                 self.tell(f"round {turn + 1} of {count}: {peer.name}")
                 time.sleep(self.settings.pause)
@@ -257,7 +323,8 @@ class Runner:
                         row.error = "absent"
                         self.record.measurements.remove(row)
                     else:
-                        row.samples.append(sample)
+                        row.samples.append(_positive(sample, "seconds or bytes"))
+                    row.foreign = watch.foreign()
                 except WorkerError as error:
                     self._fail(peer, row, error)
         return [row for row in rows if row.error != "absent"]
@@ -267,6 +334,7 @@ class Runner:
             cold = program.measure == "cold"
             extra = {"MINIGRAD_CACHE_DIR": os.path.join(empty, "cache")} if cold else {}
             worker = self._start(peer, threads, extra)
+            self._workers["fresh", threads] = worker            # so that its time counts as ours
             try:
                 if program.measure == "import":
                     return worker.started["import"]
@@ -282,6 +350,7 @@ class Runner:
                 return None if "absent" in answer else answer["build"] + answer["first"]
             finally:
                 worker.close()
+                self._workers.pop(("fresh", threads), None)
 
     # ------------------------------------------------------------------------------- the peaks
 

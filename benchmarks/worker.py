@@ -36,9 +36,13 @@ class Worker:
     def __init__(self, peer_name: str, threads: int) -> None:
         from . import peers
         self.peer = peers.find_peer(peer_name)
+        if self.peer.tree:                      # benchmarks stays this tree's, minigrad is theirs
+            sys.path.insert(0, self.peer.tree)
         start = time.perf_counter()
-        importlib.import_module(self.peer.package)
+        module = importlib.import_module(self.peer.package)
         self.import_seconds = time.perf_counter() - start
+        if self.peer.tree and not Path(module.__file__ or "").is_relative_to(self.peer.tree):
+            raise ImportError(f"want minigrad of {self.peer.tree}, got {module.__file__}")
         self.builder = peers.load(self.peer, threads)
         self.run: Any = None
         self.batch = 1

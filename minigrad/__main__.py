@@ -21,11 +21,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"minigrad {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_warmup(commands)
+    _add_absent(commands)
     args = parser.parse_args(arguments)
     if not hasattr(args, "run"):
         parser.print_help()
         return 0
     return args.run(args)
+
+
+# absent
+
+def _add_absent(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "absent", help="list what PyTorch has and minigrad lacks",
+        description="Lists the names that PyTorch has and minigrad lacks, with what to write "
+                    "instead; or tells of one name: einsum, nn.LSTM, Tensor.mv.")
+    parser.add_argument("name", nargs="?", help="a name, with its module as in nn.LSTM")
+    parser.set_defaults(run=_absent)
+
+
+def _absent(args: argparse.Namespace) -> int:
+    from .absent import answer, ours, summary
+
+    if args.name is None:
+        print(summary(), end="")
+        return 0
+    *modules, name = args.name.split(".")
+    place = ".".join(["minigrad", *(m for m in modules if m not in ("minigrad", "torch"))])
+    try:
+        there = name in ours(place)
+    except ImportError:
+        print(f"minigrad has no module {place!r}", file=sys.stderr)
+        return 1
+    print(f"{place}.{name} is there" if there else answer(place, name))
+    return 0
 
 
 # warmup

@@ -21,9 +21,10 @@ from numpy import ndarray
 
 from . import advice
 from .face import ArrayFace
+from .foreign import named
 from .memory import Block
 from .modes import settings
-from .promotion import (as_own, dtype_named, own_dtype, refuse_foreign, refuse_unfit_data,
+from .promotion import (WIDE, dtype_named, own_dtype, refuse_foreign, refuse_unfit_data,
                         unknown_dtype)
 from .sums import ROWS, total
 from .writes import (
@@ -305,8 +306,8 @@ def refuse_read_only(array: ndarray) -> None:
 
 
 def _unpickle(cls: type[Tensor], array: ndarray, requires_grad: bool) -> Tensor:
-    new = object.__new__(cls)                      # perhaps from a machine with another byte order
-    new.array, new.node, new.grad = as_own("pickle", array), None, None
+    new = object.__new__(cls)
+    new.array, new.node, new.grad = to_array(array), None, None  # perhaps of another byte order
     new._requires_grad = requires_grad
     return new
 
@@ -339,7 +340,9 @@ def to_array(data: Any, dtype: Any = None, copy: bool = False) -> ndarray:
                              ) from None
     native = own_dtype(array.dtype)
     if native is None:
-        raise unknown_dtype("tensor", array.dtype, type(data).__name__)
+        raise unknown_dtype("tensor", array.dtype, named(data))
+    if native is not array.dtype and native == array.dtype:      # an equal one, unpickled
+        array = array.view(native)
     if dtype is not None:
         dtype = dtype_named("tensor", dtype)
         if not has_dtype:
@@ -569,6 +572,7 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
         raise ValueError(f"backward: {len(cotangents)} gradients for {len(roots)} tensors; want "
                          "one, or None, for each")
     grads: dict[Node, Any] = {}                    # have arrived, are not handed on yet
+    rounded: set[Node] = set()                     # of float16: their sum is made in float32
     for i, root in enumerate(roots):
         node = root.node or (leaf(root) if root._requires_grad else None)
         if node is None or not root._requires_grad:
@@ -578,7 +582,7 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
         if isinstance(g, Tensor) != create_graph:
             g = wrap(g) if create_graph else g.array             # type: ignore[union-attr]
         if node in grads:
-            _add(grads, node, g)
+            _add(grads, node, g, rounded)
         else:
             grads[node] = g
     order = _youngest_first(grads)
@@ -596,6 +600,8 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
             g = grads.pop(node, None)
             if g is None:                          # no gradient came this way
                 continue
+            if rounded and node in rounded:
+                g = g.to(node.dtype) if isinstance(g, Tensor) else g.astype(node.dtype)
             if node.hooks is not None:
                 with np.errstate(**errors):
                     g = _call_hooks(node, g)
@@ -635,7 +641,7 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
                         old = grads.get(link)
                         grads[link] = part if old is None else old + part
                     else:
-                        _add(grads, link, part)
+                        _add(grads, link, part, rounded)
             if op.joint is not None:
                 slots, rule, picked = op.joint
                 links = inputs if slots is None else [inputs[i] for i in slots]
@@ -644,7 +650,7 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
                         if link is not None and part is not None:
                             if link in grads or part.shape != link.shape or \
                                     part.dtype is not link.dtype:
-                                _add(grads, link, part)
+                                _add(grads, link, part, rounded)
                             else:
                                 grads[link] = part
             part = None                            # or a leaf would take its gradient for shared
@@ -691,8 +697,11 @@ def add_into(total: ndarray, part: ndarray) -> None:
     np.add(total, part, total)
 
 
-def _add(grads: dict[Node, Any], node: Node, g: Any) -> None:
+def _add(grads: dict[Node, Any], node: Node, g: Any, rounded: set[Node]) -> None:
     """A gradient arrives at a node. The first is kept, others are added.
+
+    rounded: takes the node if its dtype is one that sums would stall in: what arrives wider is
+    added as it is, and rounded once, when all have arrived.
 
     Out of place: what a rule returns may be held by others, too. Only of a large array that is
     certainly this walk's own is the memory used again.
@@ -700,11 +709,15 @@ def _add(grads: dict[Node, Any], node: Node, g: Any) -> None:
     if g.shape != node.shape:
         g = unbroadcast(g, node.shape)
     if g.dtype is not node.dtype and g.dtype != node.dtype:
-        g = g.to(node.dtype) if isinstance(g, Tensor) else g.astype(node.dtype)
+        if node.dtype in WIDE and g.dtype == WIDE[node.dtype]:
+            rounded.add(node)
+        else:
+            g = g.to(node.dtype) if isinstance(g, Tensor) else g.astype(node.dtype)
     old = grads.pop(node, None)
     if old is None:
         grads[node] = g
-    elif old.__class__ is not ndarray or g.__class__ is not ndarray or g.nbytes < LARGE:
+    elif old.__class__ is not ndarray or g.__class__ is not ndarray or g.nbytes < LARGE \
+            or old.dtype != g.dtype:
         grads[node] = old + g
     elif _whole(old) and old.flags.writeable and sys.getrefcount(old) <= _ONE_LOCAL:
         add_into(old, g)

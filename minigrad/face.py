@@ -4,15 +4,26 @@ Not here: anything that has to do with gradients (`engine.py`) or computes (`ops
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy import ndarray
 
 from .modes import settings
 
+if TYPE_CHECKING:
+    from .engine import Tensor
+
 UFUNCS: dict[np.ufunc, Callable] = {}              # which op stands for a NumPy function: see op.py
+#: The same for NumPy's other functions, with NumPy's arguments: ops/numpy_functions.py.
+FUNCTIONS: dict[Callable, Callable] = {
+    # (Not a.array: a result that waits, see fusion.py, knows its shape before its numbers.)
+    np.shape: attrgetter("shape"), np.ndim: lambda a: len(a.shape),
+    np.size: lambda a, axis=None: math.prod(a.shape) if axis is None else a.shape[axis],
+}
 
 
 class ArrayFace:
@@ -54,9 +65,23 @@ class ArrayFace:
         """Bytes of all elements."""
         return self.array.nbytes
 
+    @overload
+    def size(self, dim: None = None) -> tuple[int, ...]: ...
+
+    @overload
+    def size(self, dim: int) -> int: ...
+
     def size(self, dim: int | None = None) -> Any:
-        """The shape, or the size of one dimension."""
-        return self.array.shape if dim is None else self.array.shape[dim]
+        """The shape, or the size of one dimension. Raises: IndexError if there is no such one."""
+        if dim is None:
+            return self.array.shape
+        try:
+            return self.array.shape[dim]
+        except IndexError:
+            n = self.array.ndim
+            valid = f"valid: {-n} to {n - 1}" if n else "a single number has none"
+            raise IndexError(f"size: dimension {dim} is out of range, the tensor of shape "
+                             f"{self.array.shape} has {n} dimensions ({valid})") from None
 
     def dim(self) -> int:
         """The number of dimensions."""
@@ -77,6 +102,12 @@ class ArrayFace:
     def is_contiguous(self) -> bool:
         """Whether the elements lie in memory in row-major order without gaps."""
         return self.array.flags.c_contiguous
+
+    @overload
+    def stride(self, dim: None = None) -> tuple[int, ...]: ...
+
+    @overload
+    def stride(self, dim: int) -> int: ...
 
     def stride(self, dim: int | None = None) -> Any:
         """Elements (not bytes) from one entry to the next along each dimension, or along one."""
@@ -117,12 +148,33 @@ class ArrayFace:
             return NotImplemented
         return function(*inputs)
 
+    def __array_function__(self, function: Callable, types: Any, args: Any, options: Any) -> Any:
+        """NumPy's other functions: np.mean(t), np.concatenate([t, t]). Those in FUNCTIONS are
+        recorded. Others get arrays and return them, unless a gradient would be lost."""
+        ours = FUNCTIONS.get(function)
+        if ours is not None:
+            if not options:
+                return ours(*args)
+            for option in options.keys() & {"out", "where", "initial"}:
+                if options.pop(option) is not None:
+                    raise TypeError(f"np.{function.__name__}: a Tensor is computed without "
+                                    f"{option}=; leave it out, or give NumPy x.detach().numpy()")
+            return ours(*args, **options)
+        if not all(issubclass(t, (ArrayFace, ndarray)) for t in types):
+            return NotImplemented
+        name = f"{function.__module__.replace('numpy', 'np')}.{function.__name__}"
+        if function in _WRITERS or isinstance(options.get("out"), ArrayFace):
+            raise TypeError(f"{name}: NumPy may not write into a Tensor, backward() would not know "
+                            "of it; write x[...] = values, or into x.detach().numpy()")
+        name = "" if function in _LOOKS else name
+        return function(*_as_arrays(args, name), **_as_arrays(options, name))
+
     def __len__(self) -> int:
         if not self.array.ndim:
             raise TypeError("len: a 0-dimensional tensor has no length")
         return len(self.array)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Tensor]:
         rows = self.unbind() if len(self) else ()                # type: ignore[attr-defined]
         return iter(rows)                          # one node for all rows, not one each
 
@@ -156,3 +208,20 @@ class ArrayFace:
         elif self._requires_grad:
             extra += ", requires_grad=True"
         return f"tensor({body}{extra})"
+
+
+_WRITERS = {np.copyto, np.put, np.place, np.putmask, np.put_along_axis, np.fill_diagonal}
+_LOOKS = {np.result_type, np.can_cast, np.iscomplexobj, np.isrealobj, np.shares_memory,
+          np.may_share_memory, np.array_equal, np.array_equiv, np.allclose}
+
+
+def _as_arrays(x: Any, name: str) -> Any:
+    """A NumPy function's arguments, arrays in place of Tensors. No name: no gradient is lost."""
+    if isinstance(x, ArrayFace):
+        if x._requires_grad and name:
+            raise ValueError(f"{name}: this tensor requires grad, and {name} would lose its "
+                             "history; use minigrad's own functions, or give it x.detach()")
+        return x.array
+    if isinstance(x, dict):
+        return {k: _as_arrays(v, name) for k, v in x.items()}
+    return type(x)([_as_arrays(v, name) for v in x]) if type(x) in (list, tuple) else x

@@ -20,6 +20,7 @@ from numpy import ndarray
 
 from .engine import Node, Tensor, leaf, pick, wrap
 from .face import UFUNCS
+from .foreign import got, named
 from .fusion import FEWEST, may_wait, wait
 from .modes import settings
 from .promotion import (BOOL, DTYPES, FLOAT32, FLOAT64, INT64, WIDE, Casts, as_own, dtype_named,
@@ -114,13 +115,14 @@ class Op:
         self.joint_reads: dict[str, tuple[str, ...]] = {}
         self.joint_rule: Callable | None = None
         self.public: Any = None
+        self.defaults: tuple = ()
         self._source = ""
 
     def _refuse_options(self, sequences: list[str]) -> None:
         """Raises TypeError at import for a signature or options that the machinery does not know
         how to combine: it would give a wrong result, or an error from inside, at some call."""
         own = {"wrapped", "out", "aux", "t", "links", "node", "frame", "code", "want", "odd",
-               *(f"{prefix}{i}" for prefix in ("n", "given") for i in range(len(self.tensors)))}
+               "axis", "keepdims", *(f"n{i}" for i in range(len(self.tensors)))}
         reserved = (own | {*_WRAPPER_NAMES}) & {*self.parameters}
         if reserved:
             raise TypeError(f"op {self.name}: the public function itself needs {sorted(reserved)}")
@@ -263,8 +265,8 @@ class Op:
     def write(self) -> None:
         """Writes the public function. Done at its first call: 138 at import took 25 ms."""
         self.public.__code__ = self._write().__code__
-        for name in ("__defaults__", "__kwdefaults__"):
-            setattr(self.public, name, getattr(self.forward, name))
+        self.public.__defaults__ = self.defaults
+        self.public.__kwdefaults__ = self.forward.__kwdefaults__
 
     def _unwritten(self) -> None:
         """Lets the next call write the public function (anew)."""
@@ -279,11 +281,8 @@ class Op:
         in NumPy, 0.50 as a Tensor, 1.1 recorded. To read one: `print(minigrad.matmul.op.source)`.
         """
         sig = self.signature
-        # Defaults are written as None here and set to the forward's own by write().
-        bare = [p.replace(annotation=p.empty, default=p.empty if p.default is p.empty else None)
-                for p in sig.parameters.values()]
-        head = sig.replace(parameters=bare, return_annotation=sig.empty)
-        lines = [f"def {self.name}{head}:", "    wrapped = False"]
+        head, lines, self.defaults = numpy_names(self.name, sig)
+        lines = [f"def {self.name}{head}:", *lines, "    wrapped = False"]
         add = lines.append
         if "inplace" in sig.parameters:
             before = ", ".join(p for p in sig.parameters if p != "inplace")
@@ -292,10 +291,11 @@ class Op:
             x = self.tensors[0]
             add(f"    if {x}.__class__ is Tensor and {x}.array.size >= FEWEST and may_wait({x}):")
             add(f"        return wait(OP, {x})")
-        for i, name in enumerate(self.tensors):
+        asked = not self.sequence and len(self._agreeing) > 1 and self._may_convert
+        if asked:
+            add("    odd = False")
+        for name in self.tensors:
             node = f"n{self.linked.index(name)}" if name in self.linked else None
-            if self._may_convert and name != self.sequence:
-                add(f"    given{i} = {name}")
             if name == self.sequence:
                 add(f"    {name}, links, wrapped, odd = "
                     f"unwrap_sequence({name}, OP, {name!r}, wrapped)")
@@ -308,10 +308,17 @@ class Op:
                 add(f"        if {name}._requires_grad:")
                 add(f"            {node} = {name}.node or leaf({name})")
             add(f"        {name} = {name}.array")
+            decides = asked and name in self._agreeing
+            if decides:
+                add(f"        if {name}.dtype is not FLOAT32:\n            odd = True")
             plain = "PLAIN" if self.takes_number(name) else "ARRAY"
             plain += "_OR_NONE" if "None" in self.hints[name] else ""
             add(f"    elif {name}.__class__ not in {plain}:")
             add(f"        {name} = operand({name}, OP, {name!r})")
+            if decides:
+                add("        odd = True")
+                add(f"    elif {self._is_array(name)}{name}.dtype is not FLOAT32:")
+                add("        odd = True")
             if name in self.apart or not self._may_convert:
                 # An array of the user's, of which nobody has asked yet what it holds.
                 likely = "BOOL", "INT64"
@@ -411,14 +418,16 @@ class Op:
             add("    if want is not FLOAT32 and want is not FLOAT64:")
         else:
             add("    want = FLOAT32")
-            odd = ["odd"] if self.sequence else []
-            odd += [f"({self._is_array(n)}{n}.dtype is not FLOAT32)" for n in names
-                    if n != self.sequence]
-            add(f"    if {' or '.join(odd)}:")
+            # In a sequence it was asked of each; of others where they were unwrapped, or here.
+            alone = len(names) == 1 or self.sequence
+            here = [f"({self._is_array(n)}{n}.dtype is not FLOAT32)" for n in names
+                    if alone and n != self.sequence]
+            add(f"    if {' or '.join(['odd'] * (len(here) != 1 or bool(self.sequence)) + here)}:")
         known = "(" + "".join(f"*{n}, " if n == self.sequence else f"{n}, " for n in names) + ")"
         add(f"        want = agree(OP, {known})")
-        given = {n: f"given{i}" for i, n in enumerate(self.tensors)}
-        given[self.sequence or ""] = f"given_again({self.sequence}, links, wrapped)"
+        given = {n: f"again({n}, {f'n{self.linked.index(n)}' if n in self.linked else None}, "
+                    "wrapped)" for n in self.tensors}
+        given[self.sequence or ""] = f"all_again({self.sequence}, links, wrapped)"
         places, words = [], []
         for p in self.parameters.values():
             value = given.get(p.name, p.name)
@@ -512,15 +521,92 @@ def op(*, samples: Callable | None, ref: Callable | None = None, **about: Any
     return decorate
 
 
+#: NumPy's names of options, which torch takes too: x.sum(axis=0, keepdims=True).
+NUMPY_NAMES = {"dim": "axis", "keepdim": "keepdims"}
+
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "<missing>"
+
+
+MISSING: Any = _Missing()
+
+
+def numpy_names(name: str, signature: inspect.Signature
+                ) -> tuple[inspect.Signature, list[str], tuple]:
+    """What lets a function of `dim` and `keepdim` take NumPy's names for them, too.
+
+    Returns the parameters with those names behind all that have a place (and no annotations;
+    defaults are written as None), the lines that look at them, and the true defaults. A call that
+    does not use them pays for a comparison with None.
+    """
+    parameters = list(signature.parameters.values())
+    placed = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    others = [p for p in parameters if p.kind is not p.POSITIONAL_OR_KEYWORD]
+    given = {p.name: NUMPY_NAMES[p.name] for p in placed if p.name in NUMPY_NAMES}
+    defaults, lines = [], []
+    required = False                               # behind a dim that may be called axis
+    for i, p in enumerate(placed):
+        if p.name in given and type(p.default) is int:         # an axis beside it is an error
+            defaults.append(MISSING)
+            lines.append(f"    {p.name} = {p.default} if {p.name} is MISSING else {p.name}")
+        elif p.default is not p.empty:
+            defaults.append(p.default)
+        elif p.name in given or required:
+            required = True
+            defaults.append(MISSING)
+            lines += [f"    if {p.name} is MISSING:",
+                      f"        raise missing({name!r}, {p.name!r})"]
+        placed[i] = p.replace(annotation=p.empty, default=None if defaults else p.empty)
+    if given:
+        options = [x for pair in given.items() for x in pair]
+        lines = [f"    if {' or '.join(f'{n} is not None' for n in given.values())}:",
+                 f"        {', '.join(given)}, = by_numpy_names({name!r}, "
+                 f"{', '.join(repr(n) for n in given)}, {', '.join(options)})", *lines]
+        placed += [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None)
+                   for n in given.values()]
+        defaults += [None for _ in given]
+    others = [p.replace(annotation=p.empty, default=p.empty if p.default is p.empty else None)
+              for p in others]
+    return inspect.Signature([*placed, *others]), lines, tuple(defaults)
+
+
 class Composite:
     """An entry of the table for a function that is made of ops and so needs no rule of its own."""
     order: int | float = float("inf")
     flat = False
 
-    def __init__(self, public: Callable, samples: Callable | None, ref: Callable | None) -> None:
-        self.name, self.public, self.doc = public.__name__, public, public.__doc__
+    def __init__(self, forward: Callable, samples: Callable | None, ref: Callable | None) -> None:
+        self.name, self.doc = forward.__name__, forward.__doc__
+        self.public: Any = forward
         self.samples, self.ref = samples, ref
-        self.parameters = inspect.signature(public).parameters
+        self.signature = inspect.signature(forward)
+        self.parameters = self.signature.parameters
+        if NUMPY_NAMES.keys() & self.parameters.keys():
+            self.public = self._with_numpy_names(forward)
+
+    def _with_numpy_names(self, forward: Callable) -> Callable:
+        """The function that also takes `axis`; its code is written at the first call."""
+        names = dict(_WRAPPER_NAMES, OP=self, FORWARD=forward)
+        public: Any = FunctionType(_first_call.__code__, names, self.name)
+        public.__doc__, public.__module__ = forward.__doc__, forward.__module__
+        public.__annotations__, public.__qualname__ = forward.__annotations__, forward.__qualname__
+        public.__signature__ = self.signature
+        return public
+
+    def write(self) -> None:
+        """Writes the public function, which calls the forward."""
+        head, lines, defaults = numpy_names(self.name, self.signature)
+        passed = [f"{p.name}={p.name}" if p.kind is p.KEYWORD_ONLY else p.name
+                  for p in self.parameters.values()]
+        source = "\n".join([f"def {self.name}{head}:", *lines,
+                            f"    return FORWARD({', '.join(passed)})\n"])
+        written: dict[str, Any] = {}
+        exec(compile(source, f"{PACKAGE}ops{os.sep}<{self.name}>", "exec"), written)
+        forward: Any = self.public.__globals__["FORWARD"]
+        self.public.__defaults__, self.public.__kwdefaults__ = defaults, forward.__kwdefaults__
+        self.public.__code__ = written[self.name].__code__
 
     def __repr__(self) -> str:
         return f"<composite {self.name}>"
@@ -529,14 +615,36 @@ class Composite:
 def composite(*, samples: Callable | None, ref: Callable | None = None
               ) -> Callable[[Callable[P, R]], OpFunction[P, R]]:
     """Enters a function of Tensors, made of ops, into the table: it is tested like an op."""
-    def decorate(public: Callable[P, R]) -> OpFunction[P, R]:
-        entry = OPS[public.__name__] = Composite(public, samples, ref)
-        public.op = entry                                        # type: ignore[attr-defined]
+    def decorate(forward: Callable[P, R]) -> OpFunction[P, R]:
+        entry = OPS[forward.__name__] = Composite(forward, samples, ref)
+        public: Any = entry.public
+        public.op = entry
         return cast("OpFunction[P, R]", public)
     return decorate
 
 
 # What the generated functions call.
+
+def by_numpy_names(op: str, *arguments: Any) -> list:
+    """The options called by NumPy's names. arguments: torch's names, then pairs (option, alias).
+
+    Raises: TypeError if an option is given by both names.
+    """
+    names, values = arguments[:len(arguments) // 3], arguments[len(arguments) // 3:]
+    result = []
+    for name, value, alias in zip(names, values[::2], values[1::2]):
+        if alias is not None and value is not None and value is not MISSING and value is not False:
+            raise TypeError(f"{op}: got both {name}={value!r} and {NUMPY_NAMES[name]}={alias!r}, "
+                            f"two names of one option; say {name}")
+        result.append(value if alias is None else alias)
+    return result
+
+
+def missing(op: str, name: str) -> TypeError:
+    """The error for an argument that was left out."""
+    what = ", the dimension to work along (0 is the first, -1 the last)" if name == "dim" else ""
+    return TypeError(f"{op}() missing required argument '{name}'{what}")
+
 
 ARRAY = frozenset((ndarray,))
 PLAIN = ARRAY | {float, int, bool}
@@ -546,20 +654,20 @@ ARRAY_OR_NONE, PLAIN_OR_NONE = ARRAY | {type(None)}, PLAIN | {type(None)}
 def operand(x: Any, op: Op, name: str) -> Any:
     """What is neither Tensor nor array nor number, made one of these or refused."""
     if isinstance(x, float) and op.takes_number(name):
-        return x                                   # np.float64: as weak as 2.0, see demote()
+        return x                                   # np.float64: as weak as 2.0, see agree()
     if isinstance(x, (float, int, np.number, np.bool_, ndarray)):
         return np.asarray(x)
+    advice = "; make it one with minigrad.tensor(...)" if isinstance(x, (list, tuple)) else ""
     raise TypeError(f"{op.name}: argument '{name}' must be a Tensor, an array or a number, got "
-                    f"{type(x).__name__}" + ("; make it one with minigrad.tensor(...)"
-                                             if isinstance(x, (list, tuple)) else ""))
+                    f"{got(x, advice)}")
 
 
 def refuse_other(name: str, **arguments: Any) -> None:
     """For composites that look into their arguments: raises TypeError unless Tensors or arrays."""
     for argument, x in arguments.items():
         if not isinstance(x, (Tensor, ndarray, np.generic)):
-            raise TypeError(f"{name}: argument '{argument}' must be a Tensor, got "
-                            f"{type(x).__name__}; make it one with minigrad.tensor(...)")
+            advice = "; make it one with minigrad.tensor(...)"
+            raise TypeError(f"{name}: argument '{argument}' must be a Tensor, got {got(x, advice)}")
 
 
 def unwrap_sequence(xs: Any, op: Op, name: str, wrapped: bool) -> tuple[tuple, tuple, bool, bool]:
@@ -570,7 +678,7 @@ def unwrap_sequence(xs: Any, op: Op, name: str, wrapped: bool) -> tuple[tuple, t
                         f"Tensor of shape {xs.shape}; write [{name}] or use {name}.unbind()")
     if not isinstance(xs, Iterable) or isinstance(xs, str):
         raise TypeError(f"{op.name}: argument '{name}' must be a list or tuple of Tensors, got "
-                        f"{type(xs).__name__}")
+                        f"{named(xs)}")
     arrays, links, odd = [], [], False
     for x in xs:
         node = None
@@ -590,9 +698,14 @@ def unwrap_sequence(xs: Any, op: Op, name: str, wrapped: bool) -> tuple[tuple, t
 
 # Dtypes. Nothing of this runs where all tensors are float32.
 
-def given_again(arrays: tuple, links: tuple, wrapped: bool) -> list:
-    """The Tensors of a sequence once more: it may have been an iterator, which is read once."""
-    return list(map(wrap, arrays, links)) if wrapped else list(arrays)
+def again(x: Any, node: Node | None, wrapped: bool) -> Any:
+    """An argument that was unwrapped as a Tensor once more, if any was one."""
+    return wrap(x, node) if wrapped and x.__class__ is ndarray else x
+
+
+def all_again(arrays: tuple, links: tuple, wrapped: bool) -> list:
+    """The same for a sequence. (It may have been an iterator, which is read once.)"""
+    return [again(x, node, wrapped) for x, node in zip(arrays, links, strict=True)]
 
 
 def admit(x: Any, op: Op) -> Any:
@@ -748,10 +861,11 @@ def many(op: Op, links: tuple, saved: tuple, outs: tuple, where: Where | None
 _WRAPPER_NAMES = dict(Tensor=Tensor, Node=Node, leaf=leaf, wrap=wrap, ndarray=ndarray, ARRAY=ARRAY,
                       PLAIN=PLAIN, ARRAY_OR_NONE=ARRAY_OR_NONE, PLAIN_OR_NONE=PLAIN_OR_NONE,
                       asarray=np.asarray, settings=settings, operand=operand, finish=finish,
-                      admit=admit, agree=agree, redo=redo, given_again=given_again, Casts=Casts,
-                      BOOL=BOOL, INT64=INT64,
+                      admit=admit, agree=agree, redo=redo, again=again, all_again=all_again,
+                      Casts=Casts, BOOL=BOOL, INT64=INT64,
                       unwrap_sequence=unwrap_sequence, shape_of=shape_of, many=many,
-                      in_place=in_place, new=Tensor.__new__,
+                      in_place=in_place, new=Tensor.__new__, MISSING=MISSING, missing=missing,
+                      by_numpy_names=by_numpy_names,
                       FLOAT32=FLOAT32, FLOAT64=FLOAT64, user_line=user_line, any=any, now=now,
                       FEWEST=FEWEST, may_wait=may_wait, wait=wait,
                       OUTSIDE=OUTSIDE, user_place=user_place, getframe=sys._getframe)

@@ -22,10 +22,11 @@ from numpy import ndarray
 BOOL, INT64 = np.dtype(np.bool_), np.dtype(np.int64)
 FLOAT16, FLOAT32, FLOAT64 = np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64)
 
-#: Every dtype that a Tensor may have.
-DTYPES = frozenset(map(np.dtype, (
+#: Every dtype that a Tensor may have: the object that NumPy itself uses for it. What was unpickled
+#: has another object, equal but not identical, and would miss every quick question (`is FLOAT32`).
+DTYPES = {dtype: dtype for dtype in map(np.dtype, (
     np.bool_, np.uint8, np.uint16, np.uint32, np.uint64, np.int8, np.int16, np.int32, np.int64,
-    np.float16, np.float32, np.float64, np.intc, np.uintc, np.longlong, np.ulonglong)))
+    np.float16, np.float32, np.float64))}
 
 #: Floats in which nothing is computed: the dtype that is computed in, in their place.
 WIDE = {FLOAT16: FLOAT32}
@@ -36,11 +37,10 @@ WIDE = {FLOAT16: FLOAT32}
 def own_dtype(dtype: np.dtype) -> np.dtype | None:
     """The dtype of the same numbers that a Tensor may have: itself, or in this machine's byte
     order; None for what no tensor holds (complex numbers, long double, dates, objects, ...)."""
-    if dtype in DTYPES:
-        return dtype
-    if dtype.kind in "iufb" and dtype.names is None and dtype.newbyteorder("=") in DTYPES:
-        return dtype.newbyteorder("=")
-    return None
+    found = DTYPES.get(dtype)
+    if found is None and dtype.kind in "iufb":
+        return DTYPES.get(dtype.newbyteorder("="))
+    return found
 
 
 def unknown_dtype(name: str, dtype: np.dtype, what: str = "an array") -> TypeError:
@@ -92,7 +92,7 @@ def dtype_named(name: str, dtype: Any) -> np.dtype:
         raise TypeError(f"{name}: want a dtype such as 'float32' or np.int64, got "
                         f"{dtype!r}") from None
     if found in DTYPES:
-        return found
+        return DTYPES[found]
     if found.char == "g":
         raise TypeError(f"{name}: long double is a different format on each machine, no tensor has "
                         "it; use float64")

@@ -10,7 +10,8 @@ import minigrad.nn as nn
 import minigrad.optim as optim
 from minigrad import advice
 
-# filterwarnings=error in this suite: every test without `pytest.warns` proves silence, too.
+# Every test without `pytest.warns` proves silence, too.
+pytestmark = pytest.mark.filterwarnings("error")
 
 
 @pytest.fixture
@@ -363,3 +364,21 @@ def test_what_is_no_list_of_parameters_is_refused_with_the_call(params, advice):
     with pytest.raises(TypeError, match=r"SGD: ") as error:
         optim.SGD(params(nn.Linear(2, 1)), lr=0.1)
     assert advice in str(error.value)
+
+
+# --- small things --------------------------------------------------------------------------------
+
+def test_a_probability_in_percent_is_told():
+    with pytest.raises(ValueError, match="from 0 to 1, got 50; 50 % is p=0.5"):
+        nn.Dropout(50)
+    with pytest.raises(ValueError) as error:
+        nn.Dropout(-0.5)
+    assert "%" not in str(error.value)
+
+
+def test_the_size_of_a_dimension_that_does_not_exist():
+    with pytest.raises(IndexError, match="size: dimension 5 .* has 2 dimensions .valid: -2 to 1."):
+        mg.ones(4, 3).size(5)
+    with pytest.raises(IndexError, match="a single number has none"):
+        mg.tensor(1.0).size(0)
+    assert mg.ones(4, 3).size(-1) == 3

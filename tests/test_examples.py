@@ -135,7 +135,6 @@ def test_ctrl_c_has_no_traceback_and_the_exit_code_of_a_signal(tmp_path):
         import runpy, signal, sys
         signal.signal(signal.SIGINT, signal.default_int_handler)
         from minigrad import optim
-from minigrad.kernels.jit import _jit_disabled
         optim.SGD.step = lambda self: signal.raise_signal(signal.SIGINT)
         path = sys.argv.pop(1)
         sys.path.insert(0, path.rpartition("/")[0])

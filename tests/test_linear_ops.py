@@ -195,7 +195,7 @@ def test_softmax_wants_to_know_along_what(function):
         function(mg.zeros(4, 3), None)
     with raises(ValueError, "say dim=0"):
         function(mg.zeros(4), None)
-    with raises(TypeError):
+    with raises(ValueError, function.__name__, "dim is required", "(4, 3)"):
         function(mg.zeros(4, 3))
     with raises(ValueError, function.__name__, "dim=2 does not exist", "-2 to 1"):
         function(mg.zeros(4, 3), 2)

@@ -72,7 +72,6 @@ def test_names_that_the_cases_use_exist(t: Any) -> None:
 
 # NumPy warns at log(0), where torch is silent; compared here is what comes out.
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.filterwarnings("ignore::minigrad.TrainingWarning")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", PRESENT_CASES, ids=lambda c: c.name)
 def test_parity(t: Any, vectors: Vectors, case: Case, dtype: str) -> None:

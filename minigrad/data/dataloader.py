@@ -9,6 +9,7 @@ import numpy as np
 from numpy import ndarray
 
 from ..engine import Tensor, to_array, wrap
+from ..foreign import got, named
 from ..modes import settings
 from ..ops.random import Generator
 from ..ops.join import stack
@@ -56,7 +57,7 @@ class DataLoader:
                              "(batch_size=None)")
         if generator is not None and not isinstance(generator, Generator):
             raise TypeError("DataLoader: generator must be a minigrad.Generator, got "
-                            f"{type(generator).__name__}; write Generator().manual_seed(seed)")
+                            f"{named(generator)}; write Generator().manual_seed(seed)")
         if sampler is None and batch_sampler is None:
             sampler = RandomSampler(dataset, generator=generator) if shuffle \
                 else SequentialSampler(dataset)
@@ -144,8 +145,9 @@ def default_collate(batch: list) -> Any:
         _check_equal([(len(x),) for x in batch])
         parts = [default_collate(list(part)) for part in zip(*batch)]
         return type(first)(*parts) if hasattr(first, "_fields") else parts
-    raise TypeError(f"default_collate: cannot make a batch of {type(first).__name__}; samples must "
-                    "hold tensors, arrays, numbers, dicts, tuples or lists; or pass collate_fn=")
+    raise TypeError("default_collate: cannot make a batch of " + got(
+        first, "; samples must hold tensors, arrays, numbers, dicts, tuples or lists; or pass "
+        "collate_fn="))
 
 
 def _check_equal(shapes: list[tuple[int, ...]]) -> None:

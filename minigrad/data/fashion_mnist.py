@@ -40,7 +40,7 @@ CONTENT = {
     "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
     "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int], object]
 
 
 class FashionMNIST(TensorDataset):

@@ -109,8 +109,8 @@ def conv2d_relu_max_pool2d_grad(
             if part is not None:
                 all_parts.append(part)
         del result  # as above
-    gw, gb = (sum_of(parts) if parts else None for parts in found)
-    return gx, gw, gb
+    gws, gbs = found
+    return gx, sum_of(gws) if gws else None, sum_of(gbs) if gbs else None
 
 
 def sum_of(parts: Sequence[np.ndarray]) -> np.ndarray:

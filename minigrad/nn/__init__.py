@@ -2,6 +2,9 @@
 
 Not here: what the layers compute (`ops/`), how parameters are changed (`optim/`).
 """
+from typing import TYPE_CHECKING
+
+from ..absent import shows as _shows
 from . import functional as functional
 from . import init as init
 from . import utils as utils
@@ -41,3 +44,6 @@ from .module import Module as Module
 from .module import Parameter as Parameter
 from .rnn import RNN as RNN
 from .rnn import RNNCell as RNNCell
+
+if not TYPE_CHECKING:                              # who checks types is to see every misspelt name
+    __all__, __dir__, __getattr__ = _shows(__name__, modules=("functional", "init", "utils"))

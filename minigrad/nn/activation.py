@@ -126,9 +126,7 @@ class _AlongDim(_Activation):
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
         if dim is None:
-            name = type(self).__name__
-            raise ValueError(f"{name}: name the dimension that sums to 1, {name}(dim=1) for inputs "
-                             "(N, classes)")
+            raise ops.which_dim(type(self).__name__)
         self.dim = dim
 
 

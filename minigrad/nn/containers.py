@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..engine import Tensor
+from ..foreign import got, named
 from .conv import Conv2d, conv_relu_pool
 from .module import Module, Parameter
 
@@ -36,7 +37,7 @@ class _Items(Module):
                 advice = "; make it a ModuleList too"
                 if isinstance(self, Sequential):
                     advice = f"; unpack the list: {name}(*layers)"
-            raise TypeError(f"{name}: want {kind} instances, got {type(x).__name__}{advice}")
+            raise TypeError(f"{name}: want {kind} instances, got {got(x, advice)}")
         return x
 
 
@@ -54,7 +55,7 @@ class _ListItems(_Items):
     def _listed(self, items: Any) -> list:
         if isinstance(items, (Tensor, Mapping)) or not isinstance(items, Iterable):
             raise TypeError(f"{type(self).__name__}: want a list of {self._kind.__name__}s, got "
-                            f"{type(items).__name__}" + ("; write [x]" if isinstance(
+                            f"{named(items)}" + ("; write [x]" if isinstance(
                                 items, (Tensor, Module)) else ""))
         return list(items)
 
@@ -148,7 +149,7 @@ class Sequential(_ListItems):
             for name in gone:
                 object.__delattr__(self, name)
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: Any) -> Tensor:
         """Each module on the result of the one before it; a Conv2d, a ReLU and a MaxPool2d in a
         row as one operation (`grad_fn` says so), if nobody looks at what is between them."""
         layers = [layer for layer in vars(self).values() if isinstance(layer, Module)]

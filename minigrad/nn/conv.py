@@ -122,8 +122,8 @@ class MaxPool2d(Module):
         self.stride = kernel_size if stride is None else stride
         self.return_indices, self.ceil_mode = return_indices, ceil_mode
 
-    def forward(self, input: Tensor) -> Any:
-        """The maxima (and where they were)."""
+    def forward(self, input: Tensor) -> Tensor:
+        """The maxima; if return_indices, the pair of them and where they were."""
         return max_pool2d(input, self.kernel_size, self.stride, self.padding, self.dilation,
                           self.ceil_mode, self.return_indices)
 

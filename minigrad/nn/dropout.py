@@ -16,7 +16,9 @@ class Dropout(Module):
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
         if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0 <= p <= 1:
-            raise ValueError(f"Dropout: p, the probability to drop, must be from 0 to 1, got {p!r}")
+            percent = isinstance(p, (int, float)) and 1 < p <= 100
+            raise ValueError(f"Dropout: p, the probability to drop, must be from 0 to 1, got {p!r}"
+                             + (f"; {p} % is p={p / 100:g}" if percent else ""))
         self.p, self.inplace = p, inplace
 
     def forward(self, input: Tensor) -> Tensor:

@@ -1,4 +1,7 @@
 """The operations where torch has them, `import minigrad.nn.functional as F`; defined in `ops/`."""
+from typing import TYPE_CHECKING
+
+from ..absent import shows as _shows
 from ..ops.activation import elu as elu
 from ..ops.activation import gelu as gelu
 from ..ops.activation import hardtanh as hardtanh
@@ -34,3 +37,6 @@ from ..ops.random import dropout2d as dropout2d
 from ..ops.rnn import rnn_cell as rnn_cell
 from ..ops.rnn import rnn_layer as rnn_layer
 from ..ops.join import pad as pad
+
+if not TYPE_CHECKING:                              # who checks types is to see every misspelt name
+    __all__, __dir__, __getattr__ = _shows(__name__)

@@ -7,11 +7,13 @@ here: which law a layer uses, see its reset_parameters.
 from __future__ import annotations
 
 import math
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from ..absent import shows as _shows
 from ..engine import Tensor
+from ..foreign import got, named
 from ..ops.random import Generator, default_generator
 from ..writes import record_write
 
@@ -28,7 +30,7 @@ def _write(name: str, tensor: T, values: Any) -> T:
 
 def _check(name: str, tensor: Tensor) -> None:
     if not isinstance(tensor, Tensor):
-        raise TypeError(f"{name}: want a Tensor to fill, got {type(tensor).__name__}")
+        raise TypeError(f"{name}: want a Tensor to fill, got {got(tensor)}")
     if tensor.array.dtype.kind != "f":
         raise TypeError(f"{name}: want a floating tensor, got {tensor.dtype}")
     if tensor.grad_fn is not None:
@@ -41,7 +43,7 @@ def _draw(name: str, tensor: Tensor, generator: Generator | None, kind: str) -> 
     _check(name, tensor)
     if generator is not None and not isinstance(generator, Generator):
         raise TypeError(f"{name}: generator must be a minigrad.Generator, got "
-                        f"{type(generator).__name__}")
+                        f"{named(generator)}")
     source = (default_generator() if generator is None else generator).numpy
     native = tensor.dtype if tensor.dtype in (np.float32, np.float64) else np.dtype(np.float32)
     draw = source.random if kind == "uniform" else source.standard_normal
@@ -225,3 +227,6 @@ def fan_in_uniform_(weight: Tensor, bias: Tensor | None = None) -> None:
     if bias is not None:
         bound = 1.0 / math.sqrt(_some(fans(weight)[0]))
         uniform_(bias, -bound, bound)
+
+if not TYPE_CHECKING:                              # who checks types is to see every misspelt name
+    __all__, __dir__, __getattr__ = _shows(__name__, own=True)

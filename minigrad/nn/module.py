@@ -6,22 +6,33 @@ whatever is deleted is gone. Not here: any layer (the other files of `nn/`), any
 """
 from __future__ import annotations
 
+import sys
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from inspect import Parameter as Parameter_, Signature
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 from numpy import ndarray
 
 from ..engine import Leaf, Tensor, to_array, wrap, zero_gradient
+from ..foreign import got, named
 from ..modes import settings
 from ..promotion import dtype_named
 from ..writes import record_write
 from .misuse import refuse_inputs
 
 M = TypeVar("M", bound="Module")
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
+
+
+class _HasForward(Protocol[P, R]):
+    """What a module is to whoever calls it."""
+
+    def forward(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """What the module computes."""
 
 
 class Parameter(Tensor):
@@ -154,17 +165,25 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward(self, ...) method; define "
                                   "what the module computes there")
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        try:
-            result = self.forward(*args, **kwargs)
-        except (ValueError, TypeError) as error:       # entering `try` costs nothing
-            _note_layer(self, error)
-            raise
-        if self._forward_hooks:
-            for hook in list(self._forward_hooks.values()):
-                changed = hook(self, args, result)
-                result = result if changed is None else changed
-        return result
+    # Calling a module has the arguments and the result of its own forward. mypy and pyright see the
+    # first definition. jedi knows no ParamSpec, and cannot tell that the second condition is true:
+    # it sees both, and needs the second without annotations, or it would not look at `forward`.
+    if TYPE_CHECKING and sys.version_info[0] >= 3:
+        def __call__(self: _HasForward[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+            """The result of forward."""
+            return self.forward(*args, **kwargs)
+    else:
+        def __call__(self, *args, **kwargs):
+            try:
+                result = self.forward(*args, **kwargs)
+            except (ValueError, TypeError) as error:   # entering `try` costs nothing
+                _note_layer(self, error)
+                raise
+            if self._forward_hooks:
+                for hook in list(self._forward_hooks.values()):
+                    changed = hook(self, args, result)
+                    result = result if changed is None else changed
+            return result
 
     def register_forward_hook(self, hook: Callable[[Any, tuple, Any], Any]) -> HookHandle:
         """Calls hook(module, args, result) after each forward; what it returns, if not None,
@@ -184,7 +203,7 @@ class Module:
             advice = ("wrap it, nn.Parameter(x), or write into it under no_grad(): "
                       f"{name}.copy_(x)") if kind == "Parameter" else "delete the attribute first"
             raise TypeError(f"{type(self).__name__}.{name} is a {kind}, it cannot be replaced by a "
-                            f"{type(value).__name__}; {advice}")
+                            f"{got(value, f'; {advice}')}")
         object.__setattr__(self, name, value)
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
@@ -293,7 +312,7 @@ class Module:
         """
         if tensor is not None and (not isinstance(tensor, Tensor) or isinstance(tensor, Parameter)):
             raise TypeError(f"register_buffer: want a Tensor or None for '{name}', got "
-                            f"{type(tensor).__name__}")
+                            f"{got(tensor)}")
         self._check_name(name, "register_buffer", self._buffer_names)
         object.__setattr__(self, "_buffer_names", {**self._buffer_names, name: persistent})
         object.__setattr__(self, name, tensor)
@@ -302,7 +321,7 @@ class Module:
         """The same as `self.name = param`, for names that are computed."""
         if param is not None and not isinstance(param, Parameter):
             raise TypeError(f"register_parameter: want a Parameter or None for '{name}', got "
-                            f"{type(param).__name__}; wrap it: nn.Parameter(x)")
+                            f"{got(param, '; wrap it: nn.Parameter(x)')}")
         self._check_name(name, "register_parameter", vars(self))
         setattr(self, name, param)
 
@@ -310,7 +329,7 @@ class Module:
         """The same as `self.name = module`, for names that are computed."""
         if module is not None and not isinstance(module, Module):
             kind = f"the class {module.__name__}" if isinstance(module, type) else \
-                type(module).__name__
+                named(module)
             raise TypeError(f"add_module: '{name}' must be a Module, got {kind}"
                             + ("; make an instance: add ()" if isinstance(module, type) else ""))
         self._check_name(name, "add_module", vars(self))
@@ -355,7 +374,7 @@ class Module:
         if not isinstance(state_dict, Mapping):
             advice = "; pass model.state_dict()" if isinstance(state_dict, Module) else ""
             raise TypeError(f"load_state_dict: want a dict of names and tensors, got "
-                            f"{type(state_dict).__name__}{advice}")
+                            f"{named(state_dict)}{advice}")
         own = self.state_dict()
         missing = [k for k in own if k not in state_dict]
         unexpected = [k for k in state_dict if k not in own]
@@ -371,7 +390,7 @@ class Module:
             given = state_dict[name]
             array = given.array if isinstance(given, Tensor) else given
             if not isinstance(array, (ndarray, np.generic)):
-                problems.append(f"{name}: want a Tensor or array, got {type(given).__name__}")
+                problems.append(f"{name}: want a Tensor or array, got {got(given)}")
             elif np.shape(array) != x.shape:
                 problems.append(f"{name}: has shape {np.shape(array)}, the model's is {x.shape}")
             elif not np.can_cast(array.dtype, x.dtype, "same_kind"):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Tensor, to_array, wrap
+from ..foreign import got
 from ..ops.cast import check_device
 from ..ops.random import dropout
 from ..ops.rnn import ACTIVATIONS, rnn_cell, rnn_layer
@@ -182,7 +183,7 @@ class RNN(Module):
         size = self.input_size
         if not isinstance(input, Tensor):
             advice = "; unpack the data set's pair first" if isinstance(input, tuple) else ""
-            raise TypeError(f"RNN: input must be a Tensor, got {type(input).__name__}{advice}")
+            raise TypeError(f"RNN: input must be a Tensor, got {got(input, advice)}")
         if input.ndim not in (2, 3):
             axes = "N, T" if self.batch_first else "T, N"
             raise ValueError(f"RNN: input must be ({axes}, {size}) or, without batch, (T, {size}), "
@@ -202,9 +203,9 @@ class RNN(Module):
         count = self.num_layers * (1 + self.bidirectional)
         wanted = (count, *((input.shape[1 - time],) if input.ndim == 3 else ()), self.hidden_size)
         if not isinstance(hx, Tensor):
-            raise TypeError(f"RNN: the first state must be a Tensor, got {type(hx).__name__}"
-                            + ("; an RNN has no second state c_0, pass h_0 alone"
-                               if isinstance(hx, tuple) else ""))
+            raise TypeError("RNN: the first state must be a Tensor, got " + got(
+                hx, "; an RNN has no second state c_0, pass h_0 alone"
+                if isinstance(hx, tuple) else ""))
         if hx.shape != wanted:
             names = "(num_layers * directions, N, hidden_size)" if input.ndim == 3 else \
                 "(num_layers * directions, hidden_size)"

@@ -7,7 +7,7 @@ An op is one block: see `elementwise.py` for the first, `op.py` for what the par
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,8 @@ from . import activation, cast, indexing, join, linear, matrix, order, random, r
 from . import vector_norm
 from . import class_loss as class_loss, conv as conv, conv_pool as conv_pool
 from . import creation as creation, loss as loss
-from . import elementwise as e, gather as _gather, pool as pool, rnn as rnn
+from . import elementwise as e, gather as _gather, numpy_functions as numpy_functions
+from . import pool as pool, rnn as rnn
 from .inplace import InPlaceMethods
 
 
@@ -28,7 +29,7 @@ Method = Callable[..., Tensor]
 
 def _sizes(function: Callable) -> Method:
     """A method that takes its sizes as numbers too: x.reshape(2, 3) and x.reshape((2, 3))."""
-    def method(self: Tensor, *sizes: Any) -> Tensor:
+    def method(self: Tensor, *sizes: int | Sequence[int]) -> Tensor:
         return function(self, sizes[0] if len(sizes) == 1 else sizes)
     method.__name__, method.__doc__ = function.__name__, function.__doc__
     return method
@@ -36,7 +37,9 @@ def _sizes(function: Callable) -> Method:
 
 def _swapped(function: Callable) -> Method:
     """The operator for 2 - x, where the Tensor stands on the right."""
-    return lambda self, other: function(other, self)
+    def method(self: Tensor, other: Tensor | float) -> Tensor:
+        return function(other, self)
+    return method
 
 
 def _to(dtype: Any) -> Method:
@@ -128,7 +131,8 @@ class TensorMethods(InPlaceMethods):
     broadcast_to, transpose, swapaxes, swapdims, movedim, moveaxis, t = (
         shape.broadcast_to, shape.transpose, shape.swapaxes, shape.swapaxes, shape.movedim,
         shape.movedim, shape.t)
-    T = property(lambda self: shape.permute(self, tuple(range(self.ndim))[::-1]))
+    T = property(lambda self: shape.permute(self, tuple(range(self.ndim))[::-1]),
+                 doc="The dimensions in reverse order: the transpose of a matrix.")
     mT = property(shape.matrix_transpose)
     split, chunk, unbind, narrow, select = (
         join.split, join.chunk, join.unbind, join.narrow, join.select)

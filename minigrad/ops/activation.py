@@ -303,13 +303,18 @@ def _gelu_bend(x, approximate):
 
 # --- softmax over one dimension, or several together ---------------------------------------------
 
+def which_dim(name: str, shape: tuple[int, ...] | None = None) -> ValueError:
+    """The error of a softmax, function, method or layer, that was not told its dimension."""
+    fix = "dim=0" if shape is not None and len(shape) == 1 else \
+        "dim=-1 for each row, dim=1 for the classes of (N, C)"
+    return ValueError(f"{name}: dim is required, along which the {shape or ''} numbers are to sum "
+                      f"to 1; say {fix}".replace("  ", " "))
+
+
 def _softmax_door(name):
     def door(input, dim):
         if dim is None:
-            fix = "dim=0" if np.ndim(input) == 1 else \
-                "dim=-1 for each row, dim=1 for the classes of (N, C)"
-            raise ValueError(f"{name}: dim is required, along which the {np.shape(input)} numbers "
-                             f"are to sum to 1; say {fix}")
+            raise which_dim(name, np.shape(input))
         _refuse_integers(name, input)
         if type(dim) is int and -input.ndim <= dim < input.ndim:
             return input, dim
@@ -364,7 +369,7 @@ def _logsumexp_ref(x, dim, keepdim=False):
 
 
 @op(samples=_dims_samples, ref=_softmax_ref, door=_softmax_door("softmax"))
-def softmax(input: Tensor, dim: int) -> Tensor:
+def softmax(input: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
     """e^x_k / sum_j e^x_j along `dim`: positive numbers that sum to 1. Safe for logits of any size.
 
     dim: the dimension of the classes; -1 or 1 for (N, C). A tuple: all of these together. It has
@@ -387,7 +392,7 @@ softmax_grad.vjp(g=lambda u, y, dim: softmax_grad(u, y, dim),
 
 @op(samples=_dims_samples, ref=lambda x, dim: x - _logsumexp_ref(x, dim, True),
     door=_softmax_door("log_softmax"))
-def log_softmax(input: Tensor, dim: int) -> Tensor:
+def log_softmax(input: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
     """x_k - log sum_j e^x_j along `dim`: the logarithm of softmax, without its overflow to log 0.
 
     dim: as for softmax.

@@ -12,6 +12,7 @@ import numpy as np
 from numpy import ndarray
 
 from ..engine import Tensor, to_array, wrap
+from ..foreign import got
 from ..modes import settings
 from ..promotion import refuse_foreign, refuse_unfit
 from .cast import check_device, as_dtype, to
@@ -84,8 +85,8 @@ def from_numpy(array: ndarray) -> Tensor:
     order (minigrad.tensor converts another one).
     """
     if not isinstance(array, ndarray):
-        raise TypeError(f"from_numpy: want a NumPy array, got {type(array).__name__}; use "
-                        "minigrad.tensor(data), which also takes lists and numbers")
+        raise TypeError("from_numpy: want a NumPy array, got " + got(
+            array, "; use minigrad.tensor(data), which also takes lists and numbers"))
     refuse_foreign("from_numpy", array)
     return wrap(to_array(array))
 
@@ -124,7 +125,7 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None,
     """
     value = fill_value.item() if isinstance(fill_value, (Tensor, ndarray)) else fill_value
     if not isinstance(value, (bool, int, float, np.number, np.bool_)):
-        raise TypeError(f"full: fill_value must be a number, got {type(fill_value).__name__}")
+        raise TypeError(f"full: fill_value must be a number, got {got(fill_value)}")
     if dtype is None:
         dtype = (np.bool_ if isinstance(value, (bool, np.bool_)) else
                  np.int64 if isinstance(value, (int, np.integer)) else settings.default_dtype)

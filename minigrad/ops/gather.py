@@ -12,6 +12,7 @@ import numpy as np
 from numpy import ndarray
 
 from ..engine import Tensor, wrap
+from ..foreign import got
 from ..op import composite, op, refuse_other, rounded_once
 from ..promotion import WIDE, refuse_unfit
 from .dims import one_dim
@@ -24,7 +25,7 @@ from .shape import expand, reshape
 def _check_along(name, shape, dim, index, index_shape, size):
     """Raises unless index is an integer array that fits `shape` beside dim, from 0 to size - 1."""
     if not isinstance(index, ndarray) or index.dtype.kind not in "iu":
-        kind = index.dtype if isinstance(index, ndarray) else type(index).__name__
+        kind = index.dtype if isinstance(index, ndarray) else got(index)
         raise TypeError(f"{name}: index must be an integer tensor, got {kind}"
                         + ("; convert it first: index.long()" if kind != "bool" else ""))
     if max(len(index_shape), 1) != max(len(shape), 1):       # a number is as good as one element
@@ -323,7 +324,7 @@ def nonzero(input: Tensor, as_tuple: bool = False) -> Any:
 def _one_hot_door(tensor, num_classes):
     if not isinstance(tensor, ndarray) or tensor.dtype.kind not in "iu":
         raise TypeError(f"one_hot: want integer class indices, got "
-                        f"{getattr(tensor, 'dtype', type(tensor).__name__)}; convert them: "
+                        f"{getattr(tensor, 'dtype', got(tensor))}; convert them: "
                         "x.long()")
     if num_classes == -1:
         if not tensor.size:

@@ -15,6 +15,7 @@ from numpy import ndarray
 
 from ..engine import Tensor, refuse_leaf_write, shares_memory, to_array
 from ..modes import settings
+from ..foreign import got
 from ..op import op
 from ..promotion import DTYPES, as_own, refuse_unfit
 from ..sums import MANY, total
@@ -69,9 +70,9 @@ def _index_part(part):
     try:
         return operator.index(part)
     except TypeError:
-        raise TypeError(f"getitem: an index must be an integer, a slice, None, ..., or a tensor or "
-                        f"list of integers or booleans, got {type(part).__name__} "
-                        f"{part!r}") from None
+        raise TypeError("getitem: an index must be an integer, a slice, None, ..., or a tensor or "
+                        "list of integers or booleans, got "
+                        + got(part, f" {part!r}")) from None
 
 
 def _index_error(name, error, shape, index):

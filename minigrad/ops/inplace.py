@@ -25,6 +25,7 @@ def in_place(function: Callable) -> Callable[..., Tensor]:
     """The method that replaces a tensor by function(tensor, ...)."""
     def method(self: Tensor, *args: Any, **options: Any) -> Tensor:
         return self.become(function(self, *args, **options))
+    method.__wrapped__ = function                  # type: ignore[attr-defined]  # its signature
     name = function.__name__
     method.__name__ = method.__qualname__ = f"{name}_"
     method.__doc__ = (f"{name} in place: the tensor becomes {name}(x, ...) and is returned.\n\n"

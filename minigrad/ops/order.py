@@ -24,8 +24,8 @@ from .shape import reshape, spread
 
 class Extremes(NamedTuple):
     """What max, min, sort and topk along a dimension return."""
-    values: Any
-    indices: Any
+    values: Tensor
+    indices: Tensor
 
 
 def _nonempty(name, input, dim):

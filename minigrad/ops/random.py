@@ -15,6 +15,7 @@ import numpy as np
 from numpy import ndarray
 
 from ..engine import Tensor, to_array, wrap
+from ..foreign import got, named
 from ..op import composite, op
 from ..promotion import WIDE, as_own, refuse_unfit
 from .inplace import copy_
@@ -29,6 +30,7 @@ class Generator:
 
     A new one is seeded from the operating system; manual_seed makes it repeat itself.
     """
+    numpy: np.random.Generator
 
     def __init__(self, device: Any = "cpu") -> None:
         if str(device) != "cpu":
@@ -138,7 +140,7 @@ def _source(name: str, generator: Any) -> np.random.Generator:
         return default_generator().numpy
     if not isinstance(generator, Generator):
         raise TypeError(f"{name}: generator must be a minigrad.Generator, got "
-                        f"{type(generator).__name__}; write Generator().manual_seed(seed)")
+                        f"{named(generator)}; write Generator().manual_seed(seed)")
     return generator.numpy
 
 
@@ -426,8 +428,8 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 def _dropped(name, input, p, training, inplace, generator, shape):
     _check_p(name, p)
     if not isinstance(input, (Tensor, np.ndarray)):
-        raise TypeError(f"{name}: want a Tensor, got {type(input).__name__}; make it one with "
-                        "minigrad.tensor(...)")
+        raise TypeError(f"{name}: want a Tensor, got "
+                        + got(input, "; make it one with minigrad.tensor(...)"))
     if isinstance(input, np.ndarray):
         input = as_own(name, input)
     if input.dtype.kind != "f":

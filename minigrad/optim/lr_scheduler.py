@@ -13,10 +13,12 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..absent import shows as _shows
+from ..foreign import named
 from .optimizer import Optimizer
 
 
@@ -31,8 +33,7 @@ class LRScheduler:
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"{type(self).__name__}: want an optimiser, got "
-                            f"{type(optimizer).__name__}")
+            raise TypeError(f"{type(self).__name__}: want an optimiser, got {named(optimizer)}")
         self.optimizer = optimizer
         for i, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
@@ -152,7 +153,7 @@ class LambdaLR(LRScheduler):
                  lr_lambda: Callable[[int], float] | list[Callable[[int], float]],
                  last_epoch: int = -1) -> None:
         if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"LambdaLR: want an optimiser, got {type(optimizer).__name__}")
+            raise TypeError(f"LambdaLR: want an optimiser, got {named(optimizer)}")
         groups = len(optimizer.param_groups)
         self.lr_lambdas = list(lr_lambda) if isinstance(lr_lambda, (list, tuple)) \
             else [lr_lambda] * groups
@@ -198,3 +199,6 @@ class CosineAnnealingLR(LRScheduler):
         ratio = ((1 + math.cos(math.pi * epoch / period))
                  / (1 + math.cos(math.pi * (epoch - 1) / period)))
         return [ratio * (lr - low) + low for lr in now]
+
+if not TYPE_CHECKING:                              # who checks types is to see every misspelt name
+    __all__, __dir__, __getattr__ = _shows(__name__, own=True)

@@ -15,6 +15,7 @@ from numpy import ndarray
 
 from ..advice import FORGOTTEN, advise, watch_for_sum
 from ..engine import Tensor, wrap, zero_gradient
+from ..foreign import got, named
 from ..modes import enable_grad
 from ..promotion import as_own
 from ..writes import now, record_write
@@ -51,7 +52,7 @@ class Optimizer:
             advice = "; pass model.parameters()" if hasattr(params, "parameters") else \
                 f"; call it: model.{params.__name__}()" if isinstance(params, MethodType) else ""
             raise TypeError(f"{name}: params must be a list of Tensors or of groups, got "
-                            f"{type(params).__name__}{advice}")
+                            f"{got(params, advice)}")
         self.defaults = defaults
         self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
@@ -71,7 +72,7 @@ class Optimizer:
         name = type(self).__name__
         if not isinstance(param_group, dict):
             raise TypeError(f"{name}: a group must be a dict with 'params', got "
-                            f"{type(param_group).__name__}; do not mix groups and tensors")
+                            f"{named(param_group)}; do not mix groups and tensors")
         if "params" not in param_group:
             raise ValueError(f"{name}: a group needs 'params', got the keys {list(param_group)}")
         params = param_group["params"]
@@ -86,8 +87,8 @@ class Optimizer:
         for i, p in enumerate(params):
             if not isinstance(p, Tensor):
                 advice = "; pass model.parameters()" if isinstance(p, (tuple, str)) else ""
-                raise TypeError(f"{name}: parameter {i} is a {type(p).__name__}, want a "
-                                f"Tensor{advice}")
+                raise TypeError(f"{name}: parameter {i} is a "
+                                f"{got(p, f', want a Tensor{advice}')}")
             if p.array.dtype.kind != "f":
                 raise TypeError(f"{name}: parameter {i} is {p.dtype}, only floats can be optimised")
             if p.grad_fn is not None:

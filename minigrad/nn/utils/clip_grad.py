@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from ...engine import Tensor, wrap
+from ...foreign import got
 from ...writes import record_write
 
 
@@ -14,8 +15,7 @@ def _gradients(name: str, parameters: Tensor | Iterable[Tensor]) -> list[np.ndar
     tensors = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     for p in tensors:
         if not isinstance(p, Tensor):
-            raise TypeError(f"{name}: want Tensors, got {type(p).__name__}; pass "
-                            "model.parameters()")
+            raise TypeError(f"{name}: want Tensors, got {got(p, '; pass model.parameters()')}")
     return [p.grad.array for p in tensors if p.grad is not None]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from ...engine import Tensor
 from ...ops.join import cat
 from ...ops.shape import reshape
+from ...foreign import got
 from ...writes import record_write
 
 
@@ -25,7 +26,7 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     Raises: TypeError if vec is no Tensor; ValueError if its length is not that of all parameters.
     """
     if not isinstance(vec, Tensor):
-        raise TypeError(f"vector_to_parameters: vec must be a Tensor, got {type(vec).__name__}")
+        raise TypeError(f"vector_to_parameters: vec must be a Tensor, got {got(vec)}")
     targets = list(parameters)
     wanted = sum(p.numel() for p in targets)
     if vec.shape != (wanted,):
