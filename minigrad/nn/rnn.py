@@ -97,7 +97,8 @@ class RNN(Module):
     hx, the first states: (num_layers * directions, N, hidden_size), default 0; batch_first does not
         move its axes, as in torch. Without batch: (num_layers * directions, hidden_size).
     Returns (output, h_n): output (T, N, directions * hidden_size), the states of the last layer,
-        axes as in the input; h_n, the last states, axes as in hx.
+        axes as in the input; h_n, the last states, axes as in hx. The gradient of h_n passes
+        through output (hooks on that see it; in torch they do not).
 
     dropout: probability to drop, while training, what one layer hands to the next.
     Layer k has weight_ih_lk (hidden_size, input_size or directions * hidden_size), weight_hh_lk,

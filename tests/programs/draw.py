@@ -135,7 +135,8 @@ def _end(s: Scope) -> None:
             last = f"v{s.count - 1}"
             if last in s.values():
                 s.take(Step(f"{last}.backward()", "walk"))
-    _afterwards(s)
+    if not any("create_graph" in step.text for step in s.steps):
+        _afterwards(s)                             # else a gradient may be None, and zeros in torch
 
 
 def _afterwards(s: Scope) -> None:

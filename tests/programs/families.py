@@ -465,6 +465,8 @@ def write_rows(s: Scope) -> Step:
 def _write(s: Scope, x: str, y: str, text: str) -> Step:
     recorded = s.chance(0.6)
     values = s.values()
+    if any(x in step.makes for step in s.steps if step.tag == "walk"):
+        raise Skip                                 # what grad() returns may share memory in torch
     if s.hooked and any(s.is_view(n) and s.share(v, values[x]) for n, v in values.items()):
         raise Skip                                 # torch makes such views anew, without hooks
     if recorded:
@@ -594,8 +596,9 @@ def recurrent(s: Scope) -> Step:
         return s.new(f"{m}({x})")
     f += s.pick(("", ", num_layers=2", ", bidirectional=True", ", bias=False"))
     f += s.pick(("", ", batch_first=True"))
+    part = s.pick((0, 1))                          # not both: in torch, h_n is no part of output
     s.take(Step(f"{m} = set_parameters(nn.RNN({d}, {h}{f}), {dtype}, {seed})"))
-    return s.new(f"{m}({x})", n=2)
+    return s.new(f"{m}({x})[{part}]")
 
 
 @family(4, "plain half mixed sizes")
