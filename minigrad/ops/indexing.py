@@ -42,7 +42,7 @@ def normal_index(index: Any, ndim: int) -> Any:
         for part in index:
             if part.__class__ not in BASIC:
                 index = tuple([_index_part(p) for p in index])
-                if _ELLIPSIS in [p.__class__ for p in index] and \
+                if len(index) > 2 and _ELLIPSIS in [p.__class__ for p in index] and \
                         sum(map(_dims_taken, index)) >= ndim:
                     return tuple([p for p in index if p is not Ellipsis])
                 return index
@@ -127,8 +127,12 @@ def _getitem_samples(r):
 
 
 @op(samples=_getitem_samples, ref=lambda x, index: x[index],
+<<<<<<< HEAD
     door=lambda input, index: (input, normal_index(index, np.ndim(input))),
     promote=False, moves=True)
+=======
+    door=lambda input, index: (input, normal_index(index, input.ndim)))
+>>>>>>> numerics
 def getitem(input: Tensor, index: Any) -> Tensor:
     """The elements at an index of any kind that NumPy knows, or several in a tuple: integers,
     slices (also with negative steps), None, ..., integer or boolean tensors, arrays or lists.
@@ -244,8 +248,12 @@ def _setitem_ref(x, index, value):
 
 @op(samples=_setitem_samples, ref=_setitem_ref,
     door=lambda input, index, value, overwrite: (
+<<<<<<< HEAD
         input, normal_index(index, np.ndim(input)), value, overwrite),
     promote=False, moves=True)
+=======
+        input, normal_index(index, input.ndim), value, overwrite))
+>>>>>>> numerics
 def setitem(input: Tensor, index: Any, value: Tensor | float, overwrite: bool = False) -> Tensor:
     """A copy of input in which [index] is `value`, broadcast: x[index] = value as a function.
 

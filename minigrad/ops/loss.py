@@ -6,7 +6,7 @@ Not here: the losses of C classes; they are in `class_loss.py` and passed on fro
 """
 from __future__ import annotations
 
-from math import prod
+from math import inf, prod
 
 import numpy as np
 from numpy import ndarray
@@ -144,8 +144,9 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean",
         raise ValueError(f"huber_loss: delta must be positive, got {delta}")
     d = input - target
     a = absolute(d)
-    near = where(a <= delta, d, 0.0)                       # else the slope of inf * inf beside it
-    return reduced(where(a <= delta, near * near * 0.5, (a - 0.5 * delta) * delta), reduction)
+    inside = a <= delta
+    near = where(inside, d, 0.0)                           # else the slope of inf * inf beside it
+    return reduced(where(inside, near * near * 0.5, (a - 0.5 * delta) * delta), reduction)
 
 
 @composite(samples=lambda r: [*_pairs(r), (r(3, 4), r(3, 4), "mean", 0.5)],
@@ -168,8 +169,9 @@ def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean",
         return l1_loss(input, target, reduction)
     d = input - target
     a = absolute(d)
-    near = where(a < beta, d, 0.0)                         # else the slope of inf * inf beside it
-    return reduced(where(a < beta, near * near * (0.5 / beta), a - 0.5 * beta), reduction)
+    inside = a < beta
+    near = where(inside, d, 0.0)                           # else the slope of inf * inf beside it
+    return reduced(where(inside, near * near * (0.5 / beta), a - 0.5 * beta), reduction)
 
 
 # --- two classes: binary cross-entropy -----------------------------------------------------------
@@ -325,17 +327,25 @@ def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tens
         if not inside:
             _check_range(name, "target", target, _TARGET_FIX, input)
         return np.array(total if reduction == "sum" else mean_of(total, input.size), input.dtype)
+<<<<<<< HEAD
     _refuse_labels(name, input, target)
     _check_range(name, "target", target, _TARGET_FIX, input)
     finite = np.isfinite(input)
     x = input if finite.all() else np.where(finite, input, 0.0).astype(input.dtype)
+=======
+    _check_range(name, "target", target, _TARGET_FIX)
+    x, finite = input, None
+    if x.size and not (x.item(x.argmin()) > -inf and x.item(x.argmax()) < inf):      # or NaN
+        finite = np.isfinite(input)
+        x = np.where(finite, input, 0.0).astype(input.dtype)
+>>>>>>> numerics
     log_s = logsigmoid(x)
     if pos_weight is None:
         loss = x - x * target - log_s
     else:
         loss = (1.0 - target) * x - (1.0 + (pos_weight - 1.0) * target) * log_s
         _check_broadcast(name, "pos_weight", pos_weight, loss, input)
-    if x is not input:                                     # inf costs nothing if it is right
+    if finite is not None:                                 # inf costs nothing if it is right
         wrong = np.where(input > 0, 1.0 - target, target if pos_weight is None
                          else target * pos_weight)
         endless = np.where(wrong == 0, 0.0, np.inf * np.where(wrong == 0, 1.0, wrong))

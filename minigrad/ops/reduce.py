@@ -50,7 +50,8 @@ def add_up(x, dim, keepdim=False, dtype=None):
     """
     if x.__class__ is not ndarray or dtype is not None or x.dtype.char not in "efd":
         return np.add.reduce(x, axis=dim, dtype=dtype, keepdims=keepdim)
-    if x.size < MANY and x.dtype.char != "e" and (x.ndim < 2 or max(x.shape) < ROWS):
+    if x.size < MANY and x.dtype.char != "e" and (
+            x.size < ROWS or dim is None or max(x.shape) < ROWS):
         return np.add.reduce(x, axis=dim, keepdims=keepdim)
     dims = range(x.ndim) if dim is None else sorted(dim)
     sums, ends = x, 0                              # how many of the last dimensions are added up

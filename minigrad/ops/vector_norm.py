@@ -10,6 +10,7 @@ import numpy as np
 
 from ..engine import Tensor
 from ..op import composite, op
+from ..sums import ROWS
 from .cast import to
 from .dims import Dim, many_dims
 from .elementwise import abs as absolute, eq, ne, sign, where
@@ -47,7 +48,10 @@ def vector_norm(input: Tensor, ord: float = 2.0, dim: Dim = None, keepdim: bool 
     Raises: TypeError for integers; ValueError unless 0 < ord < inf, or if dim does not exist.
     """
     if ord == 2.0:
-        return np.sqrt(add_up(np.square(input), dim, keepdim))
+        squares = np.square(input)
+        if squares.size < ROWS and squares.itemsize > 2:         # 0.2 us less than to ask
+            return np.sqrt(np.add.reduce(squares, axis=dim, keepdims=keepdim))
+        return np.sqrt(add_up(squares, dim, keepdim))
     powers = np.abs(input) if ord == 1.0 else np.abs(input) ** ord
     total = add_up(powers, dim, keepdim)
     return total if ord == 1.0 else total ** (1.0 / ord)
