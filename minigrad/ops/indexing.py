@@ -127,12 +127,8 @@ def _getitem_samples(r):
 
 
 @op(samples=_getitem_samples, ref=lambda x, index: x[index],
-<<<<<<< HEAD
-    door=lambda input, index: (input, normal_index(index, np.ndim(input))),
+    door=lambda input, index: (input, normal_index(index, input.ndim)),
     promote=False, moves=True)
-=======
-    door=lambda input, index: (input, normal_index(index, input.ndim)))
->>>>>>> numerics
 def getitem(input: Tensor, index: Any) -> Tensor:
     """The elements at an index of any kind that NumPy knows, or several in a tuple: integers,
     slices (also with negative steps), None, ..., integer or boolean tensors, arrays or lists.
@@ -248,12 +244,8 @@ def _setitem_ref(x, index, value):
 
 @op(samples=_setitem_samples, ref=_setitem_ref,
     door=lambda input, index, value, overwrite: (
-<<<<<<< HEAD
-        input, normal_index(index, np.ndim(input)), value, overwrite),
+        input, normal_index(index, input.ndim), value, overwrite),
     promote=False, moves=True)
-=======
-        input, normal_index(index, input.ndim), value, overwrite))
->>>>>>> numerics
 def setitem(input: Tensor, index: Any, value: Tensor | float, overwrite: bool = False) -> Tensor:
     """A copy of input in which [index] is `value`, broadcast: x[index] = value as a function.
 

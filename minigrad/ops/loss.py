@@ -327,18 +327,12 @@ def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tens
         if not inside:
             _check_range(name, "target", target, _TARGET_FIX, input)
         return np.array(total if reduction == "sum" else mean_of(total, input.size), input.dtype)
-<<<<<<< HEAD
     _refuse_labels(name, input, target)
     _check_range(name, "target", target, _TARGET_FIX, input)
-    finite = np.isfinite(input)
-    x = input if finite.all() else np.where(finite, input, 0.0).astype(input.dtype)
-=======
-    _check_range(name, "target", target, _TARGET_FIX)
     x, finite = input, None
     if x.size and not (x.item(x.argmin()) > -inf and x.item(x.argmax()) < inf):      # or NaN
         finite = np.isfinite(input)
         x = np.where(finite, input, 0.0).astype(input.dtype)
->>>>>>> numerics
     log_s = logsigmoid(x)
     if pos_weight is None:
         loss = x - x * target - log_s
