@@ -197,7 +197,7 @@ def test_a_parameter_that_is_nan_is_named_first():
     with mg.no_grad():
         model.weight[0, 1] = float("nan")
     text = nan_of(lambda: model(mg.ones(1, 2)).sum())
-    assert "not finite itself" in text and "(1, 2)" in text and "clip_grad_norm_" in text
+    assert "'weight' is not finite itself" in text and "clip_grad_norm_" in text
 
 
 def test_a_divergence_is_said_at_its_first_nan(problem):
