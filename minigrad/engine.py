@@ -894,9 +894,11 @@ def _check_not_overwritten(node: Node, inputs: Sequence[Node | None]) -> None:
         for array in value if isinstance(value, tuple) else (value,):
             place = writes.after(node.birth, array) if isinstance(array, ndarray) else None
             if place is not None and name in _used(cast("Op", node.op), inputs):
+                maker = dict(zip(cast("Op", node.op).linked, node.inputs)).get(name)
+                called = f" ({maker.name})" if type(maker) is Leaf else ""
                 raise RuntimeError(
-                    f"backward: '{node.name}' ({describe(node.where)}) saved {name}, of shape "
-                    f"{array.shape}, for its derivative, but it was overwritten in place at "
+                    f"backward: '{node.name}' ({describe(node.where)}) saved {name}{called}, of "
+                    f"shape {array.shape}, for its derivative, but it was overwritten in place at "
                     f"{describe(place[0])}. Write into a copy (x.clone()), or after backward()")
 
 

@@ -13,6 +13,7 @@ from numpy import ndarray
 from ..engine import Tensor
 from ..kernels import linear as kernel
 from ..op import Op, composite, op
+from .cast import convert_all
 
 
 def _column(x):
