@@ -17,8 +17,8 @@ from ..engine import Tensor
 from ..kernels import scan as loops
 from ..kernels.reduce import row_sums
 from ..op import op
+from ..promotion import dtype_named
 from ..sums import MANY, ROWS, total
-from .cast import as_dtype
 from .dims import Dim, count_of, many_dims, one_dim
 from .elementwise import eq, where
 from .join import cat
@@ -78,7 +78,7 @@ def _large_rows(x, rows):
 def _sum_door(input, dim, keepdim, dtype):
     if dim is not None:
         dim = many_dims("sum", dim, np.ndim(input))
-    return input, dim, keepdim, None if dtype is None else as_dtype("sum", dtype)
+    return input, dim, keepdim, None if dtype is None else dtype_named("sum", dtype)
 
 
 @op(samples=lambda r: [*dim_samples(r), (r.integers(5, 3, 4), 0)], ref=numpy_names(np.sum),
@@ -100,7 +100,7 @@ def _mean_door(input, dim, keepdim, dtype):
     if dtype is None:
         check_floating("mean", input)
     else:
-        dtype = as_dtype("mean", dtype)
+        dtype = dtype_named("mean", dtype)
     return input, many_dims("mean", dim, np.ndim(input)), keepdim, dtype
 
 
@@ -204,7 +204,7 @@ std.vjp(input=_std_rule)
 
 def _cumsum_door(input, dim, dtype):
     return (input, one_dim("cumsum", dim, np.ndim(input)),
-            None if dtype is None else as_dtype("cumsum", dtype))
+            None if dtype is None else dtype_named("cumsum", dtype))
 
 
 _LOOP = 1 << 10                                    # elements from which our loop is faster
@@ -263,7 +263,7 @@ def _ones_like(x):
 
 def _prod_door(input, dim, keepdim, dtype):
     d = None if dim is None else one_dim("prod", dim, np.ndim(input))
-    return input, d, keepdim, None if dtype is None else as_dtype("prod", dtype)
+    return input, d, keepdim, None if dtype is None else dtype_named("prod", dtype)
 
 
 def _prod_rule(g, input, input_shape, dim, keepdim):
