@@ -14,8 +14,8 @@ import numpy as np
 from numpy import ndarray
 
 from ..engine import Tensor, refuse_leaf_write, shares_memory, to_array
-from ..modes import settings
 from ..foreign import got
+from ..modes import settings
 from ..op import op
 from ..promotion import DTYPES, as_own, refuse_unfit
 from ..sums import MANY, total
