@@ -286,7 +286,7 @@ class Op:
         add = lines.append
         if "inplace" in sig.parameters:
             before = ", ".join(p for p in sig.parameters if p != "inplace")
-            add(f"    if inplace:\n        return in_place(OP, {before})")
+            add(f"    if inplace:\n        return into_input(OP, {before})")
         if self.waits:
             x = self.tensors[0]
             add(f"    if {x}.__class__ is Tensor and {x}.array.size >= FEWEST and may_wait({x}):")
@@ -833,7 +833,7 @@ def finish(out: ndarray, want: np.dtype | None, operands: tuple) -> ndarray:
     return out if out.dtype == want else out.astype(want)
 
 
-def in_place(op: Op, x: Any, *options: Any) -> Any:
+def into_input(op: Op, x: Any, *options: Any) -> Any:
     """op(x, ..., inplace=True): x takes the values of the result, and is returned."""
     result = op.public(x, *options)
     if isinstance(x, Tensor):
@@ -864,8 +864,8 @@ _WRAPPER_NAMES = dict(Tensor=Tensor, Node=Node, leaf=leaf, wrap=wrap, ndarray=nd
                       admit=admit, agree=agree, redo=redo, again=again, all_again=all_again,
                       Casts=Casts, BOOL=BOOL, INT64=INT64,
                       unwrap_sequence=unwrap_sequence, shape_of=shape_of, many=many,
-                      in_place=in_place, new=Tensor.__new__, MISSING=MISSING, missing=missing,
-                      by_numpy_names=by_numpy_names,
+                      into_input=into_input, new=Tensor.__new__, MISSING=MISSING,
+                      missing=missing, by_numpy_names=by_numpy_names,
                       FLOAT32=FLOAT32, FLOAT64=FLOAT64, user_line=user_line, any=any, now=now,
                       FEWEST=FEWEST, may_wait=may_wait, wait=wait,
                       OUTSIDE=OUTSIDE, user_place=user_place, getframe=sys._getframe)
