@@ -17,7 +17,7 @@ from ..engine import Tensor
 from ..kernels import scan as loops
 from ..kernels.reduce import row_sums
 from ..op import op
-from ..promotion import dtype_named
+from ..promotion import INT64, WIDE, dtype_named
 from ..sums import MANY, ROWS, total
 from .dims import Dim, count_of, many_dims, one_dim
 from .elementwise import eq, where
@@ -46,8 +46,12 @@ _LARGE = 1 << 14                                   # elements from which our loo
 def add_up(x, dim, keepdim=False, dtype=None):
     """np.add.reduce, without its loss of digits in float16 and float32: see `sums.py`.
 
-    Here long last dimensions go to all threads. float16 is added in float32: it overflows at 65504.
+    Here long last dimensions go to all threads. dtype: convert x to this dtype first; to float16
+    the result only, for sums of its numbers overflow and stall.
     """
+    if dtype is not None and dtype.kind == "f":
+        x = x.astype(WIDE.get(dtype, dtype), copy=False)
+        return np.asarray(add_up(x, dim, keepdim)).astype(dtype, copy=False)
     if x.__class__ is not ndarray or dtype is not None or x.dtype.char not in "efd":
         return np.add.reduce(x, axis=dim, dtype=dtype, keepdims=keepdim)
     if x.size < MANY and x.dtype.char != "e" and (
@@ -86,12 +90,12 @@ def _sum_door(input, dim, keepdim, dtype):
 def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The sum of the elements along dim. Integers and booleans are summed as int64.
 
-    dtype: add in this dtype instead (and return it).
+    dtype: convert to this dtype first (and return it).
 
     Raises: ValueError if dim does not exist or comes twice.
     """
     if dtype is None and np.result_type(input).kind in "iub":
-        dtype = np.int64
+        dtype = INT64
     return add_up(input, dim, keepdim, dtype)
 sum.vjp(input=lambda g, input_shape, dim, keepdim: spread(g, input_shape, dim, keepdim))
 
@@ -118,13 +122,13 @@ def _mean_ref(x, dim=None, keepdim=False):
 def mean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The sum along dim divided by the number of elements; not a number if there are none.
 
-    dtype: compute in this dtype instead (and return it).
+    dtype: convert to this dtype first (and return it).
 
     Raises: TypeError for integers without dtype; ValueError if dim does not exist or comes twice.
     """
     n = count_of(np.shape(input), dim)
-    if dtype is None and input.dtype.char == "e":  # the sum may overflow where the mean does not
-        return mean(input, dim, keepdim, dtype=np.float32).astype(np.float16)
+    if dtype in WIDE:                              # the sum may overflow where the mean does not
+        return mean(input, dim, keepdim, dtype=WIDE[dtype]).astype(dtype)
     total = add_up(input, dim, keepdim, dtype)
     return total / n if n else total * math.nan
 mean.vjp(input=_mean_rule)
@@ -285,12 +289,14 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *,
          dtype: Any = None) -> Tensor:
     """The product of the elements along dim, or of all. The gradient is right at zeros too.
 
-    dtype: multiply in this dtype instead (and return it).
+    dtype: convert to this dtype first (and return it).
 
     Raises: ValueError if dim does not exist.
     """
     if dtype is None and np.result_type(input).kind in "iub":
-        dtype = np.int64
+        dtype = INT64
+    if dtype in WIDE:                              # rounded once
+        return prod(input, dim, keepdim, dtype=WIDE[dtype]).astype(dtype)
     axis = None if np.ndim(input) == 0 else dim
     return np.multiply.reduce(input, axis=axis, dtype=dtype, keepdims=keepdim)
 prod.vjp(input=_prod_rule)
