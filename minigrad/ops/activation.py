@@ -224,10 +224,7 @@ def _silu_bend(x, s):
     floating=True, ref=np.vectorize(math.erf, otypes=[float]))
 def erf(input: Tensor) -> Tensor:
     """The error function, 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x, elementwise."""
-    x = np.asarray(input)
-    if x.dtype not in (np.float32, np.float64):
-        x = x.astype(np.float32 if x.dtype == np.float16 else np.float64)
-    return loops.erf_of(x)
+    return loops.erf_of(input)
 erf.vjp(input=lambda g, input: g * (exp(-(input * input)) * (2.0 / math.sqrt(math.pi))))
 
 

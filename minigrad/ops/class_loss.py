@@ -187,7 +187,7 @@ def _ce_ref(x, target, weight=None, ignore_index=-100, reduction="mean", label_s
 def _ce_door(input, target, weight, ignore_index, reduction, label_smoothing):
     name = "cross_entropy"
     check_reduction(name, reduction)
-    if input.dtype.kind != "f" or input.dtype.itemsize < 4:
+    if input.dtype.kind != "f":
         raise TypeError(f"{name}: input must be logits of float32 or float64, got {input.dtype}; "
                         "convert it with x.float()")
     if not 0.0 <= label_smoothing <= 1.0:

@@ -44,7 +44,7 @@ _LARGE = 1 << 14                                   # elements from which our loo
 
 
 def add_up(x, dim, keepdim=False, dtype=None):
-    """np.add.reduce, without its loss of digits in float16 and float32: see `sums.py`.
+    """np.add.reduce, without its loss of digits: see `sums.py`.
 
     Here long last dimensions go to all threads. dtype: convert x to this dtype first; to float16
     the result only, for sums of its numbers overflow and stall.
@@ -52,10 +52,9 @@ def add_up(x, dim, keepdim=False, dtype=None):
     if dtype is not None and dtype.kind == "f":
         x = x.astype(WIDE.get(dtype, dtype), copy=False)
         return np.asarray(add_up(x, dim, keepdim)).astype(dtype, copy=False)
-    if x.__class__ is not ndarray or dtype is not None or x.dtype.char not in "efd":
+    if x.__class__ is not ndarray or dtype is not None or x.dtype.char not in "fd":
         return np.add.reduce(x, axis=dim, dtype=dtype, keepdims=keepdim)
-    if x.size < MANY and x.dtype.char != "e" and (
-            x.size < ROWS or dim is None or max(x.shape) < ROWS):
+    if x.size < MANY and (x.size < ROWS or dim is None or max(x.shape) < ROWS):
         return np.add.reduce(x, axis=dim, keepdims=keepdim)
     dims = range(x.ndim) if dim is None else sorted(dim)
     sums, ends = x, 0                              # how many of the last dimensions are added up
@@ -216,15 +215,15 @@ _LOOP = 1 << 10                                    # elements from which our loo
 
 def _running_sums(x, dim, dtype):
     if dtype is None:
-        dtype = np.dtype(np.int64) if x.dtype.kind in "iub" else x.dtype
+        dtype = INT64 if x.dtype.kind in "iub" else x.dtype
     if not x.ndim:
         return x.astype(dtype)
-    if dtype.kind != "f" or dtype.itemsize > 8:
+    if dtype.kind != "f":
         return np.cumsum(x, dim, dtype)
-    if dtype.itemsize < 4:                         # float16 adds in float32
-        return np.cumsum(x, dim, np.float32).astype(dtype)
+    if dtype in WIDE:
+        return np.cumsum(x, dim, WIDE[dtype]).astype(dtype)
     x = x.astype(dtype, copy=False)
-    if x.size >= _LOOP and dtype.isnative:
+    if x.size >= _LOOP:
         return loops.cumsum(x, dim)
     return np.cumsum(x, dim, np.float64).astype(dtype, copy=False)
 

@@ -10,7 +10,7 @@ def check_floating(name: str, input: Any) -> None:
 def dim_samples(r: Any) -> Any: ...
 
 def add_up(x: Any, dim: Any, keepdim: Any=False, dtype: Any=None) -> Any:
-    """np.add.reduce, without its loss of digits in float16 and float32: see `sums.py`.
+    """np.add.reduce, without its loss of digits: see `sums.py`.
 
     Here long last dimensions go to all threads. dtype: convert x to this dtype first; to float16
     the result only, for sums of its numbers overflow and stall.
