@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Tensor
-from ..face import FUNCTIONS
+from ..face import FUNCTIONS, numpys_name
 from . import cast, creation, elementwise as e, gather, join, linear, matrix, order, reduce, shape
 from .shape import broadcast_to, reshape
 from .vector_norm import norm
@@ -129,7 +129,7 @@ def _like(function: Callable) -> Callable:
     return of
 
 
-FUNCTIONS.update({
+_OURS: dict[Callable, Callable] = {
     np.sum: _reduction(reduce.sum), np.mean: _reduction(reduce.mean),
     np.prod: _reduction(reduce.prod), np.std: _spread(reduce.std), np.var: _spread(reduce.var),
     np.max: _extreme(order.amax), np.min: _extreme(order.amin), np.all: _extreme(reduce.all),
@@ -163,4 +163,7 @@ FUNCTIONS.update({
     np.zeros_like: _like(creation.zeros_like), np.ones_like: _like(creation.ones_like),
     np.empty_like: _like(creation.empty_like),
     np.full_like: lambda a, fill_value, dtype=None: creation.full_like(a, fill_value, dtype=dtype),
-})
+}
+for _numpys, _function in _OURS.items():           # "np.std() got an unexpected keyword argument"
+    _function.__qualname__ = numpys_name(_numpys)
+FUNCTIONS.update(_OURS)
