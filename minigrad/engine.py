@@ -829,7 +829,8 @@ def _cotangent(root: Tensor, given: Any) -> Tensor | ndarray:
             raise ValueError(f"backward: a tensor of shape {root.shape} has no single gradient to "
                              "start from; reduce it (loss.mean(), loss.sum()) or pass gradient= of "
                              "that shape")
-        if array.item() != array.item():
+        value = array.item()
+        if value != value:
             advice.loss_is_nan(_youngest_first([root.node or leaf(root)]))
         return np.ones_like(array) if array.ndim else np.array(1, array.dtype)    # 0.6 us less
     g = given if isinstance(given, Tensor) else wrap(to_array(given))

@@ -508,11 +508,12 @@ def op(*, samples: Callable | None, ref: Callable | None = None, **about: Any
     flat: the derivative is 0 wherever it exists (steps), so that a check may not refuse a zero.
     waits: a large result may wait for an op that is fused with this one, see fusion.py. For ops of
         one tensor that keep its shape and dtype and cannot fail.
-    An op with an option `inplace`, its last, writes into its first argument where that is true; the
-    forward need not look at it.
     floating: integers and booleans become the default dtype first (or that of the other tensors, if
         these are floats; Python numbers stay as they are). NumPy would compute with bytes in half
         precision.
+
+    An op with an option `inplace`, its last, writes into its first argument where that is true; the
+    forward need not look at it.
     """
     def decorate(forward: Callable[P, R]) -> OpFunction[P, R]:
         new = Op(forward, samples, ref, **about)
