@@ -18,7 +18,7 @@ from minigrad.data import DataLoader, TensorDataset
 from minigrad.kernels.jit import ready
 from minigrad.op import OPS, Op
 from minigrad.promotion import DTYPES, promote_types
-from test_ops import as_tensors, draw, each_op, gradients, is_float, mapped, outputs, results
+from op_testing import as_tensors, draw, each_op, gradients, is_float, mapped, outputs, results
 
 VECTORS = Path(__file__).resolve().parent / "vectors"
 sys.path.insert(0, str(VECTORS))
