@@ -43,6 +43,11 @@ def initial(shapes: Iterable[tuple[int, ...]]) -> list[np.ndarray]:
     return values
 
 
+def transposed(shapes: Iterable[tuple[int, ...]]) -> list[np.ndarray]:
+    """The same weights with matrices (out, in) as (in, out), for libraries that store them so."""
+    return [np.ascontiguousarray(w.T) if w.ndim == 2 else w for w in initial(shapes)]
+
+
 def _with_initial_weights(lib: SimpleNamespace, model: Any) -> Any:
     state = model.state_dict()
     values = initial(tuple(value.shape) for value in state.values())

@@ -19,17 +19,17 @@ PLACES = ("minigrad", "minigrad.nn", "minigrad.nn.functional", "minigrad.nn.init
           "minigrad.nn.utils", "minigrad.optim", "minigrad.optim.lr_scheduler", "minigrad.data",
           "minigrad.autograd")
 
-_ADAM = "SGD(params, lr=0.1, momentum=0.9), with a schedule of optim.lr_scheduler"
-_POOL = "x.unsqueeze(2) and the layer for two dimensions, with a height of 1"
+_SGD = "SGD(params, lr=0.1, momentum=0.9), with a schedule of optim.lr_scheduler"
+_IN_2D = "x.unsqueeze(2) and the layer for two dimensions, with a height of 1"
 _FILES = "pickle: pickle.dump(model.state_dict(), file), model.load_state_dict(pickle.load(file))"
 
 #: For names of torch that many look for: what to write as long as they are not here.
 INSTEAD = {
     # optimisers
-    "Adam": _ADAM, "AdamW": _ADAM, "RMSprop": _ADAM, "Adagrad": _ADAM, "Adadelta": _ADAM,
-    "NAdam": _ADAM, "Adamax": _ADAM, "Rprop": _ADAM, "LBFGS": _ADAM,
+    "Adam": _SGD, "AdamW": _SGD, "RMSprop": _SGD, "Adagrad": _SGD, "Adadelta": _SGD,
+    "NAdam": _SGD, "Adamax": _SGD, "Rprop": _SGD, "LBFGS": _SGD,
     # layers
-    "Conv1d": _POOL, "MaxPool1d": _POOL, "AvgPool1d": _POOL,
+    "Conv1d": _IN_2D, "MaxPool1d": _IN_2D, "AvgPool1d": _IN_2D,
     "AdaptiveAvgPool2d": "x.mean((2, 3), keepdim=True) for an output of size 1",
     "LSTM": "nn.RNN", "GRU": "nn.RNN", "LSTMCell": "nn.RNNCell", "GRUCell": "nn.RNNCell",
     "Embedding": "weight[indices], with weight = nn.Parameter(randn(n, d))",

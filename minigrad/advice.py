@@ -40,7 +40,8 @@ def loss_is_nan(nodes: Iterable[Any]) -> None:
     """Warns that backward() starts from nan, and says where the first value that is not finite
     came from. nodes: the graph, younger before older.
 
-    The mean of an empty batch is nan, too, and spoils nothing: no word of that."""
+    The mean of an empty batch is nan, too, and spoils nothing: no word of that.
+    """
     place = user_line()
     if place is None or place in _told:            # no search in each step that follows
         return
@@ -63,8 +64,7 @@ def _first_not_finite(oldest_first: list[Any]) -> str:
         if owner is not None:
             tensor = owner()
             if tensor is not None and _bad(tensor.array):
-                name = getattr(tensor, "name", None)
-                what = f"'{name}'" if name else f"A leaf of shape {tensor.shape}"
+                what = f"'{tensor.name}'" if tensor.name else f"A leaf of shape {tensor.shape}"
                 return (f"{what} is not finite itself: an earlier step spoilt it, or it was set "
                         f"so. {_SHORTER}")
             continue

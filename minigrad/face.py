@@ -157,12 +157,12 @@ class ArrayFace:
                 return ours(*args)
             for option in options.keys() & {"out", "where", "initial"}:
                 if options.pop(option) is not None:
-                    raise TypeError(f"np.{function.__name__}: a Tensor is computed without "
+                    raise TypeError(f"{numpys_name(function)}: a Tensor is computed without "
                                     f"{option}=; leave it out, or give NumPy x.detach().numpy()")
             return ours(*args, **options)
         if not all(issubclass(t, (ArrayFace, ndarray)) for t in types):
             return NotImplemented
-        name = f"{function.__module__.replace('numpy', 'np')}.{function.__name__}"
+        name = numpys_name(function)
         if function in _WRITERS or isinstance(options.get("out"), ArrayFace):
             raise TypeError(f"{name}: NumPy may not write into a Tensor, backward() would not know "
                             "of it; write x[...] = values, or into x.detach().numpy()")
@@ -213,6 +213,11 @@ class ArrayFace:
 _WRITERS = {np.copyto, np.put, np.place, np.putmask, np.put_along_axis, np.fill_diagonal}
 _LOOKS = {np.result_type, np.can_cast, np.iscomplexobj, np.isrealobj, np.shares_memory,
           np.may_share_memory, np.array_equal, np.array_equiv, np.allclose}
+
+
+def numpys_name(function: Callable) -> str:
+    """np.linalg.norm, as it is written."""
+    return f"{function.__module__.replace('numpy', 'np')}.{function.__name__}"
 
 
 def _as_arrays(x: Any, name: str) -> Any:

@@ -286,7 +286,7 @@ class Op:
         add = lines.append
         if "inplace" in sig.parameters:
             before = ", ".join(p for p in sig.parameters if p != "inplace")
-            add(f"    if inplace:\n        return in_place(OP, {before})")
+            add(f"    if inplace:\n        return into_input(OP, {before})")
         if self.waits:
             x = self.tensors[0]
             add(f"    if {x}.__class__ is Tensor and {x}.array.size >= FEWEST and may_wait({x}):")
@@ -509,11 +509,12 @@ def op(*, samples: Callable | None, ref: Callable | None = None, **about: Any
     flat: the derivative is 0 wherever it exists (steps), so that a check may not refuse a zero.
     waits: a large result may wait for an op that is fused with this one, see fusion.py. For ops of
         one tensor that keep its shape and dtype and cannot fail.
-    An op with an option `inplace`, its last, writes into its first argument where that is true; the
-    forward need not look at it.
     floating: integers and booleans become the default dtype first (or that of the other tensors, if
         these are floats; Python numbers stay as they are). NumPy would compute with bytes in half
         precision.
+
+    An op with an option `inplace`, its last, writes into its first argument where that is true; the
+    forward need not look at it.
     """
     def decorate(forward: Callable[P, R]) -> OpFunction[P, R]:
         new = Op(forward, samples, ref, **about)
@@ -834,7 +835,7 @@ def finish(out: ndarray, want: np.dtype | None, operands: tuple) -> ndarray:
     return out if out.dtype == want else out.astype(want)
 
 
-def in_place(op: Op, x: Any, *options: Any) -> Any:
+def into_input(op: Op, x: Any, *options: Any) -> Any:
     """op(x, ..., inplace=True): x takes the values of the result, and is returned."""
     result = op.public(x, *options)
     if isinstance(x, Tensor):
@@ -865,8 +866,8 @@ _WRAPPER_NAMES = dict(Tensor=Tensor, Node=Node, leaf=leaf, wrap=wrap, ndarray=nd
                       admit=admit, agree=agree, redo=redo, again=again, all_again=all_again,
                       Casts=Casts, BOOL=BOOL, INT64=INT64,
                       unwrap_sequence=unwrap_sequence, shape_of=shape_of, many=many,
-                      in_place=in_place, new=Tensor.__new__, MISSING=MISSING, missing=missing,
-                      by_numpy_names=by_numpy_names,
+                      into_input=into_input, new=Tensor.__new__, MISSING=MISSING,
+                      missing=missing, by_numpy_names=by_numpy_names,
                       FLOAT32=FLOAT32, FLOAT64=FLOAT64, user_line=user_line, any=any, now=now,
                       FEWEST=FEWEST, may_wait=may_wait, wait=wait,
                       OUTSIDE=OUTSIDE, user_place=user_place, getframe=sys._getframe)

@@ -343,6 +343,14 @@ def test_libraries_that_computed_something_else_are_named():
     assert "mlp_64: other results than minigrad: jax\n" in report.report(record)
 
 
+def test_the_kept_table_is_that_of_the_kept_result():
+    folder = ROOT / "benchmarks" / "results"
+    record = Record.load(folder / "run.json")
+    assert (folder / "table.md").read_text(encoding="utf-8") == report.report(record, markdown=True)
+    met, of = report.summary(record).splitlines()[-1].split(" targets met")[0].split()[2::2]
+    assert f"of {of}, {met} are met" in (folder / "README.md").read_text(encoding="utf-8")
+
+
 def test_results_of_several_runs_are_put_together():
     first, second = full_record(), record_of({("cnn_64", "minigrad"): [1.0]})
     first.add(second)

@@ -18,7 +18,7 @@ from minigrad.data import DataLoader, TensorDataset
 from minigrad.kernels.jit import ready
 from minigrad.op import OPS, Op
 from minigrad.promotion import DTYPES, promote_types
-from test_ops import as_tensors, draw, each_op, gradients, is_float, mapped, outputs, results
+from op_testing import as_tensors, draw, each_op, gradients, is_float, mapped, outputs, results
 
 VECTORS = Path(__file__).resolve().parent / "vectors"
 sys.path.insert(0, str(VECTORS))
@@ -526,8 +526,7 @@ FOREIGN = [(np.ones(3, complex), "x.real and x.imag"), (np.array(["1"]), ""),
 def test_no_door_lets_in_what_no_tensor_can_have(array):
     def write():
         mg.zeros(3)[:] = array
-    dataset = TensorDataset
-    for door in (mg.tensor, Tensor, nn.Parameter, mg.as_tensor, mg.from_numpy, dataset,
+    for door in (mg.tensor, Tensor, nn.Parameter, mg.as_tensor, mg.from_numpy, TensorDataset,
                  lambda a: setattr(mg.zeros(3), "data", a), lambda a: mg.ones(3) + a,
                  lambda a: mg.ones(3).copy_(a), lambda a: mg.zeros(3).fill_(a[0]),
                  lambda a: mg.exp(a), lambda a: mg.cat([mg.ones(3), a]),
@@ -698,7 +697,7 @@ def test_the_logarithm_of_a_number_has_all_its_digits():
     assert h.item() == pytest.approx(np.log(2) ** 2 * 2 ** 1.5, rel=1e-15)
 
 
-def test_every_dtype_of_the_table_of_ops_is_declared():
+def test_indices_and_masks_have_no_say_in_the_dtype():
     """`apart` names what has no say: no index or mask may decide about a dtype."""
     for op in (o for o in OPS.values() if isinstance(o, Op)):
         for name in op.tensors:

@@ -9,7 +9,7 @@ import pytest
 import minigrad as mg
 import minigrad.nn as nn
 import minigrad.nn.functional as F
-from minigrad.face import FUNCTIONS
+from minigrad.face import FUNCTIONS, numpys_name
 from minigrad.foreign import got, named
 from minigrad.op import NUMPY_NAMES, OPS
 
@@ -109,7 +109,8 @@ CALLS = [
     lambda n, x: np.transpose(x), lambda n, x: np.transpose(x, (1, 0)),
     lambda n, x: np.expand_dims(x, (0, -1)), lambda n, x: np.squeeze(np.expand_dims(x, 1), axis=1),
     lambda n, x: np.swapaxes(x, 0, 1), lambda n, x: np.moveaxis(x, 0, -1),
-    lambda n, x: np.broadcast_to(x, (2, 2, 3)), lambda n, x: np.flip(x), lambda n, x: np.flip(x, 1),
+    lambda n, x: np.broadcast_to(x, (2, 2, 3)), lambda n, x: np.broadcast_to(x, shape=(2, 2, 3)),
+    lambda n, x: np.flip(x), lambda n, x: np.flip(x, 1),
     lambda n, x: np.roll(x, 1, axis=1), lambda n, x: np.roll(x, 1), lambda n, x: np.tile(x, 2),
     lambda n, x: np.repeat(x, 2), lambda n, x: np.repeat(x, 2, axis=0),
     lambda n, x: np.concatenate([x, x], axis=1), lambda n, x: np.concatenate((x, A), axis=None),
@@ -155,7 +156,7 @@ def test_numpys_other_functions_give_what_they_give_for_arrays(call):
 def test_every_function_of_the_table_is_tried():
     here = Path(__file__).read_text(encoding="utf-8")
     for function in FUNCTIONS:
-        name = function.__module__.replace("numpy", "np") + "." + function.__name__
+        name = numpys_name(function)
         assert f"{name}(" in here, name
 
 
@@ -168,6 +169,7 @@ def test_every_function_of_the_table_is_tried():
     (lambda x: np.cumprod(A, out=x), TypeError, "may not write into a Tensor"),
     (lambda x: np.sum(x, out=np.zeros(())), TypeError, "np.sum: .* without out="),
     (lambda x: np.mean(x, where=A > 0), TypeError, "np.mean: .* without where="),
+    (lambda x: np.std(x, dtype=float), TypeError, r"^np.std\(\) got an unexpected .* 'dtype'"),
     (lambda x: np.reshape(x, 6, order="F"), ValueError, "row-major"),
     (lambda x: np.squeeze(x, axis=0), ValueError, "only a size of 1"),
     (lambda x: np.linalg.norm(x, "nuc"), ValueError, "norms of matrices"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -149,8 +150,9 @@ def test_the_door_and_the_explanation_are_called():
 
 def test_logaddexp_as_a_newcomer_writes_it():
     """Numbers on either side, floating=True: generated code asked a float for its dtype."""
+    from minigrad.face import UFUNCS
     from minigrad.op import OPS, op
-    try:
+    with patch.dict(OPS), patch.dict(UFUNCS):      # afterwards both are what they were
         @op(samples=lambda r: [(r(3, 4), r(3, 4)), (r(3, 4), r(4)), (r(3), 2.5), (-0.5, r(3))],
             ref=np.logaddexp, floating=True)
         def small_logaddexp(input: Tensor | float, other: Tensor | float) -> Tensor:
@@ -158,10 +160,6 @@ def test_logaddexp_as_a_newcomer_writes_it():
             return np.logaddexp(input, other)
         small_logaddexp.vjp(input=lambda g, input, out: g * mg.exp(input - out),
                             other=lambda g, other, out: g * mg.exp(other - out))
-    finally:
-        del OPS["small_logaddexp"]
-        from minigrad.face import UFUNCS
-        del UFUNCS[np.logaddexp]
     x = mg.tensor([0.5, -1.0, 30.0], requires_grad=True)
     for args in ((x, 2.5), (-0.5, x), (x, 2), (x, x), (x, np.float64(2.5))):
         y = small_logaddexp(*args)

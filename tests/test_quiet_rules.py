@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from test_ops import as_tensors, draw, each_op, is_float, mapped, outputs
+from op_testing import as_tensors, draw, each_op, is_float, mapped, outputs
 
 SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1e-320, 1e-45, 1e-20, 1.0, -1.0, 0.5, 2.0, 88.9,
            -800.0, 1e20, 3e38, -1e300]

@@ -172,6 +172,26 @@ def test_reductions_and_losses(layout):
     assert off(v.std(), varied.astype(float).std(ddof=1)) < 1e-6
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.bool_])
+def test_a_dtype_that_is_asked_for_costs_no_digits(dtype):
+    """Column sums of ones in float16 stood still at 2,048, and means of 1,000 were inf."""
+    ones = tensor(np.ones((5000, 3), dtype))
+    assert ones.sum(0, dtype=minigrad.float16).tolist() == [5000.0] * 3
+    assert ones.sum(0, True, dtype=minigrad.float16).tolist() == [[5000.0] * 3]
+    thousands = ones * 1000
+    assert thousands.mean(0, dtype=minigrad.float16).tolist() == [1000.0] * 3
+    assert thousands.mean(dtype=minigrad.float16).item() == 1000.0
+    numbers = np.full((N, 2), 0.1) if dtype == np.float64 else np.full((N, 2), 33, np.int32)
+    y = tensor(numbers).sum(0, dtype=minigrad.float32)
+    assert y.dtype == np.float32 and off(y, float(numbers[0, 0]) * N) < 1e-6
+    factors = tensor(np.array([[300.0], [300.0], [2.0 ** -10], [0.25]]))
+    assert factors.prod(0, dtype=minigrad.float16).tolist() == [21.96875]
+    x = tensor(np.ones((5000, 3), np.float32), requires_grad=True)
+    y = x.sum(0, dtype=minigrad.float16)
+    g, = minigrad.grad(y, x, minigrad.ones_like(y))
+    assert y.dtype == np.float16 and g.dtype == np.float32 and (g == 1).all()
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_many_gradients_to_one_place(dtype):
     places, most = tensor(np.zeros(N, np.int64)), 1e-6 if dtype == np.float32 else 1e-12

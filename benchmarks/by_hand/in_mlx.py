@@ -1,7 +1,8 @@
 """MLX on the CPU: mx.compile of a step written with mlx.core and the losses of mlx.nn.
 
 The package for Linux multiplies matrices with the reference BLAS on one thread, whatever number of
-threads is asked for. Images have their channels last (NHWC), MLX's only layout. mx.compile makes
+threads is asked for. Images have their channels last (NHWC), MLX's only layout, and weights are
+(in, out): products with them are a quarter faster than with (out, in).T. mx.compile makes
 its CPU kernels with g++; without one, steps run as MLX runs them without it.
 """
 from __future__ import annotations
@@ -14,7 +15,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from ..programs import draw, initial, labels
+from ..programs import draw, initial, labels, transposed
 
 
 def setup(threads: int, variant: str) -> None:
@@ -46,11 +47,6 @@ def _training_step(loss_of: Callable, weights: list[np.ndarray], x: np.ndarray,
     return run
 
 
-def _transposed(shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
-    """The common weights (out, in) as (in, out): products with them are a quarter faster."""
-    return [np.ascontiguousarray(w.T) if w.ndim == 2 else w for w in initial(shapes)]
-
-
 def _cross_entropy(logits: Any, y: Any) -> Any:
     return nn.losses.cross_entropy(logits, y, reduction="mean")
 
@@ -61,14 +57,14 @@ def linear_regression(batch: int = 4) -> Callable[[], Any]:
     def loss(params: list[Any], x: Any, y: Any) -> Any:
         w, b = params
         return mx.mean((x @ w + b - y) ** 2)
-    return _training_step(loss, _transposed([(1, 1), (1,)]), x, 2 * x)
+    return _training_step(loss, transposed([(1, 1), (1,)]), x, 2 * x)
 
 
 def logistic_regression(batch: int = 64, features: int = 30) -> Callable[[], Any]:
     def loss(params: list[Any], x: Any, y: Any) -> Any:
         w, b = params
         return nn.losses.binary_cross_entropy(x @ w + b, y, with_logits=True, reduction="mean")
-    return _training_step(loss, _transposed([(1, features), (1,)]), draw(batch, features),
+    return _training_step(loss, transposed([(1, features), (1,)]), draw(batch, features),
                           labels(batch, 2).astype(np.float32)[:, None])
 
 
@@ -122,14 +118,14 @@ def rnn(batch: int, steps: int) -> Callable[[], Any]:
             h = mx.tanh(inputs[:, t] + h @ w_hh)
         return _cross_entropy(h @ w + b, y)
     shapes = [(128, 100), (128, 128), (128,), (128,), (10, 128), (10,)]
-    return _training_step(loss, _transposed(shapes), draw(batch, steps, 100), labels(batch))
+    return _training_step(loss, transposed(shapes), draw(batch, steps, 100), labels(batch))
 
 
 def mlp(batch: int) -> Callable[[], Any]:
     def loss(params: list[Any], x: Any, y: Any) -> Any:
         w1, b1, w2, b2 = params
         return _cross_entropy(nn.relu(x.reshape(x.shape[0], -1) @ w1 + b1) @ w2 + b2, y)
-    return _training_step(loss, _transposed([(256, 784), (256,), (10, 256), (10,)]),
+    return _training_step(loss, transposed([(256, 784), (256,), (10, 256), (10,)]),
                           draw(batch, 1, 28, 28), labels(batch))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ..programs import draw, initial, labels
+from ..programs import draw, initial, labels, transposed
 
 _XLA = False
 UNROLLED = 128      # time steps; a loop in the graph costs more than tracing so many copies
@@ -46,11 +46,6 @@ def _training_step(loss_of: Callable, weights: list[np.ndarray], x: np.ndarray,
     return lambda: step(*on_device)
 
 
-def _transposed(shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
-    """The common weights (out, in) as (in, out)."""
-    return [np.ascontiguousarray(w.T) if w.ndim == 2 else w for w in initial(shapes)]
-
-
 def _cross_entropy(logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits))
 
@@ -61,7 +56,7 @@ def linear_regression(batch: int = 4) -> Callable[[], Any]:
     def loss(params: list[Any], x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         w, b = params
         return tf.reduce_mean((x @ w + b - y) ** 2)
-    return _training_step(loss, _transposed([(1, 1), (1,)]), x, 2 * x)
+    return _training_step(loss, transposed([(1, 1), (1,)]), x, 2 * x)
 
 
 def logistic_regression(batch: int = 64, features: int = 30) -> Callable[[], Any]:
@@ -69,7 +64,7 @@ def logistic_regression(batch: int = 64, features: int = 30) -> Callable[[], Any
         w, b = params
         return tf.reduce_mean(
             tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=x @ w + b))
-    return _training_step(loss, _transposed([(1, features), (1,)]), draw(batch, features),
+    return _training_step(loss, transposed([(1, features), (1,)]), draw(batch, features),
                           labels(batch, 2).astype(np.float32)[:, None])
 
 
@@ -118,7 +113,7 @@ def rnn(batch: int, steps: int) -> Callable[[], Any]:
         h = _unrolled(inputs, w_hh, start) if steps <= UNROLLED else _loop(inputs, w_hh, start)
         return _cross_entropy(h @ w + b, y)
     shapes = [(128, 100), (128, 128), (128,), (128,), (10, 128), (10,)]
-    return _training_step(loss, _transposed(shapes), draw(batch, steps, 100), labels(batch))
+    return _training_step(loss, transposed(shapes), draw(batch, steps, 100), labels(batch))
 
 
 def _unrolled(inputs: tf.Tensor, w_hh: Any, h: tf.Tensor) -> tf.Tensor:
@@ -142,7 +137,7 @@ def mlp(batch: int) -> Callable[[], Any]:
         w1, b1, w2, b2 = params
         x = tf.reshape(x, (x.shape[0], -1))
         return _cross_entropy(tf.nn.relu(x @ w1 + b1) @ w2 + b2, y)
-    return _training_step(loss, _transposed([(256, 784), (256,), (10, 256), (10,)]),
+    return _training_step(loss, transposed([(256, 784), (256,), (10, 256), (10,)]),
                           draw(batch, 1, 28, 28), labels(batch))
 
 

@@ -228,5 +228,6 @@ def fan_in_uniform_(weight: Tensor, bias: Tensor | None = None) -> None:
         bound = 1.0 / math.sqrt(_some(fans(weight)[0]))
         uniform_(bias, -bound, bound)
 
+
 if not TYPE_CHECKING:                              # who checks types is to see every misspelt name
     __all__, __dir__, __getattr__ = _shows(__name__, own=True)

@@ -51,13 +51,10 @@ def _function(name: str) -> str:
     """The call of the same name in nn.functional, or ""."""
     from . import functional                           # which is imported later than this
 
-    full = {"BCELoss": "binary_cross_entropy", "NLLLoss": "nll_loss",
-            "BCEWithLogitsLoss": "binary_cross_entropy_with_logits",
-            "CrossEntropyLoss": "cross_entropy", "SmoothL1Loss": "smooth_l1_loss"}
-    words = full.get(name) or re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=L1)(?=L)", "_", name).lower()
-    words = {"re_lu": "relu", "leaky_re_lu": "leaky_relu", "si_lu": "silu", "log_sigmoid":
-             "logsigmoid", "mseloss": "mse_loss"}.get(words, words)
-    if not hasattr(functional, words):
+    spelt = {words.replace("_", ""): words for words in dir(functional)}
+    plain = name.lower().replace("bce", "binarycrossentropy")
+    words = spelt.get(plain) or spelt.get(plain.removesuffix("loss"))
+    if words is None:
         return ""
     if name.endswith("Loss"):
         return f"{words}(input, target)"
@@ -66,4 +63,4 @@ def _function(name: str) -> str:
 
 # What the functions of layers with parameters or sizes want besides.
 _MORE = {"linear": ", weight, bias", "conv2d": ", weight, bias", "max_pool2d": ", kernel_size",
-         "avg_pool2d": ", kernel_size"}
+         "avg_pool2d": ", kernel_size", "rnn_cell": ", hx, w_ih, w_hh"}

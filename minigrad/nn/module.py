@@ -435,7 +435,7 @@ class Module:
         for p in self.parameters():
             if set_to_none:
                 p.grad = None
-            elif p.grad is not None:
+            else:
                 zero_gradient(p)
 
     def requires_grad_(self: M, requires_grad: bool = True) -> M:

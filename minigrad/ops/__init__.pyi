@@ -540,14 +540,14 @@ class TensorMethods:
     def sum(self, dim: Dim = None, keepdim: _bool = False, *, dtype: Any = None, axis: Dim = None, keepdims: _bool | None = None) -> Tensor:
         """The sum of the elements along dim. Integers and booleans are summed as int64.
 
-        dtype: add in this dtype instead (and return it).
+        dtype: convert to this dtype first (and return it).
 
         Raises: ValueError if dim does not exist or comes twice.
         """
     def mean(self, dim: Dim = None, keepdim: _bool = False, *, dtype: Any = None, axis: Dim = None, keepdims: _bool | None = None) -> Tensor:
         """The sum along dim divided by the number of elements; not a number if there are none.
 
-        dtype: compute in this dtype instead (and return it).
+        dtype: convert to this dtype first (and return it).
 
         Raises: TypeError for integers without dtype; ValueError if dim does not exist or comes twice.
         """
@@ -567,7 +567,7 @@ class TensorMethods:
     def prod(self, dim: _int | None = None, keepdim: _bool = False, *, dtype: Any = None, axis: _int | None = None, keepdims: _bool | None = None) -> Tensor:
         """The product of the elements along dim, or of all. The gradient is right at zeros too.
 
-        dtype: multiply in this dtype instead (and return it).
+        dtype: convert to this dtype first (and return it).
 
         Raises: ValueError if dim does not exist.
         """

@@ -224,10 +224,7 @@ def _silu_bend(x, s):
     floating=True, ref=np.vectorize(math.erf, otypes=[float]))
 def erf(input: Tensor) -> Tensor:
     """The error function, 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x, elementwise."""
-    x = np.asarray(input)
-    if x.dtype not in (np.float32, np.float64):
-        x = x.astype(np.float32 if x.dtype == np.float16 else np.float64)
-    return loops.erf_of(x)
+    return loops.erf_of(input)
 erf.vjp(input=lambda g, input: g * (exp(-(input * input)) * (2.0 / math.sqrt(math.pi))))
 
 
@@ -307,8 +304,9 @@ def which_dim(name: str, shape: tuple[int, ...] | None = None) -> ValueError:
     """The error of a softmax, function, method or layer, that was not told its dimension."""
     fix = "dim=0" if shape is not None and len(shape) == 1 else \
         "dim=-1 for each row, dim=1 for the classes of (N, C)"
-    return ValueError(f"{name}: dim is required, along which the {shape or ''} numbers are to sum "
-                      f"to 1; say {fix}".replace("  ", " "))
+    numbers = f"{shape} numbers" if shape else "numbers"
+    return ValueError(f"{name}: dim is required, along which the {numbers} are to sum to 1; "
+                      f"say {fix}")
 
 
 def _softmax_door(name):
@@ -439,12 +437,12 @@ logsumexp.vjp(input=lambda g, input, out, dim: _logsumexp_rule(g, input, out, di
 def _logsumexp_rule(g, input, out, dim):
     """g softmax(input). Where the result is inf, the elements that are share g evenly: the limit of
     equal ones; where all are -inf, there is no slope."""
-    g, shape = g.reshape(_kept(input.shape, dim)), _kept(input.shape, dim)
-    total = getattr(out, "array", out).reshape(shape)
-    if not np.isinf(total).any():
+    shape = _kept(input.shape, dim)
+    g, total = g.reshape(shape), getattr(out, "array", out).reshape(shape)
+    endless = np.isinf(total)
+    if not endless.any():
         return g * softmax(input, dim)
     x = getattr(input, "array", input)
-    endless = np.isinf(total)
     won = (x == total) & (total > 0)
     share = won / np.maximum(np.add.reduce(won, axis=dim, keepdims=True), 1)
     known = where(np.broadcast_to(endless, x.shape), 0.0, input)

@@ -38,11 +38,6 @@ def _row_major(input: Tensor) -> Tensor:
 _row_major.vjp(input=lambda g: g)
 
 
-def as_dtype(name: str, dtype: Any) -> np.dtype:
-    """The NumPy dtype that a user named; see dtype_named."""
-    return dtype_named(name, dtype)
-
-
 @op(samples=lambda r: [(r(3, 4), np.dtype(np.float64)), (r.integers(9, 3), np.dtype(np.float64))],
     ref=lambda x, dtype: x.astype(dtype), promote=False, moves=True)
 def cast_float(input: Tensor, dtype: np.dtype) -> Tensor:
@@ -99,7 +94,7 @@ def to(input: Tensor, *args: Any, dtype: Any = None, device: Any = None, copy: b
     if dtype is None or dtype == input.dtype:
         return clone(input) if copy else input
     if not isinstance(dtype, np.dtype) or dtype not in DTYPES:
-        dtype = as_dtype("to", dtype)
+        dtype = dtype_named("to", dtype)
         if dtype == input.dtype:
             return clone(input) if copy else input
     return cast_float(input, dtype) if dtype.kind == "f" else cast_discrete(input, dtype)

@@ -16,9 +16,6 @@ def contiguous(input: Tensor) -> Tensor:
 @overload
 def contiguous(input: ndarray) -> ndarray: ...
 
-def as_dtype(name: str, dtype: Any) -> np.dtype:
-    """The NumPy dtype that a user named; see dtype_named."""
-
 @overload
 def cast_float(input: Tensor, dtype: np.dtype) -> Tensor:
     """The elements in a floating dtype; `to` calls it. The gradient comes back in input's dtype."""

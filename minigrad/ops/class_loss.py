@@ -72,7 +72,7 @@ def _check_labels(name, input, target, ignore_index):
     if input.ndim == 0:
         raise ValueError(f"{name}: input is a single number, want (N, C) or (C,), C classes")
     if target.dtype.kind not in "iu":
-        _refuse_swapped(name, input, target)
+        refuse_swapped(name, input, target, f"{name}(scores, class_numbers)")
         raise TypeError(f"{name}: target must hold class numbers (integers), got {target.dtype}; "
                         "convert it with target.long()")
     shape, want = input.shape, _label_shape(input.shape)
@@ -98,8 +98,7 @@ def _check_labels(name, input, target, ignore_index):
                         or target.item(target.argmax()) >= classes):
         bad = ((target < 0) | (target >= classes)) & (target != ignore_index)
         if bad.any():
-            at = np.unravel_index(int(np.flatnonzero(bad)[0]), target.shape)
-            place = f"target[{', '.join(map(str, at))}]" if at else "target"
+            at, place = first_place("target", bad)
             counted = target[target != ignore_index]
             hint = "; they seem to count from 1: target - 1" \
                 if counted.min() == 1 and counted.max() == classes else \
@@ -109,21 +108,27 @@ def _check_labels(name, input, target, ignore_index):
     return target.astype(np.int64, copy=False)
 
 
-def _refuse_swapped(name, input, target):
-    """Class numbers where the scores belong, and scores where the class numbers belong."""
+def first_place(name: str, mask: ndarray) -> tuple[tuple, str]:
+    """Where a mask is true first: the index, and the element in words, target[1, 2]."""
+    at = np.unravel_index(int(mask.argmax()), mask.shape)
+    return at, f"{name}[{', '.join(map(str, at))}]" if at else name
+
+
+def refuse_swapped(name: str, input: ndarray, target: ndarray, fix: str) -> None:
+    """Raises TypeError for class numbers or labels, which are integers, where the prediction
+    belongs, and a prediction where they belong."""
     if input.dtype.kind in "iub" and target.dtype.kind == "f":
         raise TypeError(f"{name}: input and target look swapped: input holds {input.dtype}, target "
-                        f"{target.dtype}; write {name}(scores, class_numbers)")
+                        f"{target.dtype}; write {fix}")
 
 
 def _refuse_swapped_probabilities(name, x, target, d):
     """Scores as target, some below 0, and one-hot rows or probabilities as input."""
     if target.size and target.item(target.argmin()) < 0 and x.min() >= 0 \
             and np.allclose(x.sum(d), 1.0, atol=1e-4):
-        at = np.unravel_index(int(target.argmin()), target.shape)
+        at, place = first_place("target", target == target.min())
         raise ValueError(f"{name}: input and target look swapped: input holds probabilities, "
-                         f"target {target[at]:.6g} at target[{', '.join(map(str, at))}]; write "
-                         f"{name}(scores, probabilities)")
+                         f"target {target[at]:.6g} at {place}; write {name}(scores, probabilities)")
 
 
 def _check_weight(name, input, weight):
@@ -182,7 +187,7 @@ def _ce_ref(x, target, weight=None, ignore_index=-100, reduction="mean", label_s
 def _ce_door(input, target, weight, ignore_index, reduction, label_smoothing):
     name = "cross_entropy"
     check_reduction(name, reduction)
-    if input.dtype.kind != "f" or input.dtype.itemsize < 4:
+    if input.dtype.kind != "f":
         raise TypeError(f"{name}: input must be logits of float32 or float64, got {input.dtype}; "
                         "convert it with x.float()")
     if not 0.0 <= label_smoothing <= 1.0:
@@ -357,7 +362,7 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None,
         return cross_entropy_labels(input, target, weight, ignore_index, reduction, label_smoothing)
     check_reduction("cross_entropy", reduction)
     x = raw(input)
-    _refuse_swapped("cross_entropy", x, t)
+    refuse_swapped("cross_entropy", x, t, "cross_entropy(scores, class_numbers)")
     if t.shape != x.shape or x.ndim == 0:
         raise ValueError(f"cross_entropy: a target of {t.dtype} means probabilities and needs the "
                          f"shape of the input, {x.shape}, got {t.shape}; if it holds class numbers "

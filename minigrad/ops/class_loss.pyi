@@ -21,6 +21,14 @@ def scaled(g: Any, factor: Any) -> Any:
     float, and NumPy's own product would have to be made an array again.
     """
 
+def first_place(name: str, mask: ndarray) -> tuple[tuple, str]:
+    """Where a mask is true first: the index, and the element in words, target[1, 2]."""
+
+def refuse_swapped(name: str, input: ndarray, target: ndarray, fix: str) -> None:
+    """Raises TypeError for class numbers or labels, which are integers, where the prediction
+    belongs, and a prediction where they belong.
+    """
+
 @overload
 def cross_entropy_labels(input: Tensor, target: Tensor | ndarray, weight: np.ndarray | None = None, ignore_index: int = -100, reduction: str = 'mean', label_smoothing: float = 0.0) -> Tensor:
     """cross_entropy for a target of class numbers: softmax, logarithm and choice in one pass.

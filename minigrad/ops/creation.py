@@ -14,8 +14,8 @@ from numpy import ndarray
 from ..engine import Tensor, to_array, wrap
 from ..foreign import got
 from ..modes import settings
-from ..promotion import refuse_foreign, refuse_unfit
-from .cast import check_device, as_dtype, to
+from ..promotion import dtype_named, refuse_foreign, refuse_unfit
+from .cast import check_device, to
 from .dims import as_shape
 
 
@@ -41,7 +41,7 @@ def shape_of(name: str, size: tuple) -> tuple[int, ...]:
 
 
 def _dtype(name: str, dtype: Any) -> np.dtype:
-    return settings.default_dtype if dtype is None else as_dtype(name, dtype)
+    return settings.default_dtype if dtype is None else dtype_named(name, dtype)
 
 
 # --- from data -----------------------------------------------------------------------------------
@@ -57,7 +57,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None,
     other than "cpu"; TypeError for what is no number, or requires_grad with an integer dtype.
     """
     if dtype is not None:
-        dtype = as_dtype("tensor", dtype)
+        dtype = dtype_named("tensor", dtype)
     array = to_array(data, dtype, copy=True)
     return _leaf("tensor", array, device, requires_grad)
 
@@ -72,10 +72,10 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     if device is not None:
         check_device("as_tensor", device)
     if isinstance(data, Tensor):
-        return data if dtype is None else to(data, as_dtype("as_tensor", dtype))
+        return data if dtype is None else to(data, dtype_named("as_tensor", dtype))
     if isinstance(data, ndarray) and dtype is None:
         refuse_foreign("as_tensor", data)
-    return wrap(to_array(data, None if dtype is None else as_dtype("as_tensor", dtype)))
+    return wrap(to_array(data, None if dtype is None else dtype_named("as_tensor", dtype)))
 
 
 def from_numpy(array: ndarray) -> Tensor:
@@ -129,13 +129,13 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None,
     if dtype is None:
         dtype = (np.bool_ if isinstance(value, (bool, np.bool_)) else
                  np.int64 if isinstance(value, (int, np.integer)) else settings.default_dtype)
-    dtype = as_dtype("full", dtype)
+    dtype = dtype_named("full", dtype)
     refuse_unfit("full", dtype, value)
     return _leaf("full", np.full(shape_of("full", (size,)), value, dtype), device, requires_grad)
 
 
 def _like(name: str, input: Tensor, dtype: Any) -> np.dtype:
-    return input.dtype if dtype is None else as_dtype(name, dtype)
+    return input.dtype if dtype is None else dtype_named(name, dtype)
 
 
 def zeros_like(input: Tensor, *, dtype: Any = None, device: Any = None,
@@ -189,7 +189,7 @@ def arange(start: float, end: float | None = None, step: float = 1, *, dtype: An
         raise ValueError(f"arange: want finite bounds, got {start}, {end}, {step}")
     whole = all(isinstance(v, int) for v in (start, end, step))
     dtype = (np.dtype(np.int64) if whole else settings.default_dtype) if dtype is None \
-        else as_dtype("arange", dtype)
+        else dtype_named("arange", dtype)
     if whole:
         array = np.arange(start, end, step, np.int64)
         if array.size:

@@ -14,8 +14,8 @@ import numpy as np
 from numpy import ndarray
 
 from ..engine import Tensor, refuse_leaf_write, shares_memory, to_array
-from ..modes import settings
 from ..foreign import got
+from ..modes import settings
 from ..op import op
 from ..promotion import DTYPES, as_own, refuse_unfit
 from ..sums import MANY, total
@@ -195,9 +195,7 @@ def _add_at(out, index, arrays, g):
         if first.size == i.size:
             out[(*lead, i)] = rows[(*lead, order)]
         else:
-            wide = np.float32 if out.dtype.char == "e" else None
-            out[(*lead, i[first])] = np.add.reduceat(rows[(*lead, order)], first, axis=at,
-                                                     dtype=wide)
+            out[(*lead, i[first])] = np.add.reduceat(rows[(*lead, order)], first, axis=at)
         return
     positions = np.arange(out.size).reshape(out.shape)[index]
     add_at(out, positions.ravel(), np.broadcast_to(g, positions.shape).ravel())
@@ -210,7 +208,7 @@ def add_at(out: ndarray, places: ndarray, values: ndarray) -> None:
     off). places (n,) from 0 on, values (n,).
     """
     n = places.size
-    if out.dtype.kind != "f" or not n or (n < MANY and out.itemsize > 2):
+    if out.dtype.kind != "f" or n < MANY:
         np.add.at(out.reshape(-1), places, values)
         return
     if out.size > 4 * n:                           # most get nothing

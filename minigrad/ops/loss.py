@@ -17,7 +17,7 @@ from ..kernels import binary_loss as kernel
 from ..op import composite, op, rounded_once
 from ..promotion import WIDE
 from .activation import logsigmoid, sigmoid
-from .class_loss import check_reduction, raw, reduced, scaled
+from .class_loss import check_reduction, first_place, raw, reduced, refuse_swapped, scaled
 from .class_loss import cross_entropy as cross_entropy
 from .class_loss import nll_loss as nll_loss
 from .elementwise import abs as absolute
@@ -186,11 +186,11 @@ def _check_range(name, what, x, fix, swapped=None):
         return
     bad = (x < 0) | (x > 1)
     if bad.any():
-        at = np.unravel_index(int(np.flatnonzero(bad)[0]), x.shape)
+        at, place = first_place(what, bad)
         if swapped is not None and _are_labels(swapped) and not _are_labels(np.abs(x)):
             fix = f"input and target look swapped: input holds only 0 and 1. Write {_CALL[name]}"
-        raise ValueError(f"{name}: {what} must be between 0 and 1, got {x[at]:.6g} at "
-                         f"{what}[{', '.join(map(str, at))}]; {fix}")
+        raise ValueError(f"{name}: {what} must be between 0 and 1, got {x[at]:.6g} at {place}; "
+                         f"{fix}")
 
 
 _CALL = {"binary_cross_entropy": "binary_cross_entropy(probabilities, labels)",
@@ -211,10 +211,7 @@ def _advise_if_swapped(name, input):
 
 
 def _refuse_labels(name, input, target):
-    """Integers are no predictions."""
-    if input.dtype.kind in "iub" and target.dtype.kind == "f":
-        raise TypeError(f"{name}: input and target look swapped: input holds {input.dtype}, target "
-                        f"{target.dtype}. Write {_CALL[name]}; or convert input with x.float()")
+    refuse_swapped(name, input, target, f"{_CALL[name]}; or convert input with x.float()")
 
 
 _TINY = float(np.float32(1e-12))                           # least x (1 - x), torch's very number
@@ -397,12 +394,12 @@ def _kl_ref(x, t, reduction="mean", log_target=False):
 
 
 def _refuse_negative(input, target):
-    if (target < 0).any():
-        at = np.unravel_index(int(np.flatnonzero(target < 0)[0]), target.shape)
+    bad = target < 0
+    if bad.any():
+        at, place = first_place("target", bad)
         swapped = (input >= 0).all() and (input <= 1).all()
         raise ValueError(
-            f"kl_div: target must hold probabilities, got {target[at]:.6g} at target["
-            f"{', '.join(map(str, at))}]; " + (
+            f"kl_div: target must hold probabilities, got {target[at]:.6g} at {place}; " + (
                 f"input and target look swapped: write {_CALL['kl_div']}" if swapped else
                 "if these are logarithms of probabilities, pass log_target=True"))
 

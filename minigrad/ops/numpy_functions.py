@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from ..engine import Tensor
-from ..face import FUNCTIONS
+from ..face import FUNCTIONS, numpys_name
 from . import cast, creation, elementwise as e, gather, join, linear, matrix, order, reduce, shape
+from .shape import broadcast_to, reshape
 from .vector_norm import norm
 
 
@@ -43,7 +44,7 @@ def _extreme(function: Callable) -> Callable:
 def _flattened(function: Callable) -> Callable:
     """A function along an axis for which None means the flattened tensor."""
     def of(a: Any, axis: int | None = None, **options: Any) -> Tensor:
-        return function(shape.reshape(a, (-1,)), 0, **options) if axis is None \
+        return function(reshape(a, (-1,)), 0, **options) if axis is None \
             else function(a, axis, **options)
     return of
 
@@ -52,10 +53,7 @@ def _reshape(a: Any, shape_: Any = None, order: str = "C", *, shape: Any = None)
     if order != "C":
         raise ValueError(f"np.reshape: a Tensor has row-major order, got order={order!r}; permute "
                          "the dimensions first")
-    return _shape_reshape(a, shape_ if shape is None else shape)
-
-
-_shape_reshape = shape.reshape
+    return reshape(a, shape_ if shape is None else shape)
 
 
 def _transpose(a: Any, axes: Any = None) -> Tensor:
@@ -81,7 +79,7 @@ def _squeeze(a: Any, axis: Any = None) -> Tensor:
 
 def _concatenate(arrays: Any, axis: int | None = 0) -> Tensor:
     if axis is None:
-        return join.cat([shape.reshape(_tensor(a), (-1,)) for a in arrays])
+        return join.cat([reshape(_tensor(a), (-1,)) for a in arrays])
     return join.cat([_tensor(a) for a in arrays], axis)
 
 
@@ -131,7 +129,7 @@ def _like(function: Callable) -> Callable:
     return of
 
 
-FUNCTIONS.update({
+_OURS: dict[Callable, Callable] = {
     np.sum: _reduction(reduce.sum), np.mean: _reduction(reduce.mean),
     np.prod: _reduction(reduce.prod), np.std: _spread(reduce.std), np.var: _spread(reduce.var),
     np.max: _extreme(order.amax), np.min: _extreme(order.amin), np.all: _extreme(reduce.all),
@@ -139,11 +137,11 @@ FUNCTIONS.update({
     np.argmin: _extreme(order.argmin), np.cumsum: _flattened(reduce.cumsum),
     np.linalg.norm: _norm, np.amax: _extreme(order.amax), np.amin: _extreme(order.amin),
 
-    np.reshape: _reshape, np.ravel: lambda a: shape.reshape(a, (-1,)), np.transpose: _transpose,
+    np.reshape: _reshape, np.ravel: lambda a: reshape(a, (-1,)), np.transpose: _transpose,
     np.squeeze: _squeeze, np.expand_dims: _expand_dims,
     np.swapaxes: lambda a, axis1, axis2: shape.transpose(a, axis1, axis2),
     np.moveaxis: lambda a, source, destination: shape.movedim(a, source, destination),
-    np.broadcast_to: lambda array, shape_: shape.broadcast_to(array, shape_),
+    np.broadcast_to: lambda array, shape: broadcast_to(array, shape),
     np.flip: _flip, np.roll: lambda a, shift, axis=None: shape.roll(a, shift, axis),
     np.tile: lambda A, reps: join.tile(A, reps),
     np.repeat: lambda a, repeats, axis=None: join.repeat_interleave(a, repeats, axis),
@@ -158,11 +156,14 @@ FUNCTIONS.update({
     np.take_along_axis: lambda arr, indices, axis=-1: gather.take_along_dim(arr, indices, axis),
 
     np.dot: _dot,
-    np.outer: lambda a, b: linear.outer(shape.reshape(_tensor(a), (-1,)),
-                                        shape.reshape(_tensor(b), (-1,))),
+    np.outer: lambda a, b: linear.outer(reshape(_tensor(a), (-1,)),
+                                        reshape(_tensor(b), (-1,))),
     np.trace: lambda a: matrix.trace(a), np.diag: lambda v, k=0: matrix.diag(v, k),
     np.tril: lambda m, k=0: matrix.tril(m, k), np.triu: lambda m, k=0: matrix.triu(m, k),
     np.zeros_like: _like(creation.zeros_like), np.ones_like: _like(creation.ones_like),
     np.empty_like: _like(creation.empty_like),
     np.full_like: lambda a, fill_value, dtype=None: creation.full_like(a, fill_value, dtype=dtype),
-})
+}
+for _numpys, _function in _OURS.items():           # "np.std() got an unexpected keyword argument"
+    _function.__qualname__ = numpys_name(_numpys)
+FUNCTIONS.update(_OURS)

@@ -17,10 +17,9 @@ from numpy import ndarray
 from ..engine import Tensor, to_array, wrap
 from ..foreign import got, named
 from ..op import composite, op
-from ..promotion import WIDE, as_own, refuse_unfit
+from ..promotion import WIDE, as_own, dtype_named, refuse_unfit
 from .inplace import copy_
 from .creation import _dtype, _leaf, shape_of
-from .cast import as_dtype
 
 # --- generators ----------------------------------------------------------------------------------
 
@@ -202,7 +201,7 @@ def randint(low: Any = 0, high: Any = None, size: Any = None, *, generator: Gene
     if not low < high:
         raise ValueError(f"randint: want low < high, got {low} and {high}: there is no integer "
                          "between")
-    dtype = as_dtype("randint", dtype)
+    dtype = dtype_named("randint", dtype)
     refuse_unfit("randint", dtype, int(low), int(high) - 1)
     array = _source("randint", generator).integers(low, high, shape_of("randint", (size,)))
     array = np.asarray(array).astype(dtype, copy=False)
@@ -217,8 +216,9 @@ def randperm(n: int, *, generator: Generator | None = None, dtype: Any = np.int6
     """
     if n < 0:
         raise ValueError(f"randperm: n must be 0 or more, got {n}")
-    order = _source("randperm", generator).permutation(n)
-    return _leaf("randperm", order.astype(as_dtype("randperm", dtype), copy=False), device, False)
+    dtype = dtype_named("randperm", dtype)
+    order = _source("randperm", generator).permutation(n).astype(dtype, copy=False)
+    return _leaf("randperm", order, device, False)
 
 
 def rand_like(input: Tensor, *, generator: Generator | None = None, dtype: Any = None,

@@ -17,8 +17,8 @@ from ..engine import Tensor
 from ..kernels import scan as loops
 from ..kernels.reduce import row_sums
 from ..op import op
+from ..promotion import INT64, WIDE, dtype_named
 from ..sums import MANY, ROWS, total
-from .cast import as_dtype
 from .dims import Dim, count_of, many_dims, one_dim
 from .elementwise import eq, where
 from .join import cat
@@ -44,14 +44,17 @@ _LARGE = 1 << 14                                   # elements from which our loo
 
 
 def add_up(x, dim, keepdim=False, dtype=None):
-    """np.add.reduce, without its loss of digits in float16 and float32: see `sums.py`.
+    """np.add.reduce, without its loss of digits: see `sums.py`.
 
-    Here long last dimensions go to all threads. float16 is added in float32: it overflows at 65504.
+    Here long last dimensions go to all threads. dtype: convert x to this dtype first; to float16
+    the result only, for sums of its numbers overflow and stall.
     """
-    if x.__class__ is not ndarray or dtype is not None or x.dtype.char not in "efd":
+    if dtype is not None and dtype.kind == "f":
+        x = x.astype(WIDE.get(dtype, dtype), copy=False)
+        return np.asarray(add_up(x, dim, keepdim)).astype(dtype, copy=False)
+    if x.__class__ is not ndarray or dtype is not None or x.dtype.char not in "fd":
         return np.add.reduce(x, axis=dim, dtype=dtype, keepdims=keepdim)
-    if x.size < MANY and x.dtype.char != "e" and (
-            x.size < ROWS or dim is None or max(x.shape) < ROWS):
+    if x.size < MANY and (x.size < ROWS or dim is None or max(x.shape) < ROWS):
         return np.add.reduce(x, axis=dim, keepdims=keepdim)
     dims = range(x.ndim) if dim is None else sorted(dim)
     sums, ends = x, 0                              # how many of the last dimensions are added up
@@ -78,7 +81,7 @@ def _large_rows(x, rows):
 def _sum_door(input, dim, keepdim, dtype):
     if dim is not None:
         dim = many_dims("sum", dim, np.ndim(input))
-    return input, dim, keepdim, None if dtype is None else as_dtype("sum", dtype)
+    return input, dim, keepdim, None if dtype is None else dtype_named("sum", dtype)
 
 
 @op(samples=lambda r: [*dim_samples(r), (r.integers(5, 3, 4), 0)], ref=numpy_names(np.sum),
@@ -86,12 +89,12 @@ def _sum_door(input, dim, keepdim, dtype):
 def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The sum of the elements along dim. Integers and booleans are summed as int64.
 
-    dtype: add in this dtype instead (and return it).
+    dtype: convert to this dtype first (and return it).
 
     Raises: ValueError if dim does not exist or comes twice.
     """
     if dtype is None and np.result_type(input).kind in "iub":
-        dtype = np.int64
+        dtype = INT64
     return add_up(input, dim, keepdim, dtype)
 sum.vjp(input=lambda g, input_shape, dim, keepdim: spread(g, input_shape, dim, keepdim))
 
@@ -100,7 +103,7 @@ def _mean_door(input, dim, keepdim, dtype):
     if dtype is None:
         check_floating("mean", input)
     else:
-        dtype = as_dtype("mean", dtype)
+        dtype = dtype_named("mean", dtype)
     return input, many_dims("mean", dim, np.ndim(input)), keepdim, dtype
 
 
@@ -118,13 +121,13 @@ def _mean_ref(x, dim=None, keepdim=False):
 def mean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The sum along dim divided by the number of elements; not a number if there are none.
 
-    dtype: compute in this dtype instead (and return it).
+    dtype: convert to this dtype first (and return it).
 
     Raises: TypeError for integers without dtype; ValueError if dim does not exist or comes twice.
     """
     n = count_of(np.shape(input), dim)
-    if dtype is None and input.dtype.char == "e":  # the sum may overflow where the mean does not
-        return mean(input, dim, keepdim, dtype=np.float32).astype(np.float16)
+    if dtype in WIDE:                              # the sum may overflow where the mean does not
+        return mean(input, dim, keepdim, dtype=WIDE[dtype]).astype(dtype)
     total = add_up(input, dim, keepdim, dtype)
     return total / n if n else total * math.nan
 mean.vjp(input=_mean_rule)
@@ -204,7 +207,7 @@ std.vjp(input=_std_rule)
 
 def _cumsum_door(input, dim, dtype):
     return (input, one_dim("cumsum", dim, np.ndim(input)),
-            None if dtype is None else as_dtype("cumsum", dtype))
+            None if dtype is None else dtype_named("cumsum", dtype))
 
 
 _LOOP = 1 << 10                                    # elements from which our loop is faster
@@ -212,15 +215,15 @@ _LOOP = 1 << 10                                    # elements from which our loo
 
 def _running_sums(x, dim, dtype):
     if dtype is None:
-        dtype = np.dtype(np.int64) if x.dtype.kind in "iub" else x.dtype
+        dtype = INT64 if x.dtype.kind in "iub" else x.dtype
     if not x.ndim:
         return x.astype(dtype)
-    if dtype.kind != "f" or dtype.itemsize > 8:
+    if dtype.kind != "f":
         return np.cumsum(x, dim, dtype)
-    if dtype.itemsize < 4:                         # float16 adds in float32
-        return np.cumsum(x, dim, np.float32).astype(dtype)
+    if dtype in WIDE:
+        return np.cumsum(x, dim, WIDE[dtype]).astype(dtype)
     x = x.astype(dtype, copy=False)
-    if x.size >= _LOOP and dtype.isnative:
+    if x.size >= _LOOP:
         return loops.cumsum(x, dim)
     return np.cumsum(x, dim, np.float64).astype(dtype, copy=False)
 
@@ -263,7 +266,7 @@ def _ones_like(x):
 
 def _prod_door(input, dim, keepdim, dtype):
     d = None if dim is None else one_dim("prod", dim, np.ndim(input))
-    return input, d, keepdim, None if dtype is None else as_dtype("prod", dtype)
+    return input, d, keepdim, None if dtype is None else dtype_named("prod", dtype)
 
 
 def _prod_rule(g, input, input_shape, dim, keepdim):
@@ -285,12 +288,14 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *,
          dtype: Any = None) -> Tensor:
     """The product of the elements along dim, or of all. The gradient is right at zeros too.
 
-    dtype: multiply in this dtype instead (and return it).
+    dtype: convert to this dtype first (and return it).
 
     Raises: ValueError if dim does not exist.
     """
     if dtype is None and np.result_type(input).kind in "iub":
-        dtype = np.int64
+        dtype = INT64
+    if dtype in WIDE:                              # rounded once
+        return prod(input, dim, keepdim, dtype=WIDE[dtype]).astype(dtype)
     axis = None if np.ndim(input) == 0 else dim
     return np.multiply.reduce(input, axis=axis, dtype=dtype, keepdims=keepdim)
 prod.vjp(input=_prod_rule)

@@ -10,16 +10,17 @@ def check_floating(name: str, input: Any) -> None:
 def dim_samples(r: Any) -> Any: ...
 
 def add_up(x: Any, dim: Any, keepdim: Any=False, dtype: Any=None) -> Any:
-    """np.add.reduce, without its loss of digits in float16 and float32: see `sums.py`.
+    """np.add.reduce, without its loss of digits: see `sums.py`.
 
-    Here long last dimensions go to all threads. float16 is added in float32: it overflows at 65504.
+    Here long last dimensions go to all threads. dtype: convert x to this dtype first; to float16
+    the result only, for sums of its numbers overflow and stall.
     """
 
 @overload
 def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None, axis: Dim = None, keepdims: bool | None = None) -> Tensor:
     """The sum of the elements along dim. Integers and booleans are summed as int64.
 
-    dtype: add in this dtype instead (and return it).
+    dtype: convert to this dtype first (and return it).
 
     Raises: ValueError if dim does not exist or comes twice.
     """
@@ -30,7 +31,7 @@ def sum(input: ndarray, dim: Dim = None, keepdim: bool = False, *, dtype: Any = 
 def mean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None, axis: Dim = None, keepdims: bool | None = None) -> Tensor:
     """The sum along dim divided by the number of elements; not a number if there are none.
 
-    dtype: compute in this dtype instead (and return it).
+    dtype: convert to this dtype first (and return it).
 
     Raises: TypeError for integers without dtype; ValueError if dim does not exist or comes twice.
     """
@@ -74,7 +75,7 @@ def cumsum(input: ndarray, dim: int, *, dtype: Any = None) -> ndarray: ...
 def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None, axis: int | None = None, keepdims: bool | None = None) -> Tensor:
     """The product of the elements along dim, or of all. The gradient is right at zeros too.
 
-    dtype: multiply in this dtype instead (and return it).
+    dtype: convert to this dtype first (and return it).
 
     Raises: ValueError if dim does not exist.
     """

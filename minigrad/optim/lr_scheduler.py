@@ -200,5 +200,6 @@ class CosineAnnealingLR(LRScheduler):
                  / (1 + math.cos(math.pi * (epoch - 1) / period)))
         return [ratio * (lr - low) + low for lr in now]
 
+
 if not TYPE_CHECKING:                              # who checks types is to see every misspelt name
     __all__, __dir__, __getattr__ = _shows(__name__, own=True)

@@ -114,7 +114,7 @@ class Optimizer:
             for p in group["params"]:
                 if set_to_none:
                     p.grad = None
-                elif p.grad is not None:
+                else:
                     zero_gradient(p)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:

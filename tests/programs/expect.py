@@ -230,21 +230,18 @@ def steps_apart(program: Program, ours: list[Refusal | None], theirs: list[Refus
     return None, None
 
 
-def examine(program: Program, minigrad: Any, torch: Any, scout: Run | None = None
-            ) -> tuple[Program, Fault | None, dict[str, int]]:
-    """Compares; returns the program without what torch refuses, the fault, and counts."""
-    counts = {"left out": 0}
+def examine(program: Program, minigrad: Any, torch: Any) -> tuple[Program, Fault | None]:
+    """Compares; returns the program without what torch refuses, and the fault."""
     for _ in range(8):
         oracle = Oracle(program, torch)
         ours = run(program, minigrad)
         fault, without = steps_apart(program, ours.steps, oracle.run.steps)
         if fault is not None:
-            return program, fault, counts
+            return program, fault
         if without is None:
-            return program, judge(program, ours, oracle), counts
-        counts["left out"] += 1
+            return program, judge(program, ours, oracle)
         program = program.without({without})
-    return program, None, counts
+    return program, None
 
 
 def judge(program: Program, ours: Run, oracle: Oracle) -> Fault | None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from .draw import draw
 from .expect import Expected, Fault, Oracle, examine, may_be_constant, off
-from .program import Program, Run, Step, load, run
+from .program import Program, Step, load, run
 
 FILE = Path(__file__).with_name("stored.npz")
 PLACES = 12                                        # of a large value
@@ -139,13 +139,13 @@ def chosen(minigrad: Any, torch: Any) -> list[Program]:
         seed, found = 1_000_000, 0
         while found < count:
             seed += 1
-            program, fault, _ = examine(draw(torch, seed, profile), minigrad, torch)
-            refused = any(s is not None for s in run(program, torch).steps)
-            same: Run = run(program, torch)
+            program, fault = examine(draw(torch, seed, profile), minigrad, torch)
+            torchs = run(program, torch)
+            refused = any(s is not None for s in torchs.steps)
             if fault is not None:
                 print(f"left out, it fails now: {program.name}: {fault.what[:100]}")
             elif not refused and len(program.steps) > 3 and len(str(program)) < 2500 \
-                    and not same.lost and not same.same:
+                    and not torchs.lost and not torchs.same:
                 programs.append(program)
                 found += 1
     return programs

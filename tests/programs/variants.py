@@ -274,13 +274,12 @@ def _difference(program: Program, minigrad: Any) -> Fault | None:
     values = [float(r[0].detach()) for r in runs]  # type: ignore[index]
     if not np.isfinite(values).all() or max(map(abs, values)) > 1e6:
         return None
-    used = [(x, d) for x, d in zip(machine.leaves, machine.directions)]
-    leaves = [x for x, _ in used]
+    leaves = machine.leaves
     found = minigrad.grad(loss, leaves, retain_graph=True, allow_unused=True)
     higher = minigrad.grad(loss, leaves, create_graph=True, allow_unused=True)
     loss.backward()
     slope = 0.0
-    for i, ((x, d), g, h) in enumerate(zip(used, found, higher)):
+    for i, (x, d, g, h) in enumerate(zip(leaves, machine.directions, found, higher)):
         if (g is None) != (x.grad is None):
             return Fault(f"leaf {i}", "grad() and backward() do not agree whether it is used")
         if g is None:

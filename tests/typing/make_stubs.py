@@ -22,6 +22,7 @@ import types
 from pathlib import Path
 
 import minigrad
+from minigrad.op import NUMPY_NAMES
 
 OPS_FOLDER = Path(minigrad.__file__).parent / "ops"
 HEADER = "# Written by tests/typing/make_stubs.py from {}: run it again instead of editing this.\n"
@@ -37,8 +38,6 @@ OVERLOADS = {
     "nonzero": ["({0}, as_tuple: Literal[False] = False) -> Tensor",
                 "({0}, as_tuple: Literal[True]) -> tuple[Tensor, ...]"],
 }
-# The names that NumPy has for two options, which every function takes.
-ALIASES = {"dim": "axis", "keepdim": "keepdims"}
 TENSOR_ONLY = re.compile(r"\bExtremes\b")          # results that are typed as Tensors only
 
 
@@ -102,7 +101,7 @@ def with_aliases(parameters: list[inspect.Parameter], hints: dict[str, str]
     """NumPy's names for dim and keepdim, as options with a None of their own."""
     new = []
     for p in parameters:
-        alias = ALIASES.get(p.name)
+        alias = NUMPY_NAMES.get(p.name)
         if alias and p.default is not p.empty:
             new.append(inspect.Parameter(alias, p.KEYWORD_ONLY, default=None))
             hint = hints[p.name]
@@ -352,7 +351,8 @@ def stale() -> list[str]:
 
 def main() -> None:
     if "--check" in sys.argv:
-        sys.exit(f"not up to date: {', '.join(stale())}" if stale() else 0)
+        wrong = stale()
+        sys.exit(f"not up to date: {', '.join(wrong)}" if wrong else 0)
     wanted = stubs()
     for path in {*OPS_FOLDER.glob("*.pyi")} - wanted.keys():
         path.unlink()

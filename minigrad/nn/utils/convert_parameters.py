@@ -6,9 +6,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from ...engine import Tensor
+from ...foreign import got
 from ...ops.join import cat
 from ...ops.shape import reshape
-from ...foreign import got
 from ...writes import record_write
 
 
