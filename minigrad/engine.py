@@ -345,7 +345,7 @@ def to_array(data: Any, dtype: Any = None, copy: bool = False) -> ndarray:
         array = array.view(native)
     if dtype is not None:
         dtype = dtype_named("tensor", dtype)
-        if not has_dtype:
+        if not has_dtype or isinstance(data, np.generic):
             refuse_unfit_data("tensor", dtype, array)
     elif native.kind == "f" and not has_dtype:
         dtype = settings.default_dtype
@@ -753,7 +753,16 @@ def _accumulate(node: Leaf, g: Any) -> None:
         old = tensor.grad
         if advice.stepped:                         # only where no zero_grad() was seen
             advice.added_to(old)
-        tensor.grad = old + g if isinstance(g, Tensor) else wrap(old.array + g)
+        into = old.array
+        if isinstance(g, Tensor) or old._requires_grad or into.dtype != g.dtype \
+                or not into.flags.writeable:
+            tensor.grad = old + g
+        else:                                      # in its own memory, as in torch
+            if g.nbytes < LARGE:
+                np.add(into, g, into)
+            else:
+                add_into(into, g)
+            record_write(into)
     elif isinstance(g, Tensor):
         tensor.grad = own_tensor(g, _TWO_CALLERS)
     else:

@@ -142,11 +142,22 @@ class ArrayFace:
         return array.copy() if copy else array
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        """NumPy's functions on tensors: np.exp(t), array * t. Those that are ops are recorded."""
+        """NumPy's functions on tensors: np.exp(t), array * t. Those that are ops are recorded.
+        Others get arrays and return them, unless a gradient would be lost."""
         function = UFUNCS.get(ufunc)
-        if method != "__call__" or options or function is None:
-            return NotImplemented
-        return function(*inputs)
+        if method == "__call__" and not options and function is not None:
+            return function(*inputs)
+        name = f"np.{ufunc.__name__}" + (f".{method}" if method != "__call__" else "")
+        given = [x for x in (*inputs, options.get("where")) if isinstance(x, ArrayFace)]
+        if any(x._requires_grad for x in given):
+            raise TypeError(f"{name}: this is no operation that is recorded, so a gradient would "
+                            "be lost; use x.detach()")
+        if any(isinstance(x, ArrayFace) for x in options.get("out", ())):
+            raise TypeError(f"{name}: out must be an array: backward() would not know of a write "
+                            "into a Tensor; use x.copy_(...)")
+        bare = lambda x: x.array if isinstance(x, ArrayFace) else x
+        return getattr(ufunc, method)(*map(bare, inputs),
+                                      **{key: bare(x) for key, x in options.items()})
 
     def __array_function__(self, function: Callable, types: Any, args: Any, options: Any) -> Any:
         """NumPy's other functions: np.mean(t), np.concatenate([t, t]). Those in FUNCTIONS are

@@ -1039,3 +1039,30 @@ def test_flatten_of_one_dimension_is_the_tensor_itself():
     assert Tensor(3.0).flatten().shape == (1,)
     with pytest.raises(TypeError, match="flatten: argument 'input' must be a Tensor"):
         mg.flatten([1.0])
+
+
+def test_gradients_add_up_in_the_memory_of_the_first():
+    """Whoever holds .grad, or has given it memory of his own, sees the sum, as in torch."""
+    x = mg.ones(3, requires_grad=True)
+    (x * 2.0).sum().backward()
+    held = x.grad
+    (x * 3.0).sum().backward()
+    assert x.grad is held and held.tolist() == [5.0] * 3
+    flat = mg.zeros(5)
+    x.grad = flat[:3]
+    (x * 4.0).sum().backward()
+    assert flat.tolist() == [4.0, 4.0, 4.0, 0.0, 0.0]
+    y = (x * x).sum()                              # not in place where a graph would notice
+    y.backward(create_graph=True)
+    before = x.grad
+    (x * 1.0).sum().backward()
+    assert before.tolist() == [6.0] * 3 and x.grad.tolist() == [7.0] * 3
+
+
+def test_a_gradient_that_was_saved_and_then_added_to_is_noticed():
+    x, w = mg.ones(3, requires_grad=True), mg.ones(3, requires_grad=True)
+    (x * 2.0).sum().backward()
+    y = (w * x.grad).sum()
+    (x * 3.0).sum().backward()
+    with pytest.raises(RuntimeError, match="overwritten in place"):
+        y.backward()

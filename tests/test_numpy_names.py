@@ -243,3 +243,23 @@ def test_layers_and_generators_of_another_library_are_named():
     generator = type("Generator", (), {"__module__": "torch._C"})()
     with pytest.raises(TypeError, match="must be a minigrad.Generator, got torch.Generator"):
         mg.rand(2, generator=generator)
+
+
+def test_no_axis_at_all_is_not_taken_for_every_axis():
+    x = mg.ones(2, 3)
+    for function in (np.sum, np.mean, np.prod, np.std, np.var, np.max, np.min):
+        with pytest.raises(ValueError, match="axis=.. leaves every element to itself"):
+            function(x, axis=())
+    assert np.all(x, axis=()).shape == (2, 3)
+
+
+def test_ufuncs_without_an_operation_take_arrays_or_refuse_to_lose_a_gradient():
+    x, out = mg.ones(3) * 2, np.ones(3, np.float32)
+    np.testing.assert_array_equal(np.hypot(x, x), np.hypot(x.numpy(), x.numpy()))
+    np.testing.assert_array_equal(np.add.reduce(x), 6)
+    out += x
+    np.testing.assert_array_equal(np.add(out, x, where=x > 1, out=out), [5, 5, 5])
+    with pytest.raises(TypeError, match="np.hypot: .* a gradient would be lost; use x.detach"):
+        np.hypot(x, mg.ones(3, requires_grad=True))
+    with pytest.raises(TypeError, match="np.add: out must be an array"):
+        np.add(out, out, out=x)

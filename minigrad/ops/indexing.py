@@ -264,6 +264,8 @@ def write_at(array: ndarray, index: Any, value: Any) -> None:
     """array[index] = value, with errors that say what does not fit."""
     if value.__class__ is int:
         refuse_unfit("setitem", array.dtype, value)
+    elif isinstance(value, ndarray) and not value.ndim and value.dtype.kind in "iu":
+        refuse_unfit("setitem", array.dtype, int(value))         # a tensor without dimensions
     elif isinstance(value, (ndarray, np.generic)) and value.dtype not in DTYPES:
         value = as_own("setitem", np.asarray(value))             # NumPy would drop imaginary parts
     if isinstance(value, ndarray) and index.__class__ is tuple:

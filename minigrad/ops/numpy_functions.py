@@ -18,10 +18,17 @@ from .shape import broadcast_to, reshape
 from .vector_norm import norm
 
 
+def _some(axis: Any) -> Any:
+    """The axis, unless it is (): for NumPy that is none, our functions (and torch's) take all."""
+    if isinstance(axis, tuple) and not axis:
+        raise ValueError("axis=() leaves every element to itself; leave axis out to take them all")
+    return axis
+
+
 def _reduction(function: Callable) -> Callable:
     """NumPy's (a, axis, dtype, out, keepdims) for sum, mean, prod."""
     def of(a: Any, axis: Any = None, dtype: Any = None, *, keepdims: bool = False) -> Tensor:
-        return function(a, axis, keepdims, dtype=dtype)
+        return function(a, _some(axis), keepdims, dtype=dtype)
     return of
 
 
@@ -29,7 +36,7 @@ def _spread(function: Callable) -> Callable:
     """NumPy's std and var, which divide by n where ours divide by n - 1."""
     def of(a: Any, axis: Any = None, *, ddof: float = 0, correction: float | None = None,
            keepdims: bool = False) -> Tensor:
-        return function(a, axis, keepdim=keepdims,
+        return function(a, _some(axis), keepdim=keepdims,
                         correction=ddof if correction is None else correction)
     return of
 
@@ -37,6 +44,8 @@ def _spread(function: Callable) -> Callable:
 def _extreme(function: Callable) -> Callable:
     """NumPy's (a, axis, out, keepdims), for max, argmax and all."""
     def of(a: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+        if function not in (reduce.all, reduce.any):             # for which () is none, too
+            axis = _some(axis)
         return function(a, axis, keepdims)
     return of
 

@@ -256,6 +256,7 @@ def copies(s: Scope) -> Step:
     dims = s.dims(n)
     dims = "()" if dims == "None" else dims if dims[0] == "(" else f"({dims},)"
     pads = [s.rng.randint(-1 if s.chance(0.3) else 0, 2) for _ in range(2 * s.rng.randint(0, n))]
+    few = n != 1 or shape[0] <= 1000               # else the matrix takes gigabytes
     return s.new(s.pick((
         f"{x}.flip({dims})", f"torch.flip({x}, {dims})",
         f"torch.roll({x}, {s.pick((1, -2, 5))}, {d})",
@@ -265,8 +266,8 @@ def copies(s: Scope) -> Step:
         f"torch.tril({x}, {s.pick((0, 1, -1))})", f"{x}.triu()", f"{x}.clone()",
         f"torch.repeat_interleave({x}, {s.pick((0, 1, 2, 3))}, dim={d})",
         f"torch.repeat_interleave({x}, 2)", f"F.pad({x}, {tuple(pads)})",
-        f"F.pad({x}, {tuple(pads)}, value=1.5)", f"torch.diag({x})", f"{x}.diag({s.pick((1, -1))})",
-        f"torch.trace({x})")))
+        f"F.pad({x}, {tuple(pads)}, value=1.5)", f"torch.trace({x})",
+        *((f"torch.diag({x})", f"{x}.diag({s.pick((1, -1))})") if few else ()))))
 
 
 @family(4)
@@ -515,7 +516,7 @@ def matrices(s: Scope) -> Step:
                f"{s.make((2, k), dtype, 'normal', grad)} @ {x}.mT" if len(shape) > 1 else
                f"torch.dot({x}, {s.make(shape, dtype)})",
                f"torch.outer({x}.flatten()[:9], {b})",
-               f"{mat}.T @ {x}" if len(shape) == 1 else f"{x}.mT @ {x}"]
+               f"{mat}.T @ {x}" if len(shape) == 1 else f"{x}.mT @ {x}" if k <= 4096 else f"{x} * {x}"]
     if len(shape) == 3:
         options += [f"torch.bmm({x}, {s.make((shape[0], k, m), dtype, 'normal', grad)})",
                     f"torch.matmul({x}, {s.make((1, k, m), dtype, 'normal', grad)})"] * 2
