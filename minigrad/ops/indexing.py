@@ -273,7 +273,8 @@ def write_at(array: ndarray, index: Any, value: Any) -> None:
         array[index] = value
     except IndexError as error:
         raise _index_error("setitem", error, array.shape, index) from None
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
+        refuse_unfit("setitem", array.dtype, value)
         if isinstance(value, ndarray) and value.size == 1 and value.ndim and _is_one(array, index):
             write_at(array, index, value.reshape(()))    # NumPy takes ones in front, but not here
             return
