@@ -114,7 +114,8 @@ def _rows(record: Record, threads: int) -> list[Row]:
 
 def _warn(figure: Figure, words: str) -> None:
     if words:
-        figure.supxlabel(words, fontsize=11.5, color=ALARM, weight="bold")
+        letters = int(figure.get_figwidth() * 10.5)          # that fit into a line of this size
+        figure.supxlabel(textwrap.fill(words, letters), fontsize=11.5, color=ALARM, weight="bold")
 
 
 def draw_all(record: Record, folder: Path, kinds: list[str]) -> list[Path]:

@@ -138,7 +138,8 @@ bars = right.barh(names, weights)
 right.bar_label(bars, [f"{w:+.0f} g".replace("-", "−") for w in weights], padding=4, fontsize=9)
 right.invert_yaxis()
 right.axvline(0, color="black", linewidth=0.8)
-room = 0.25 * np.ptp([0, *weights])  # for the numbers
+right.locator_params(axis="x", nbins=5)
+room = 0.3 * np.ptp([0, *weights])  # for the numbers
 right.set_xlim(min(0, weights.min()) - room, max(0, weights.max()) + room)
 right.set(xlabel="change of the predicted mass (g)")
 right.set_title("What the model learnt")

@@ -196,8 +196,8 @@ figure.canvas.draw()  # the panels get their sizes
 panel = right.get_window_extent()
 page.set(text=" ".join(written.split()), fontsize=10)
 letter = page.get_window_extent().width / len(page.get_text()) / 10  # at size 1
-for size in np.arange(20, 8, -0.5):
-    width = int(0.92 * panel.width / (letter * size))  # letters that fit into a line
+for size in np.arange(20, 8, -0.25):
+    width = int(0.9 * panel.width / (letter * size))  # letters that fit into a line
     paragraphs = (textwrap.wrap(paragraph, width) for paragraph in written.split("\n\n"))
     lines = [line for paragraph in paragraphs for line in (*paragraph, "")][:-1]
     page.set(text="\n".join(lines), fontsize=size)

@@ -39,6 +39,8 @@ INSTEAD = {
     "Hardtanh": "nn.functional.hardtanh in forward()", "KLDivLoss": "nn.functional.kl_div",
     "LayerNorm": "(x - x.mean(-1, True)) / (x.var(-1, False, True) + 1e-5).sqrt()",
     "BatchNorm1d": "(x - x.mean(0)) / (x.var(0, False) + 1e-5).sqrt(), the batch's own law",
+    "BatchNorm2d": "(x - x.mean((0, 2, 3), True)) / (x.var((0, 2, 3), False, True) + 1e-5).sqrt(), "
+                   "the batch's own law",
     "ConvTranspose2d": "repeat_interleave along both dimensions and nn.Conv2d",
     "Softmin": "nn.Softmax of -x", "softmin": "softmax(-x, dim)",
     "PReLU": "nn.LeakyReLU", "CosineSimilarity": "(a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1))",
@@ -87,6 +89,8 @@ INSTEAD = {
     "Size": "a tuple of integers", "dtype": "numpy.dtype", "FloatTensor": "tensor(data)",
     "LongTensor": "tensor(data, dtype=int64)", "bfloat16": "float32", "asarray": "as_tensor(data)",
     "scalar_tensor": "tensor(number)", "set_printoptions": "numpy.set_printoptions",
+    "jit": "the model itself: its kernels are compiled", "svd": "numpy.linalg.svd(x.numpy())",
+    "func": "minigrad.grad", "functional": "minigrad.grad, once for each row",
     "cuda": "x itself: all is on the CPU", "linalg": "numpy.linalg on x.numpy()",
     "utils": "minigrad.data for torch.utils.data", "Variable": "tensor(data, requires_grad=True)",
     "IterableDataset": "a generator of batches", "default_convert": "default_collate",
@@ -160,7 +164,8 @@ def answer(place: str, name: str) -> str:
         return f"{text}; did you mean {otherwise[0]}?"
     if name in INSTEAD:
         return f"{text}; write this instead: {INSTEAD[name]}"
-    elsewhere = [p for p in PLACES if p != place and name in ours(p)]
+    elsewhere = [p for p in PLACES if p != place and name in ours(p)
+                 and not isinstance(getattr(import_module(p), name), ModuleType)]
     if elsewhere:
         return f"{text}; it is {elsewhere[0]}.{name}"
     near = nearest(place, name, in_torch)
@@ -175,7 +180,7 @@ def nearest(place: str, name: str, in_torch: bool) -> list[str]:
     from difflib import get_close_matches
     for p in (place, *(p for p in PLACES if p != place and not in_torch)):
         names = {n.lower(): n for n in ours(p)}
-        found = get_close_matches(name.lower(), names, 3, 0.65 if in_torch else 0.75)
+        found = get_close_matches(name.lower(), names, 3, 0.77)
         if found:
             return [names[n] if p == place else f"{p}.{names[n]}" for n in found]
     return []

@@ -122,7 +122,7 @@ class Op:
         """Raises TypeError at import for a signature or options that the machinery does not know
         how to combine: it would give a wrong result, or an error from inside, at some call."""
         own = {"wrapped", "out", "aux", "t", "links", "node", "frame", "code", "want", "odd",
-               "axis", "keepdims", *(f"n{i}" for i in range(len(self.tensors)))}
+               "found", "axis", "keepdims", *(f"n{i}" for i in range(len(self.tensors)))}
         reserved = (own | {*_WRAPPER_NAMES}) & {*self.parameters}
         if reserved:
             raise TypeError(f"op {self.name}: the public function itself needs {sorted(reserved)}")
@@ -357,8 +357,8 @@ class Op:
             return self._exec(lines)
         add("    if out.__class__ is not ndarray:\n        out = asarray(out)")
         if self.promote is True:
-            add("    if out.dtype is not want:")
-            add(f"        out = finish(out, want, {self._operands()})")
+            add("    found = out.dtype\n    if found is not want:")
+            add(f"        out = finish(out, want, {self._operands()})\n        found = out.dtype")
         add("    t = new(Tensor)\n    t.array = out\n    t.grad = None")
         if self.linked:
             if self.sequence:
@@ -373,7 +373,8 @@ class Op:
             add("        node.op = OP")
             add(f"        node.inputs = {'links' if self.sequence else links}")
             add(f"        node.saved = {self._saved()}")
-            add("        node.shape = out.shape\n        node.dtype = out.dtype")
+            add(f"        node.shape = out.shape\n        node.dtype = "
+                f"{'found' if self.promote is True else 'out.dtype'}")
             add("        node.birth = now()\n        node.hooks = None")
             add("        frame = getframe(1)\n        code = frame.f_code")
             add("        node.where = (code, frame.f_lasti) if code.co_filename in OUTSIDE "

@@ -230,3 +230,9 @@ def test_what_the_readme_says_of_absent_names_is_what_is_said():
     assert len(shown) >= 3
     for place, name in shown:
         assert answer(place, name) in readme
+
+
+def test_what_only_sounds_alike_is_not_offered():
+    for name in ("kron", "foo"):
+        assert "nearest" not in absent.answer("minigrad", name)
+    assert "nn.functional" not in absent.answer("minigrad.autograd", "functional")

@@ -382,3 +382,8 @@ def test_the_size_of_a_dimension_that_does_not_exist():
     with pytest.raises(IndexError, match="a single number has none"):
         mg.tensor(1.0).size(0)
     assert mg.ones(4, 3).size(-1) == 3
+
+
+def test_a_layer_made_with_an_array_gets_the_same_advice():
+    with pytest.raises(TypeError, match="ReLU is a layer, which is made first and then called"):
+        nn.ReLU(np.ones(3))

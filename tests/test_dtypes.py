@@ -720,3 +720,29 @@ def test_indices_and_masks_have_no_say_in_the_dtype():
                     "mse_loss", "l1_loss", "binary_cross_entropy_terms",
                     "binary_cross_entropy_with_logits"):
                 assert name in op.apart, f"{op.name}: is {name} apart?"
+
+
+def test_masked_fill_keeps_the_dtype_or_refuses():
+    m = mg.tensor([True, False])
+    assert (mg.ones(2, dtype=mg.int64).masked_fill(m, 2.0)).tolist() == [2, 1]
+    filled = mg.ones(2, dtype=mg.bool).masked_fill(m, 0)
+    assert filled.dtype == np.bool_ and filled.tolist() == [False, True]
+    assert mg.ones(2).masked_fill(m, mg.tensor(2.5, dtype=mg.float64)).dtype == np.float32
+    for value in (2.5, mg.tensor(2.5)):
+        with pytest.raises(TypeError, match="masked_fill: a tensor of int64 does not hold"):
+            mg.ones(2, dtype=mg.int64).masked_fill(m, value)
+
+
+def test_a_number_may_come_first_and_has_no_say():
+    for function in (mg.add, mg.mul, mg.sub, mg.maximum, mg.minimum):
+        for x in (mg.tensor(3.0), mg.tensor([3])):
+            y = function(2.5, x)
+            assert y.dtype == np.float32, function
+    assert (mg.tensor([True]) ** 2).dtype == (mg.tensor([True]) ** 5).dtype == np.int64
+
+
+def test_bits_of_floats_are_refused_with_the_conversion():
+    x = mg.ones(2)
+    for call in (lambda: ~x, lambda: x & x, lambda: x | 1, lambda: 1 ^ x):
+        with pytest.raises(TypeError, match="^bitwise_.*: want booleans or integers, .*float32"):
+            call()

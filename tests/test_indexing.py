@@ -396,3 +396,13 @@ def test_one_element_takes_a_value_that_has_ones_in_front():
         x[0] = mg.tensor([1.0, 2.0])
     with pytest.raises(IndexError, match="setitem: index 5 is out of range"):
         x[5] = mg.tensor([1.0])
+
+
+def test_a_mask_takes_values_with_ones_in_front():
+    for value in (mg.ones(1, 1), mg.ones(1, 8), mg.ones(1, 1, 8)):
+        x = mg.zeros(2, 4)
+        x[x == 0] = value
+        assert x.tolist() == np.ones((2, 4)).tolist()
+    x = mg.zeros(2, 4)
+    with pytest.raises(ValueError, match="^setitem: a value of shape .2, 4. does not broadcast"):
+        x[x == 0] = mg.ones(2, 4)

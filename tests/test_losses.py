@@ -390,3 +390,11 @@ def test_losses_for_each_label_can_be_changed_in_place():
         each = F.cross_entropy(x, target, reduction="none")
         each *= 2.0
         each.sum().backward()
+
+
+def test_huber_loss_without_a_limit_is_half_the_squared_error():
+    x = mg.tensor([np.inf, 0.0, 3.0], requires_grad=True)
+    F.huber_loss(x, mg.zeros(3), "sum", delta=np.inf).backward()
+    assert x.grad.tolist() == [np.inf, 0.0, 3.0]
+    y = mg.tensor([0.0, 3.0], requires_grad=True)
+    assert F.huber_loss(y, mg.zeros(2), delta=np.inf) == 2.25

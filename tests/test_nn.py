@@ -1068,3 +1068,12 @@ def test_the_graph_names_its_leaves():
         mg.grad(net(mg.zeros(5, 3)).sum(), [net[0].weight, x])
     with pytest.raises(TypeError, match="name: want a string or None, got int"):
         x.name = 3
+
+
+def test_what_was_overwritten_is_called_by_its_name():
+    net = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+    loss = net(mg.randn(5, 3)).sum()
+    with mg.no_grad():
+        net[1].weight.mul_(2)
+    with pytest.raises(RuntimeError, match="saved weight .leaf '1.weight'., of shape .2, 4."):
+        loss.backward()

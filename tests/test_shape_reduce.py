@@ -397,3 +397,12 @@ def test_without_dimensions_there_is_nothing_to_roll_along_or_to_unflatten():
     with pytest.raises(ValueError, match="unflatten: a tensor without dimensions"):
         x.unflatten(0, (1, 1))
     assert mg.roll(x, 5).item() == 3.0
+
+
+def test_what_is_empty_is_cut_and_unfolded_as_in_torch():
+    assert [c.shape for c in mg.zeros(0, 3).chunk(2)] == [(0, 3), (0, 3)]
+    assert mg.zeros(0, 0).diagonal(1).shape == (0,)
+    assert mg.zeros(2, 0, 0).diagonal(0, 1, 2).shape == (2, 0)
+    assert mg.bmm(mg.ones(2, 1, 32768), mg.ones(2, 32768, 0)).shape == (2, 1, 0)
+    with pytest.raises(ValueError, match="unflatten: the -1 in .0, -1. cannot be inferred"):
+        mg.zeros(0).unflatten(0, (0, -1))

@@ -7,6 +7,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from numpy import ndarray
+
 from ..engine import Tensor
 
 PACKAGE = __name__.rpartition(".")[0] + "."
@@ -20,7 +22,7 @@ def refuse_inputs(cls: type, args: tuple, kwargs: dict[str, Any]) -> None:
     Options that are Tensors say so in their annotation (the weight of CrossEntropyLoss). What the
     user's own modules take is their business.
     """
-    given = [x for x in (*args, *kwargs.values()) if isinstance(x, Tensor)]
+    given = [x for x in (*args, *kwargs.values()) if isinstance(x, (Tensor, ndarray))]
     init: Any = cls.__init__                           # type: ignore[misc]
     if not given or not init.__module__.startswith(PACKAGE) or init.__module__ == OWN_WORDS:
         return
@@ -28,7 +30,8 @@ def refuse_inputs(cls: type, args: tuple, kwargs: dict[str, Any]) -> None:
     if code.co_flags & CO_VARARGS:
         return
     names = code.co_varnames[1:code.co_argcount]
-    meant = [(name, x) for name, x in (*zip(names, args), *kwargs.items()) if isinstance(x, Tensor)]
+    meant = [(name, x) for name, x in (*zip(names, args), *kwargs.items())
+             if isinstance(x, (Tensor, ndarray))]
     if len(args) <= len(names) and all(
             x.ndim == 0 or re.search("Tensor|Any", str(hints.get(name, ""))) for name, x in meant):
         return

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..engine import Tensor, to_array, wrap
 from ..foreign import got
-from ..ops.cast import check_device
+from ..ops.cast import check_device, clone
 from ..ops.random import dropout
 from ..ops.rnn import ACTIVATIONS, rnn_cell, rnn_layer
 from ..ops.join import cat, stack
@@ -167,7 +167,8 @@ class RNN(Module):
                 outs.append(out)
                 last.append(out[0] if way else out[-1])      # (N, D): the way back ends at t = 0
             x = outs[0] if directions == 1 else cat(outs, dim=-1)
-        h_n = stack(last)                                        # a copy: not a view of output
+        # A copy: no view of output.
+        h_n = unsqueeze(clone(last[0]), 0) if len(last) == 1 else stack(last)
         if not batched:
             return squeeze(x, 1), squeeze(h_n, 1)
         return transpose(x, 0, 1) if self.batch_first else x, h_n

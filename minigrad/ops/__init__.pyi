@@ -888,9 +888,10 @@ class TensorMethods:
         Raises: ValueError unless source is as input, with one slice for each index; else as getitem.
         """
     def masked_fill(self, mask: Tensor | ndarray, value: Tensor | ndarray | _float | np.number) -> Tensor:
-        """input with `value` where mask is true; mask broadcasts to input.
+        """input with `value` where mask is true, in the dtype of input; mask broadcasts to input.
 
-        Raises: TypeError unless mask is of booleans; ValueError if it does not broadcast to input.
+        Raises: TypeError unless mask is of booleans, or for a value that input's dtype does not hold;
+        ValueError if mask does not broadcast to input.
         """
     def masked_select(self, mask: Tensor | ndarray) -> Tensor:
         """The elements where mask is true, as a vector; input and mask broadcast.

@@ -53,6 +53,13 @@ def cast_discrete(input: Tensor, dtype: np.dtype) -> Tensor:
     return np.array(input).astype(dtype)
 
 
+def convert_all(name: str, dtype: np.dtype) -> str:
+    """The advice for arguments that should have one floating dtype, that of the weights if it is
+    one."""
+    return f"convert the {name}: {name}.to({dtype})" if dtype.kind == "f" else \
+        f"convert all of them: {name}.float()"
+
+
 def check_device(name: str, device: Any) -> None:
     """Raises ValueError unless the device is the CPU."""
     if device is not None and str(device) not in ("cpu", "cpu:0"):

@@ -19,6 +19,7 @@ import numpy as np
 from ..engine import Tensor
 from ..kernels import conv as kernel
 from ..op import composite, op
+from .cast import convert_all
 from .dims import remembered
 from .reduce import sum
 from .shape import flip
@@ -103,8 +104,8 @@ def _options(x, w, b, dtype, dtype_w, dtype_b, stride, padding, dilation, groups
         dtypes["bias"] = dtype_b
     if len(set(dtypes.values())) > 1 or dtype.kind != "f":
         given = ", ".join(f"{name} {dtype}" for name, dtype in dtypes.items())
-        raise TypeError(f"conv2d: want floating arrays of one dtype, got {given}; convert the "
-                        f"input: input.to({dtype_w})")
+        raise TypeError(f"conv2d: want floating arrays of one dtype, got {given}; "
+                        + convert_all("input", dtype_w))
     _out_hw(x, w, stride, sides, dilation)
     return stride, sides, dilation, int(groups)
 

@@ -29,6 +29,12 @@ def _broadcast_error(op: Op, error: Exception, *args: object) -> Exception:
     if "negative integer powers" in str(error):
         return ValueError(f"{op.name}: integers to negative integer powers are no integers; convert"
                           " the input first: x.float()")
+    floats = [f"{name} is {x.dtype}" for name, x in zip(op.parameters, args)
+              if isinstance(x, ndarray) and x.dtype.kind == "f"] \
+        if op.name.startswith("bitwise") else []
+    if floats:
+        return TypeError(f"{op.name}: want booleans or integers, {' and '.join(floats)}; compare "
+                         "first, for example x > 0, or convert: x.long()")
     if "broadcast" not in str(error):
         return TypeError(f"{op.name}: {error}")
     (a, s), (b, t) = [*shapes.items()][-2:]
@@ -47,7 +53,7 @@ def _pair(r):                                      # every function of two argum
 # --- arithmetic ----------------------------------------------------------------------------------
 
 @op(samples=_pair, ref=np.add, explain=_broadcast_error)
-def add(input: Tensor, other: Tensor | float) -> Tensor:
+def add(input: Tensor | float, other: Tensor | float) -> Tensor:
     """input + other, elementwise with broadcasting."""
     if input.__class__ is ndarray and input.size >= SHARED:
         return spread(np.add, input, other)
@@ -66,7 +72,7 @@ sub.vjp(input=lambda g: g, other=minus)
 
 
 @op(samples=_pair, ref=np.multiply, explain=_broadcast_error)
-def mul(input: Tensor, other: Tensor | float) -> Tensor:
+def mul(input: Tensor | float, other: Tensor | float) -> Tensor:
     """input * other, elementwise with broadcasting."""
     if input.__class__ is ndarray and input.size >= SHARED:
         return spread(np.multiply, input, other)
@@ -138,6 +144,8 @@ def _power(x, n):
             (x.dtype.kind == "f" or (n.__class__ is int and x.dtype.kind != "b")):
         square = times(x, x)
         return square if n == 2 else times(square, x if n == 3 else square)
+    if n.__class__ is int and x.dtype.kind == "b":         # NumPy: int8
+        x = x.astype(np.int64)
     return x ** n
 
 
@@ -282,7 +290,7 @@ def logical_not(input: Tensor) -> Tensor:
 
 
 @op(samples=lambda r: [(r.mask(3, 4),), (r.integers(9, 5),)], ref=np.invert,
-    promote=False, moves=True)
+    explain=_broadcast_error, promote=False, moves=True)
 def bitwise_not(input: Tensor) -> Tensor:
     """~input: the opposite of a boolean, the flipped bits of an integer."""
     return ~input
@@ -351,7 +359,7 @@ def _apart(r):
 
 
 @op(samples=_apart, ref=np.maximum, explain=_broadcast_error)
-def maximum(input: Tensor, other: Tensor | float) -> Tensor:
+def maximum(input: Tensor | float, other: Tensor | float) -> Tensor:
     """The larger of two elements. Where they are equal, each gets half of the gradient."""
     return np.maximum(input, other)
 maximum.vjp(input=lambda g, input, other: _to_winner(g, input < other, input == other),
@@ -359,7 +367,7 @@ maximum.vjp(input=lambda g, input, other: _to_winner(g, input < other, input == 
 
 
 @op(samples=_apart, ref=np.minimum, explain=_broadcast_error)
-def minimum(input: Tensor, other: Tensor | float) -> Tensor:
+def minimum(input: Tensor | float, other: Tensor | float) -> Tensor:
     """The smaller of two elements. Where they are equal, each gets half of the gradient."""
     return np.minimum(input, other)
 minimum.vjp(input=lambda g, input, other: _to_winner(g, input > other, input == other),

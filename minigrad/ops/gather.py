@@ -15,6 +15,7 @@ from ..engine import Tensor, wrap
 from ..foreign import got
 from ..op import composite, op, refuse_other, rounded_once
 from ..promotion import WIDE, refuse_unfit
+from .cast import to
 from .dims import one_dim
 from .elementwise import where
 from .indexing import add_at, last_writers, put_back_ref, getitem, getitem_grad, normal_index
@@ -279,12 +280,24 @@ def _check_mask(name, mask):
                               (r(3, 4), r.mask(3, 1), r())],
            ref=lambda x, mask, value: np.where(mask, value, x))
 def masked_fill(input: Tensor, mask: Tensor, value: Tensor | float) -> Tensor:
-    """input with `value` where mask is true; mask broadcasts to input.
+    """input with `value` where mask is true, in the dtype of input; mask broadcasts to input.
 
-    Raises: TypeError unless mask is of booleans; ValueError if it does not broadcast to input.
+    Raises: TypeError unless mask is of booleans, or for a value that input's dtype does not hold;
+    ValueError if mask does not broadcast to input.
     """
     _check_mask("masked_fill", mask)
+    kind, given = input.dtype.kind, getattr(value, "dtype", None)
+    if kind == "b" and given is None:
+        value = bool(value)
+    elif kind != "f" and (given.kind == "f" if given is not None else isinstance(value, float)):
+        if given is not None or not value.is_integer():
+            raise TypeError(f"masked_fill: a tensor of {input.dtype} does not hold "
+                            f"{value if given is None else f'values of {given}'}; convert one of "
+                            "them first: x.float(), or value.long()")
+        value = int(value)
     out = where(mask, value, input)
+    if out.dtype != input.dtype:
+        out = to(out, input.dtype)
     if out.shape != np.shape(input):
         raise ValueError(f"masked_fill: mask {np.shape(mask)} does not broadcast to the input "
                          f"{np.shape(input)}")

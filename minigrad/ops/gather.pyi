@@ -98,9 +98,10 @@ def index_add(input: ndarray, dim: int, index: ndarray, source: ndarray, *, alph
 
 @overload
 def masked_fill(input: Tensor, mask: Tensor | ndarray, value: Tensor | ndarray | float | np.number) -> Tensor:
-    """input with `value` where mask is true; mask broadcasts to input.
+    """input with `value` where mask is true, in the dtype of input; mask broadcasts to input.
 
-    Raises: TypeError unless mask is of booleans; ValueError if it does not broadcast to input.
+    Raises: TypeError unless mask is of booleans, or for a value that input's dtype does not hold;
+    ValueError if mask does not broadcast to input.
     """
 @overload
 def masked_fill(input: ndarray, mask: Tensor, value: Tensor | ndarray | float | np.number) -> Tensor: ...

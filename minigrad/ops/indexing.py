@@ -273,8 +273,12 @@ def write_at(array: ndarray, index: Any, value: Any) -> None:
         array[index] = value
     except IndexError as error:
         raise _index_error("setitem", error, array.shape, index) from None
-    except (ValueError, OverflowError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         refuse_unfit("setitem", array.dtype, value)
+        if isinstance(value, ndarray) and value.ndim > 1 and value.shape[0] == 1 \
+                and isinstance(error, TypeError):  # a mask: NumPy takes no ones in front here
+            write_at(array, index, value[0])
+            return
         if isinstance(value, ndarray) and value.size == 1 and value.ndim and _is_one(array, index):
             write_at(array, index, value.reshape(()))    # NumPy takes ones in front, but not here
             return

@@ -158,6 +158,8 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
         raise ValueError(f"chunk: the number of chunks must be positive, got {chunks}")
     shape = np.shape(input)
     d = one_dim("chunk", dim, len(shape))
+    if shape and shape[d] == 0:                    # so many empty ones, as in torch
+        return split(input, [0] * chunks, d)
     return split(input, -(-shape[d] // chunks) if shape else 1, d)
 
 

@@ -13,6 +13,7 @@ from numpy import ndarray
 from ..engine import Tensor
 from ..kernels import linear as kernel
 from ..op import Op, composite, op
+from .cast import convert_all
 
 
 def _column(x):
@@ -51,7 +52,7 @@ def product(a, b):
 def _stacked(a, b):
     """np.matmul of batches with sums so long that NumPy's own would lose digits: one by one."""
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    if 0 in batch:
+    if 0 in batch or 0 in a.shape or 0 in b.shape:
         return np.matmul(a, b)
     a = np.broadcast_to(a, (*batch, *a.shape[-2:])).reshape((-1, *a.shape[-2:]))
     b = np.broadcast_to(b, (*batch, *b.shape[-2:])).reshape((-1, *b.shape[-2:]))
@@ -217,9 +218,10 @@ def _linear_error(input, weight, bias) -> Exception:
     if bias is not None:
         dtypes["bias"] = bias.dtype
     given = ", ".join(f"{name} {dtype}" for name, dtype in dtypes.items())
-    return TypeError(f"linear: all arguments must be of one floating dtype, got {given}; convert "
-                     f"the input with x.to(minigrad.{weight.dtype}), an array with "
-                     f"x.astype('{weight.dtype}')")
+    return TypeError(f"linear: all arguments must be of one floating dtype, got {given}; "
+                     + (f"convert the input with x.to(minigrad.{weight.dtype}), an array with "
+                        f"x.astype('{weight.dtype}')" if weight.dtype.kind == "f" else
+                        convert_all("input", weight.dtype)))
 
 
 def _linear_samples(r):

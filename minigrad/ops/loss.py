@@ -143,6 +143,8 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean",
     if not delta > 0:
         raise ValueError(f"huber_loss: delta must be positive, got {delta}")
     d = input - target
+    if delta == inf:                                       # no residual is beyond
+        return reduced(d * d * 0.5, reduction)
     a = absolute(d)
     inside = a <= delta
     near = where(inside, d, 0.0)                           # else the slope of inf * inf beside it

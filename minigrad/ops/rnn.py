@@ -20,6 +20,7 @@ from ..kernels import rnn as kernel
 from ..op import composite, op, rounded_once
 from ..promotion import WIDE
 from .activation import relu, tanh
+from .cast import convert_all
 from .elementwise import where
 from .linear import linear, product
 from .reduce import sum
@@ -129,8 +130,7 @@ def _refuse_layer(input, h0, w_ih, w_hh, b_ih, b_hh, nonlinearity):
     given = {a.dtype for a in (input, h0, w_ih, w_hh, b_ih, b_hh) if a is not None}
     if len(given) > 1 or input.dtype.kind != "f":
         raise TypeError(f"rnn_layer: want floating arrays of one dtype, got input {input.dtype}, "
-                        f"h0 {h0.dtype}, weights {w_hh.dtype}; convert the input: "
-                        f"input.to({w_hh.dtype})")
+                        f"h0 {h0.dtype}, weights {w_hh.dtype}; " + convert_all("input", w_hh.dtype))
 
 
 def _layer_samples(r):

@@ -105,7 +105,10 @@ def unflatten(input: Tensor, dim: int, sizes: tuple[int, ...]) -> Tensor:
     d = one_dim("unflatten", dim, len(shape))
     sizes = as_shape("unflatten", sizes)
     known = math.prod(s for s in sizes if s != -1)
-    if sizes.count(-1) > 1 or (shape[d] % known if -1 in sizes and known else known != shape[d]):
+    if -1 in sizes and not known:
+        raise ValueError(f"unflatten: the -1 in {sizes} cannot be inferred beside a size of 0: "
+                         "write it as a number")
+    if sizes.count(-1) > 1 or (shape[d] % known if -1 in sizes else known != shape[d]):
         raise ValueError(f"unflatten: dimension {dim} has size {shape[d]}, the sizes {sizes} make "
                          f"{spelt_product([s for s in sizes if s != -1])}")
     if -1 in sizes:

@@ -9,6 +9,7 @@ from numpy import ndarray
 
 from ..engine import wrap
 from ..kernels import sgd as kernel
+from ..promotion import FLOAT16
 from .optimizer import Optimizer, check_number
 
 # Numbers from which one compiled pass over memory beats the few NumPy calls.
@@ -63,7 +64,7 @@ class SGD(Optimizer):
                 raise ValueError(f"SGD: the gradient of a parameter of shape {x.shape} has shape "
                                  f"{g.shape}; was p.grad set by hand?")
             written.append(x)
-            if plain and x.size < LARGE and x.dtype.char != "e":     # the common, cheapest case
+            if plain and x.size < LARGE and x.dtype is not FLOAT16:  # the common, cheapest case
                 x -= g * lr
                 continue
             v, first = None, False

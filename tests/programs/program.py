@@ -353,8 +353,8 @@ def run(program: Program, torch: Any, **options: Any) -> Run:
             warnings.simplefilter("always")
             for i, step in enumerate(program.steps):
                 result.steps.append(machine.do(step))
-                for w in caught:
-                    result.warned.append((i, w.category.__name__, str(w.message)))
+                result.warned += [(i, w.category.__name__, str(w.message)) for w in caught
+                                  if w.category.__name__ != "TrainingWarning"]    # once a process
                 caught.clear()
             machine.observe(result)
     finally:
