@@ -111,11 +111,12 @@ def refuse_unfit(name: str, dtype: np.dtype, *numbers: Any) -> None:
         return
     limits = np.iinfo(dtype)
     for number in numbers:
-        if not isinstance(number, (int, float, np.integer, np.floating)):
-            continue
-        if isinstance(number, (float, np.floating)) and not np.isfinite(number):
-            raise ValueError(f"{name}: integers are finite, got {number} for {dtype}; use a "
-                             "floating dtype")
+        if number.__class__ is not int:            # mostly it is one
+            if not isinstance(number, (int, float, np.integer, np.floating)):
+                continue
+            if not np.isfinite(number):
+                raise ValueError(f"{name}: integers are finite, got {number} for {dtype}; use a "
+                                 "floating dtype")
         if not limits.min <= int(number) <= limits.max:
             raise ValueError(f"{name}: {number} is no number of {dtype}, which holds "
                              f"{limits.min} to {limits.max}; use another dtype, for example "
