@@ -104,28 +104,29 @@ def dtype_named(name: str, dtype: Any) -> np.dtype:
 
 
 def refuse_unfit(name: str, dtype: np.dtype, *numbers: Any) -> None:
-    """Raises ValueError for a Python integer that an integer dtype does not hold: some of NumPy's
-    functions would wrap it (300 becomes 44), others raise OverflowError."""
+    """Raises ValueError for a number that an integer dtype does not hold, cut towards zero: some
+    of NumPy's functions would wrap it (300 becomes 44), others raise OverflowError. What else is
+    among `numbers`, arrays say, is passed over."""
     if dtype.kind not in "iu":
         return
+    limits = np.iinfo(dtype)
     for number in numbers:
-        if number.__class__ is int:
-            limits = np.iinfo(dtype)
-            if not limits.min <= number <= limits.max:
-                raise ValueError(f"{name}: {number} is no number of {dtype}, which holds "
-                                 f"{limits.min} to {limits.max}; use another dtype, for example "
-                                 "x.long()")
+        if number.__class__ is not int:            # mostly it is one
+            if not isinstance(number, (int, float, np.integer, np.floating)):
+                continue
+            if not np.isfinite(number):
+                raise ValueError(f"{name}: integers are finite, got {number} for {dtype}; use a "
+                                 "floating dtype")
+        if not limits.min <= int(number) <= limits.max:
+            raise ValueError(f"{name}: {number} is no number of {dtype}, which holds "
+                             f"{limits.min} to {limits.max}; use another dtype, for example "
+                             "x.long()")
 
 
 def refuse_unfit_data(name: str, dtype: np.dtype, array: ndarray) -> None:
-    """The same for an array that was made of Python's numbers; also for what is not finite."""
-    if dtype.kind not in "iu" or not array.size or array.dtype.kind == "b":
-        return
-    low, high = array.min(), array.max()
-    if array.dtype.kind == "f" and not (np.isfinite(low) and np.isfinite(high)):
-        raise ValueError(f"{name}: integers are finite, got {low} and {high} for {dtype}; use a "
-                         "floating dtype")
-    refuse_unfit(name, dtype, int(low), int(high))
+    """The same for all numbers of an array."""
+    if dtype.kind in "iu" and array.size and array.dtype.kind != "b":
+        refuse_unfit(name, dtype, array.min(), array.max())
 
 
 # --- which dtype comes out -----------------------------------------------------------------------

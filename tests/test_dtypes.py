@@ -668,6 +668,21 @@ def test_integers_that_do_not_fit_are_refused_not_wrapped():
                   lambda: mg.randint(0, 300, (3,), dtype=mg.int8), lambda: x.add_(1, alpha=300)):
         with pytest.raises(ValueError, match="(299|300).* int8.*x.long"):
             wrong()
+    for wrong in (lambda: mg.full((2,), 300.0, dtype=mg.int8), lambda: write(300.0),
+                  lambda: mg.full((2,), np.int64(300), dtype=mg.int8), lambda: write(np.int64(300)),
+                  lambda: mg.scatter(x, 0, at, np.int64(300)), lambda: x.clone().fill_(300.0),
+                  lambda: mg.scatter(x, 0, at, mg.tensor(300)),
+                  lambda: mg.arange(0.0, 400.0, 150.0, dtype=mg.int8),
+                  lambda: mg.linspace(0, 300, 4, dtype=mg.int8)):
+        with pytest.raises(ValueError, match=r"300(\.0)? is no number of int8, which holds -128"):
+            wrong()
+    for wrong in (lambda: mg.full((2,), np.nan, dtype=mg.int8), lambda: write(np.inf),
+                  lambda: x.clone().fill_(np.nan), lambda: F.pad(x, (1, 1), value=np.nan)):
+        with pytest.raises(ValueError, match="integers are finite, got (nan|inf) for int8"):
+            wrong()
+    with pytest.raises(ValueError, match="000 is no number of int8"):
+        x.clone().fill_(10 ** 400)
+    assert mg.full((2,), 2.7, dtype=mg.int8).tolist() == [2, 2]  # towards zero, as by a cast
     with pytest.raises(ValueError, match="-1 is no number of uint8, which holds 0 to 255"):
         mg.tensor([-1], dtype=mg.uint8)
     with pytest.raises(ValueError, match="integers are finite, got nan"):

@@ -14,7 +14,7 @@ from numpy import ndarray
 from ..engine import Tensor, to_array, wrap
 from ..foreign import got
 from ..modes import settings
-from ..promotion import dtype_named, refuse_foreign, refuse_unfit
+from ..promotion import dtype_named, refuse_foreign, refuse_unfit, refuse_unfit_data
 from .cast import check_device, to
 from .dims import as_shape
 
@@ -192,10 +192,10 @@ def arange(start: float, end: float | None = None, step: float = 1, *, dtype: An
         else dtype_named("arange", dtype)
     if whole:
         array = np.arange(start, end, step, np.int64)
-        if array.size:
-            refuse_unfit("arange", dtype, int(array[0]), int(array[-1]))
     else:                                          # in float64: steps must not drift
         array = start + step * np.arange(math.ceil((end - start) / step))
+    refuse_unfit_data("arange", dtype, array[:1])
+    refuse_unfit_data("arange", dtype, array[-1:])
     return _leaf("arange", array.astype(dtype, copy=False), device, requires_grad)
 
 
@@ -203,12 +203,15 @@ def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device:
              requires_grad: bool = False) -> Tensor:
     """`steps` numbers at equal distances from start to end, both included.
 
-    Raises: ValueError if steps is negative; as zeros.
+    Raises: ValueError if steps is negative, or for numbers that an integer dtype does not hold; as
+    zeros.
     """
     if steps < 0:
         raise ValueError(f"linspace: steps must be 0 or more, got {steps}")
+    dtype = _dtype("linspace", dtype)
     array = np.linspace(float(start), float(end), steps)
-    return _leaf("linspace", np.array(array, _dtype("linspace", dtype)), device, requires_grad)
+    refuse_unfit_data("linspace", dtype, array)
+    return _leaf("linspace", array.astype(dtype, copy=False), device, requires_grad)
 
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None,

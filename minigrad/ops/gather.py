@@ -182,7 +182,7 @@ def _scatter_door(input, dim, index, src):
     if input.dtype.kind != "f" and np.result_type(src).kind == "f":
         raise TypeError(f"scatter: a src of {'floats' if number else src.dtype} does not fit a "
                         f"tensor of {input.dtype}; convert one of them, for example x.float()")
-    refuse_unfit("scatter", input.dtype, src)
+    refuse_unfit("scatter", input.dtype, src if number or src.ndim else src.item())
     return input, d, index, src
 
 

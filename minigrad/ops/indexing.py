@@ -275,7 +275,8 @@ def write_at(array: ndarray, index: Any, value: Any) -> None:
         array[index] = value
     except IndexError as error:
         raise _index_error("setitem", error, array.shape, index) from None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
+        refuse_unfit("setitem", array.dtype, value)
         if isinstance(value, ndarray) and value.ndim > 1 and value.shape[0] == 1 \
                 and isinstance(error, TypeError):  # a mask: NumPy takes no ones in front here
             write_at(array, index, value[0])

@@ -220,8 +220,8 @@ def _running_sums(x, dim, dtype):
         return x.astype(dtype)
     if dtype.kind != "f":
         return np.cumsum(x, dim, dtype)
-    if dtype in WIDE:
-        return np.cumsum(x, dim, WIDE[dtype]).astype(dtype)
+    if dtype.itemsize < 4:                         # float16 adds in float32
+        return np.cumsum(x, dim, np.float32).astype(dtype)
     x = x.astype(dtype, copy=False)
     if x.size >= _LOOP:
         return loops.cumsum(x, dim)
@@ -294,7 +294,7 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *,
     """
     if dtype is None and np.result_type(input).kind in "iub":
         dtype = INT64
-    if dtype in WIDE:                              # rounded once
+    if dtype is not None and dtype in WIDE:        # rounded once
         return prod(input, dim, keepdim, dtype=WIDE[dtype]).astype(dtype)
     axis = None if np.ndim(input) == 0 else dim
     return np.multiply.reduce(input, axis=axis, dtype=dtype, keepdims=keepdim)
