@@ -751,7 +751,7 @@ def test_bits_of_floats_are_refused_with_the_conversion():
 def test_integers_without_dimensions_that_do_not_fit_are_refused():
     x = mg.zeros(2, dtype=mg.int8)
     for call in (lambda: x.__setitem__(0, mg.tensor(300)),
-                 lambda: mg.tensor(np.int64(300), mg.int8)):
+                 lambda: mg.tensor(np.int64(300), dtype=mg.int8)):
         with pytest.raises(ValueError, match="300 is no number of int8"):
             call()
     x[0] = mg.tensor(100)

@@ -516,7 +516,8 @@ def matrices(s: Scope) -> Step:
                f"{s.make((2, k), dtype, 'normal', grad)} @ {x}.mT" if len(shape) > 1 else
                f"torch.dot({x}, {s.make(shape, dtype)})",
                f"torch.outer({x}.flatten()[:9], {b})",
-               f"{mat}.T @ {x}" if len(shape) == 1 else f"{x}.mT @ {x}" if k <= 4096 else f"{x} * {x}"]
+               f"{mat}.T @ {x}" if len(shape) == 1 else
+               f"{x}.mT @ {x}" if k <= 4096 else f"{x} * {x}"]
     if len(shape) == 3:
         options += [f"torch.bmm({x}, {s.make((shape[0], k, m), dtype, 'normal', grad)})",
                     f"torch.matmul({x}, {s.make((1, k, m), dtype, 'normal', grad)})"] * 2
