@@ -142,11 +142,20 @@ class ArrayFace:
         return array.copy() if copy else array
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        """NumPy's functions on tensors: np.exp(t), array * t. Those that are ops are recorded."""
+        """NumPy's functions on tensors: np.exp(t), array * t. Those that are ops are recorded.
+        Others, such as np.rint(t) or np.add.reduce(t), get arrays and return them, unless a
+        gradient would be lost."""
         function = UFUNCS.get(ufunc)
-        if method != "__call__" or options or function is None:
-            return NotImplemented
-        return function(*inputs)
+        if method == "__call__" and not options and function is not None:
+            return function(*inputs)
+        out = options.get("out", ())
+        if any(hasattr(x, "__array_ufunc__") and not isinstance(x, (ArrayFace, ndarray))
+               for x in (*inputs, *out)):
+            return NotImplemented                  # a third library's turn
+        name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
+        if any(isinstance(x, ArrayFace) for x in out):
+            raise _may_not_write(name)
+        return getattr(ufunc, method)(*_as_arrays(inputs, name), **_as_arrays(options, name))
 
     def __array_function__(self, function: Callable, types: Any, args: Any, options: Any) -> Any:
         """NumPy's other functions: np.mean(t), np.concatenate([t, t]). Those in FUNCTIONS are
@@ -164,8 +173,7 @@ class ArrayFace:
             return NotImplemented
         name = f"{function.__module__.replace('numpy', 'np')}.{function.__name__}"
         if function in _WRITERS or isinstance(options.get("out"), ArrayFace):
-            raise TypeError(f"{name}: NumPy may not write into a Tensor, backward() would not know "
-                            "of it; write x[...] = values, or into x.detach().numpy()")
+            raise _may_not_write(name)
         name = "" if function in _LOOKS else name
         return function(*_as_arrays(args, name), **_as_arrays(options, name))
 
@@ -213,6 +221,11 @@ class ArrayFace:
 _WRITERS = {np.copyto, np.put, np.place, np.putmask, np.put_along_axis, np.fill_diagonal}
 _LOOKS = {np.result_type, np.can_cast, np.iscomplexobj, np.isrealobj, np.shares_memory,
           np.may_share_memory, np.array_equal, np.array_equiv, np.allclose}
+
+
+def _may_not_write(name: str) -> TypeError:
+    return TypeError(f"{name}: NumPy may not write into a Tensor, backward() would not know of it; "
+                     "write x[...] = values, or into x.detach().numpy()")
 
 
 def _as_arrays(x: Any, name: str) -> Any:

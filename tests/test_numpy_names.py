@@ -241,3 +241,27 @@ def test_layers_and_generators_of_another_library_are_named():
     generator = type("Generator", (), {"__module__": "torch._C"})()
     with pytest.raises(TypeError, match="must be a minigrad.Generator, got torch.Generator"):
         mg.rand(2, generator=generator)
+
+
+def test_ufuncs_that_are_no_operation_take_arrays_unless_a_gradient_would_be_lost() -> None:
+    x = tensor([0.5, 1.5, -2.5])
+    a = x.numpy()
+    for of_x, of_a in [(np.rint(x), np.rint(a)), (np.fmod(x, 2), np.fmod(a, 2)),
+                       (np.hypot(a, x), np.hypot(a, a)), (np.add.reduce(x), np.add.reduce(a)),
+                       (np.multiply.outer(x, x), np.multiply.outer(a, a)),
+                       (np.exp(x, where=x > 0, out=np.zeros(3, np.float32)),
+                        np.exp(a, where=a > 0, out=np.zeros(3, np.float32)))]:
+        assert not isinstance(of_x, Tensor)
+        np.testing.assert_array_equal(of_x, of_a)
+    total = np.ones(3, np.float32)
+    total += x
+    np.testing.assert_array_equal(total, 1 + a)
+    x.requires_grad = True
+    with pytest.raises(ValueError, match="np.rint: this tensor requires grad"):
+        np.rint(x)
+    with pytest.raises(ValueError, match="np.add.reduce: this tensor requires grad"):
+        np.add.reduce(x)
+    with pytest.raises(ValueError, match="np.add: this tensor requires grad"):
+        total += x
+    with pytest.raises(TypeError, match="np.add: NumPy may not write into a Tensor"):
+        np.add(a, 1, out=x)

@@ -275,10 +275,14 @@ def write_at(array: ndarray, index: Any, value: Any) -> None:
         array[index] = value
     except IndexError as error:
         raise _index_error("setitem", error, array.shape, index) from None
-    except ValueError as error:
-        if isinstance(value, ndarray) and value.size == 1 and value.ndim and _is_one(array, index):
-            write_at(array, index, value.reshape(()))    # NumPy takes ones in front, but not here
-            return
+    except (ValueError, TypeError) as error:
+        if not isinstance(value, (ndarray, np.generic, int, float)):
+            raise
+        if isinstance(value, ndarray) and value.ndim:            # ones in front that NumPy refuses:
+            extra = value.ndim - _ndim_at(array, index)          # at one element, or at a mask
+            if extra > 0 and value.shape[:extra] == (1,) * extra and array.flags.writeable:
+                write_at(array, index, value.reshape(value.shape[extra:]))
+                return
         if not array.flags.writeable:
             raise ValueError("setitem: this tensor is read-only memory (an expanded view, or made "
                              "from a read-only array); write into x.clone()") from None
@@ -291,12 +295,12 @@ def write_at(array: ndarray, index: Any, value: Any) -> None:
                          f"{error}") from None
 
 
-def _is_one(array, index):
-    """Whether array[index] is one element, of no dimension."""
+def _ndim_at(array, index):
+    """The number of dimensions of array[index]; that of the array if there is no such place."""
     try:
-        return np.ndim(array[index]) == 0
+        return np.ndim(array[index])
     except IndexError:
-        return False
+        return array.ndim
 
 
 def _setitem_value(g, index, shape, value_shape):
