@@ -429,8 +429,8 @@ COPIES = ("{}.clone()", "{}.flip(0)", "{}.flip(-1)", "{}.repeat(2, 1)", "torch.t
           "torch.sort({}, stable=True)[0]", "{}.amax(())", "{}.sum(-1)", "{}.sum(0, keepdim=True)",
           "{}.cumsum(0)", "F.relu({})", "F.max_pool2d({}, 1)", "F.avg_pool2d({}, 1)", "{}.abs()",
           "{}.masked_fill({} != {}, 1)", "{}.index_select(0, torch.tensor([0]))",
-          "torch.diag({}[:9])", "{}.mean(0)", "{}.prod(0)", "{}.round()", "{} ** 1", "{}.gather(0, {}.argsort(0))",
-          "torch.tensor({}.tolist())", "{}.norm(dim=0)",
+          "torch.diag({}[:9])", "{}.mean(0)", "{}.prod(0)", "{}.round()", "{} ** 1",
+          "{}.gather(0, {}.argsort(0))", "torch.tensor({}.tolist())", "{}.norm(dim=0)",
           "torch.meshgrid({}[:9], {}[:9])[0].clone()")
 
 
