@@ -60,7 +60,7 @@ def total(x: ndarray, dims: Iterable[int]) -> ndarray:
     summed = [d for d, (_, out) in enumerate(groups) if out]
     for d in reversed(summed):
         y = add_rows(y, d, wide)
-    if not summed and times == 1.0:                # of one row: a sum is nobody's view, all the same
+    if not summed and times == 1.0:                # of one row: no view of it either
         y = y.copy()
     if times != 1.0:
         y = (y if wide is None else y.astype(wide)) * times

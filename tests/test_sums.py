@@ -299,7 +299,7 @@ def test_the_same_bits_at_any_number_of_threads():
                                          ((600, 1, 10), (1,)), ((1, 1, 5000), (0, 1)),
                                          ((1, 3), (0,))])
 def test_the_sum_of_one_row_is_no_view_of_it(shape, dims, dtype) -> None:
-    x = mg.ones(shape, dtype=dtype)
+    x = minigrad.ones(shape, dtype=dtype)
     for y in (x.sum(dims), x.permute(tuple(range(x.ndim))[::-1]).sum([-1 - d for d in dims])):
         assert not np.shares_memory(x.numpy(), y.numpy())
         y.add_(1)
