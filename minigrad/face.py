@@ -143,21 +143,19 @@ class ArrayFace:
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         """NumPy's functions on tensors: np.exp(t), array * t. Those that are ops are recorded.
-        Others get arrays and return them, unless a gradient would be lost."""
+        Others, such as np.rint(t) or np.add.reduce(t), get arrays and return them, unless a
+        gradient would be lost."""
         function = UFUNCS.get(ufunc)
         if method == "__call__" and not options and function is not None:
             return function(*inputs)
-        name = f"np.{ufunc.__name__}" + (f".{method}" if method != "__call__" else "")
-        given = [x for x in (*inputs, options.get("where")) if isinstance(x, ArrayFace)]
-        if any(x._requires_grad for x in given):
-            raise TypeError(f"{name}: this is no operation that is recorded, so a gradient would "
-                            "be lost; use x.detach()")
-        if any(isinstance(x, ArrayFace) for x in options.get("out", ())):
-            raise TypeError(f"{name}: out must be an array: backward() would not know of a write "
-                            "into a Tensor; use x.copy_(...)")
-        bare = lambda x: x.array if isinstance(x, ArrayFace) else x
-        return getattr(ufunc, method)(*map(bare, inputs),
-                                      **{key: bare(x) for key, x in options.items()})
+        out = options.get("out", ())
+        if any(hasattr(x, "__array_ufunc__") and not isinstance(x, (ArrayFace, ndarray))
+               for x in (*inputs, *out)):
+            return NotImplemented                  # a third library's turn
+        name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
+        if any(isinstance(x, ArrayFace) for x in out):
+            raise _may_not_write(name)
+        return getattr(ufunc, method)(*_as_arrays(inputs, name), **_as_arrays(options, name))
 
     def __array_function__(self, function: Callable, types: Any, args: Any, options: Any) -> Any:
         """NumPy's other functions: np.mean(t), np.concatenate([t, t]). Those in FUNCTIONS are
@@ -175,8 +173,7 @@ class ArrayFace:
             return NotImplemented
         name = numpys_name(function)
         if function in _WRITERS or isinstance(options.get("out"), ArrayFace):
-            raise TypeError(f"{name}: NumPy may not write into a Tensor, backward() would not know "
-                            "of it; write x[...] = values, or into x.detach().numpy()")
+            raise _may_not_write(name)
         name = "" if function in _LOOKS else name
         return function(*_as_arrays(args, name), **_as_arrays(options, name))
 
@@ -229,6 +226,11 @@ _LOOKS = {np.result_type, np.can_cast, np.iscomplexobj, np.isrealobj, np.shares_
 def numpys_name(function: Callable) -> str:
     """np.linalg.norm, as it is written."""
     return f"{function.__module__.replace('numpy', 'np')}.{function.__name__}"
+
+
+def _may_not_write(name: str) -> TypeError:
+    return TypeError(f"{name}: NumPy may not write into a Tensor, backward() would not know of it; "
+                     "write x[...] = values, or into x.detach().numpy()")
 
 
 def _as_arrays(x: Any, name: str) -> Any:

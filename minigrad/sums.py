@@ -57,8 +57,11 @@ def total(x: ndarray, dims: Iterable[int]) -> ndarray:
         x = np.ascontiguousarray(x)                # 2 numbers here and there: 7 times as fast
         groups = _merged(x, dims)
     y = x.reshape([n for n, _ in groups])          # never a copy
-    for d in reversed([d for d, (_, out) in enumerate(groups) if out]):
+    summed = [d for d, (_, out) in enumerate(groups) if out]
+    for d in reversed(summed):
         y = add_rows(y, d, wide)
+    if not summed and times == 1.0:                # of one row: no view of it either
+        y = y.copy()
     if times != 1.0:
         y = (y if wide is None else y.astype(wide)) * times
     y = y.astype(dtype, copy=False).reshape(after)

@@ -211,3 +211,67 @@ def test_what_has_no_dimensions_is_refused_with_the_reason():
                        (lambda: tensor(1.0).norm(-1), "p must be")]:
         with pytest.raises(ValueError, match=word):
             call()
+
+
+# --- what a second review found ------------------------------------------------------------------
+
+@pytest.mark.parametrize("lead", [(1,), (1, 1)])
+@pytest.mark.parametrize("shape", [(), (1,), (8,)])
+def test_a_value_may_have_ones_in_front_of_what_a_mask_selects(lead: tuple[int, ...],
+                                                               shape: tuple[int, ...]) -> None:
+    x = minigrad.zeros(2, 4)
+    values = np.arange(1, 1 + math.prod(shape), dtype=np.float32)
+    x[x == 0] = tensor(values.reshape(*lead, *shape))
+    assert x.tolist() == np.broadcast_to(values.reshape(shape), (8,)).reshape(2, 4).tolist()
+
+
+def test_a_value_that_does_not_fit_what_a_mask_selects_is_refused() -> None:
+    x = minigrad.zeros(2, 4)
+    with pytest.raises(ValueError, match=r"setitem: a value of shape \(2, 4\) does not broadcast"):
+        x[x == 0] = minigrad.ones(2, 4)
+    assert not x.any()
+
+
+def test_the_gradient_of_a_value_with_ones_in_front_of_a_mask() -> None:
+    x, v = minigrad.zeros(3), minigrad.ones(1, 2, requires_grad=True)
+    x[tensor([True, False, True])] = v
+    (x * tensor([1.0, 2.0, 3.0])).sum().backward()
+    assert v.grad is not None and v.grad.tolist() == [[1.0, 3.0]]
+
+
+@pytest.mark.parametrize("offset", [-2, -1, 0, 1, 2])
+@pytest.mark.parametrize("shape", [(0, 0), (0, 2), (2, 0), (3, 0, 0)])
+def test_the_diagonal_of_an_empty_matrix(shape: tuple[int, ...], offset: int) -> None:
+    x = minigrad.zeros(shape, requires_grad=True)
+    y = x.diagonal(offset, -2, -1)
+    assert y.shape == (*shape[:-2], 0)
+    y.sum().backward()
+    assert x.grad is not None and x.grad.shape == shape
+
+
+@pytest.mark.parametrize("rows, columns", [(1, 0), (0, 1), (0, 0)])
+def test_long_products_of_batches_without_rows_or_columns(rows: int, columns: int) -> None:
+    n = 1 << 14
+    y = minigrad.bmm(minigrad.ones(2, rows, n), minigrad.ones(2, n, columns))
+    assert y.shape == (2, rows, columns)
+
+
+def test_a_power_of_booleans_is_int64() -> None:
+    y = tensor([True, False]) ** 2
+    assert y.dtype == np.int64 and y.tolist() == [1, 0]
+    assert (tensor([True, False]) ** 0).tolist() == [1, 1]
+    assert (tensor(True) ** 2).dtype == np.int64
+
+
+def test_chunks_of_an_empty_dimension_are_as_many_as_asked_for() -> None:
+    assert [part.shape for part in minigrad.zeros(3, 0).chunk(2, 1)] == [(3, 0), (3, 0)]
+
+
+def test_unflatten_cannot_infer_a_size_beside_a_zero() -> None:
+    with pytest.raises(ValueError, match="unflatten: the -1"):
+        minigrad.zeros(0).unflatten(0, (0, -1))
+
+
+def test_floats_have_no_bits_to_flip() -> None:
+    with pytest.raises(TypeError, match="bitwise_not: floats have no bits"):
+        ~minigrad.ones(2)

@@ -744,7 +744,7 @@ def test_a_number_may_come_first_and_has_no_say():
 def test_bits_of_floats_are_refused_with_the_conversion():
     x = mg.ones(2)
     for call in (lambda: ~x, lambda: x & x, lambda: x | 1, lambda: 1 ^ x):
-        with pytest.raises(TypeError, match="^bitwise_.*: want booleans or integers, .*float32"):
+        with pytest.raises(TypeError, match="^bitwise_.*(want booleans|no bits).*float32"):
             call()
 
 

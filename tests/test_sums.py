@@ -312,3 +312,15 @@ def test_the_same_bits_at_any_number_of_threads():
         set_num_threads(before)
     for a, b in zip(*found):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("shape, dims", [((1, 5000), (0,)), ((5000, 1), (1,)), ((1, 600, 10), (0,)),
+                                         ((600, 1, 10), (1,)), ((1, 1, 5000), (0, 1)),
+                                         ((1, 3), (0,))])
+def test_the_sum_of_one_row_is_no_view_of_it(shape, dims, dtype) -> None:
+    x = minigrad.ones(shape, dtype=dtype)
+    for y in (x.sum(dims), x.permute(tuple(range(x.ndim))[::-1]).sum([-1 - d for d in dims])):
+        assert not np.shares_memory(x.numpy(), y.numpy())
+        y.add_(1)
+    assert (x == 1).all()

@@ -443,7 +443,10 @@ class TensorMethods:
         """input ^ other, for booleans and integers."""
     def __invert__(self) -> Tensor: ...
     def bitwise_not(self) -> Tensor:
-        """~input: the opposite of a boolean, the flipped bits of an integer."""
+        """~input: the opposite of a boolean, the flipped bits of an integer.
+
+        Raises: TypeError for floats.
+        """
     def logical_and(self, other: Tensor | ndarray) -> Tensor:
         """Whether both are true (not zero), elementwise."""
     def logical_or(self, other: Tensor | ndarray) -> Tensor:
@@ -749,6 +752,7 @@ class TensorMethods:
         """
     def chunk(self, chunks: _int, dim: _int = 0, *, axis: _int | None = None) -> tuple[Tensor, ...]:
         """At most `chunks` parts along a dimension, of equal size but for the last. Views.
+        Of size 0: as many as were asked for.
 
         Raises: ValueError if chunks is not positive or dim does not exist.
         """

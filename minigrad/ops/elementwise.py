@@ -188,6 +188,8 @@ def pow(input: Tensor | float, exponent: Tensor | float) -> Tensor:
     if exponent.__class__ is bool and input.dtype.kind == "b":
         return input | (not exponent)
     _refuse_booleans(input, exponent)
+    if exponent.__class__ is int and input.__class__ is ndarray and input.dtype.kind == "b":
+        input = input.astype(np.int64)             # of which NumPy would make int8
     return _power(input, exponent) if input.__class__ is ndarray else input ** exponent
 pow.vjp(input=lambda g, input, exponent: _pow_input(g, input, exponent),
         exponent=_pow_exponent)
@@ -292,7 +294,13 @@ def logical_not(input: Tensor) -> Tensor:
 @op(samples=lambda r: [(r.mask(3, 4),), (r.integers(9, 5),)], ref=np.invert,
     explain=_broadcast_error, promote=False, moves=True)
 def bitwise_not(input: Tensor) -> Tensor:
-    """~input: the opposite of a boolean, the flipped bits of an integer."""
+    """~input: the opposite of a boolean, the flipped bits of an integer.
+
+    Raises: TypeError for floats.
+    """
+    if input.dtype.kind == "f":
+        raise TypeError(f"bitwise_not: floats have no bits to flip, got {input.dtype}; use -x, or "
+                        "x == 0 for logical_not")
     return ~input
 
 

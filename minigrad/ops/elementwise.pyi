@@ -158,7 +158,10 @@ def logical_not(input: ndarray) -> ndarray: ...
 
 @overload
 def bitwise_not(input: Tensor) -> Tensor:
-    """~input: the opposite of a boolean, the flipped bits of an integer."""
+    """~input: the opposite of a boolean, the flipped bits of an integer.
+
+    Raises: TypeError for floats.
+    """
 @overload
 def bitwise_not(input: ndarray) -> ndarray: ...
 

@@ -277,13 +277,13 @@ def write_at(array: ndarray, index: Any, value: Any) -> None:
         raise _index_error("setitem", error, array.shape, index) from None
     except (ValueError, TypeError, OverflowError) as error:
         refuse_unfit("setitem", array.dtype, value)
-        if isinstance(value, ndarray) and value.ndim > 1 and value.shape[0] == 1 \
-                and isinstance(error, TypeError):  # a mask: NumPy takes no ones in front here
-            write_at(array, index, value[0])
-            return
-        if isinstance(value, ndarray) and value.size == 1 and value.ndim and _is_one(array, index):
-            write_at(array, index, value.reshape(()))    # NumPy takes ones in front, but not here
-            return
+        if not isinstance(value, (ndarray, np.generic, int, float)):
+            raise
+        if isinstance(value, ndarray) and value.ndim:            # ones in front that NumPy refuses:
+            extra = value.ndim - _ndim_at(array, index)          # at one element, or at a mask
+            if extra > 0 and value.shape[:extra] == (1,) * extra and array.flags.writeable:
+                write_at(array, index, value.reshape(value.shape[extra:]))
+                return
         if not array.flags.writeable:
             raise ValueError("setitem: this tensor is read-only memory (an expanded view, or made "
                              "from a read-only array); write into x.clone()") from None
@@ -296,12 +296,12 @@ def write_at(array: ndarray, index: Any, value: Any) -> None:
                          f"{error}") from None
 
 
-def _is_one(array, index):
-    """Whether array[index] is one element, of no dimension."""
+def _ndim_at(array, index):
+    """The number of dimensions of array[index]; that of the array if there is no such place."""
     try:
-        return np.ndim(array[index]) == 0
+        return np.ndim(array[index])
     except IndexError:
-        return False
+        return array.ndim
 
 
 def _setitem_value(g, index, shape, value_shape):

@@ -148,9 +148,11 @@ split.vjp(tensor=_split_rule)
 
 
 @composite(samples=lambda r: [(r(7, 2), 3), (r(2, 6), 2, 1)],
-           ref=lambda x, n, dim=0: _split_ref(x, -(-x.shape[dim] // n) or 1, dim))
+           ref=lambda x, n, dim=0: _split_ref(x, -(-x.shape[dim] // n), dim) if x.shape[dim]
+           else [x] * n)
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` parts along a dimension, of equal size but for the last. Views.
+    Of size 0: as many as were asked for.
 
     Raises: ValueError if chunks is not positive or dim does not exist.
     """
@@ -158,7 +160,7 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
         raise ValueError(f"chunk: the number of chunks must be positive, got {chunks}")
     shape = np.shape(input)
     d = one_dim("chunk", dim, len(shape))
-    if shape and shape[d] == 0:                    # so many empty ones, as in torch
+    if shape and not shape[d]:
         return split(input, [0] * chunks, d)
     return split(input, -(-shape[d] // chunks) if shape else 1, d)
 

@@ -42,6 +42,7 @@ def split(tensor: ndarray, split_size_or_sections: int | Sequence[int], dim: int
 @overload
 def chunk(input: Tensor, chunks: int, dim: int = 0, *, axis: int | None = None) -> tuple[Tensor, ...]:
     """At most `chunks` parts along a dimension, of equal size but for the last. Views.
+    Of size 0: as many as were asked for.
 
     Raises: ValueError if chunks is not positive or dim does not exist.
     """

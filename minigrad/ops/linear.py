@@ -52,7 +52,7 @@ def product(a, b):
 def _stacked(a, b):
     """np.matmul of batches with sums so long that NumPy's own would lose digits: one by one."""
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    if 0 in batch or 0 in a.shape or 0 in b.shape:
+    if 0 in batch or not a.size or not b.size:
         return np.matmul(a, b)
     a = np.broadcast_to(a, (*batch, *a.shape[-2:])).reshape((-1, *a.shape[-2:]))
     b = np.broadcast_to(b, (*batch, *b.shape[-2:])).reshape((-1, *b.shape[-2:]))

@@ -72,10 +72,7 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
     """
     matrices = input.transpose(*_last(input.ndim, dim1, dim2))
     i, j = _diagonal_places(*matrices.shape[-2:], offset)
-    if not i.size:
-        return matrices[..., 0, :0] if matrices.shape[-2] else matrices[..., :, :1].reshape(
-            (*matrices.shape[:-2], 0))
-    square = matrices[..., i[0]:i[-1] + 1, j[0]:j[-1] + 1]
+    square = matrices[..., i[0]:i[-1] + 1, j[0]:j[-1] + 1] if i.size else matrices[..., :0, :0]
     return np.einsum("...ii->...i", square)        # np.diagonal's view is read-only
 
 

@@ -111,6 +111,8 @@ def unflatten(input: Tensor, dim: int, sizes: tuple[int, ...]) -> Tensor:
     if sizes.count(-1) > 1 or (shape[d] % known if -1 in sizes else known != shape[d]):
         raise ValueError(f"unflatten: dimension {dim} has size {shape[d]}, the sizes {sizes} make "
                          f"{spelt_product([s for s in sizes if s != -1])}")
+    if -1 in sizes and not known:
+        raise ValueError(f"unflatten: the -1 in {sizes} cannot be inferred beside a 0")
     if -1 in sizes:
         sizes = tuple(shape[d] // known if s == -1 else s for s in sizes)
     return reshape(input, (*shape[:d], *sizes, *shape[d + 1:]))
