@@ -138,6 +138,8 @@ def _power(x, n):
             (x.dtype.kind == "f" or (n.__class__ is int and x.dtype.kind != "b")):
         square = times(x, x)
         return square if n == 2 else times(square, x if n == 3 else square)
+    if n.__class__ is int and x.dtype.kind == "b":
+        x = x.astype(np.int64)                     # as for every number beside it; NumPy: int8
     return x ** n
 
 
