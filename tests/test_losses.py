@@ -390,3 +390,13 @@ def test_losses_for_each_label_can_be_changed_in_place():
         each = F.cross_entropy(x, target, reduction="none")
         each *= 2.0
         each.sum().backward()
+
+
+def test_a_huber_loss_without_a_corner_is_half_the_squared_error():
+    x = mg.tensor([np.inf, 0.0, 3.0, -2.0], requires_grad=True)
+    for reduction, n in (("none", 1), ("sum", 1), ("mean", 4)):
+        loss = F.huber_loss(x, mg.zeros(4), reduction, np.inf)
+        (g,) = mg.grad(loss.sum(), x)
+        np.testing.assert_array_equal(g.numpy(), np.array([np.inf, 0.0, 3.0, -2.0]) / n)
+    loss = F.huber_loss(x[1:], mg.zeros(3), delta=np.inf)
+    assert loss.item() == pytest.approx(F.mse_loss(x[1:], mg.zeros(3)).item() / 2)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from math import inf, prod
 
+import math
+
 import numpy as np
 from numpy import ndarray
 
@@ -146,6 +148,8 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean",
     a = absolute(d)
     inside = a <= delta
     near = where(inside, d, 0.0)                           # else the slope of inf * inf beside it
+    if delta == math.inf:                                  # all is inside, and inf * 0 no slope
+        return reduced(near * near * 0.5, reduction)
     return reduced(where(inside, near * near * 0.5, (a - 0.5 * delta) * delta), reduction)
 
 
