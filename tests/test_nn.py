@@ -1068,3 +1068,13 @@ def test_the_graph_names_its_leaves():
         mg.grad(net(mg.zeros(5, 3)).sum(), [net[0].weight, x])
     with pytest.raises(TypeError, match="name: want a string or None, got int"):
         x.name = 3
+
+
+def test_an_array_in_the_place_of_a_layers_options_is_refused_as_a_tensor_is():
+    with pytest.raises(TypeError, match=r"got an array of shape \(3,\)\. ReLU is a layer, .*"
+                                        r"nn\.ReLU\(\)\(x\)"):
+        nn.ReLU(np.ones(3))
+    with pytest.raises(TypeError, match=r"got arrays of shape \(3,\) and \(3,\)\. MSELoss is"):
+        nn.MSELoss(np.ones(3), mg.ones(3))
+    assert nn.Linear(np.int64(2), 3).in_features == 2
+    nn.MaxPool2d(np.array([2, 2]))                     # sizes are sizes
