@@ -882,12 +882,17 @@ def _freed(node: Node) -> RuntimeError:
 
 def _check_not_overwritten(node: Node, inputs: Sequence[Node | None]) -> None:
     for name, value in zip(node.op.requests, node.saved or ()):
-        for array in value if isinstance(value, tuple) else (value,):
+        for i, array in enumerate(value if isinstance(value, tuple) else (value,)):
             place = writes.after(node.birth, array) if isinstance(array, ndarray) else None
             if place is not None and name in _used(cast("Op", node.op), inputs):
+                op = cast("Op", node.op)
+                links = node.inputs if op.sequence is not None and name == op.sequence else [
+                    link for n, link in zip(op.linked, node.inputs) if n == name]
+                owner = links[i] if i < len(links) else None
+                called = f" ({owner.name})" if type(owner) is Leaf and owner.name != "leaf" else ""
                 raise RuntimeError(
-                    f"backward: '{node.name}' ({describe(node.where)}) saved {name}, of shape "
-                    f"{array.shape}, for its derivative, but it was overwritten in place at "
+                    f"backward: '{node.name}' ({describe(node.where)}) saved {name}{called}, of "
+                    f"shape {array.shape}, for its derivative, but it was overwritten in place at "
                     f"{describe(place[0])}. Write into a copy (x.clone()), or after backward()")
 
 

@@ -343,6 +343,21 @@ def test_an_overwritten_value_is_reported_with_both_lines():
     assert f"test_engine.py:{line - 3}" in message and f"test_engine.py:{line - 1}" in message
 
 
+def test_an_overwritten_leaf_is_called_by_its_name():
+    a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    a.name, b.name = "data", "weights"
+    y = (a * 2.0) * b
+    with no_grad():
+        b += 1.0
+    with pytest.raises(RuntimeError, match=r"saved other \(leaf 'weights'\), of shape \(2,\)"):
+        y.backward(np.ones(2))
+    y = b * a.unsqueeze(0)
+    with no_grad():
+        a += 1.0
+    with pytest.raises(RuntimeError, match=r"saved other, of shape \(1, 2\)"):    # a view of it
+        y.backward(np.ones((1, 2)))
+
+
 def test_a_write_through_a_view_counts():
     w = leaf(1.0, 2.0, 3.0)
     y = exp(w)
