@@ -114,7 +114,8 @@ def _rows(record: Record, threads: int) -> list[Row]:
 
 def _warn(figure: Figure, words: str) -> None:
     if words:
-        figure.supxlabel(words, fontsize=11.5, color=ALARM, weight="bold")
+        figure.supxlabel(textwrap.fill(words, int(8.5 * figure.get_figwidth())), fontsize=11.5,
+                         color=ALARM, weight="bold")
 
 
 def draw_all(record: Record, folder: Path, kinds: list[str]) -> list[Path]:
