@@ -885,4 +885,7 @@ def test_the_warning_of_a_busy_machine_is_whole_in_a_narrow_picture(programs, mo
                 seen += 1
                 box = warning[0].get_window_extent(canvas.get_renderer())
                 assert box.x0 >= 0 and box.x1 <= figure.bbox.width, (name, box, figure.bbox)
+            boxes = [t.get_window_extent(canvas.get_renderer()).padded(-1) for axes in figure.axes
+                     for t in axes.texts]
+            assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i]), name
     assert seen
