@@ -114,8 +114,9 @@ def _rows(record: Record, threads: int) -> list[Row]:
 
 def _warn(figure: Figure, words: str) -> None:
     if words:
-        letters = int(figure.get_figwidth() * 10.5)          # that fit into a line of this size
-        figure.supxlabel(textwrap.fill(words, letters), fontsize=11.5, color=ALARM, weight="bold")
+        lines = textwrap.wrap(words, int(8.5 * figure.get_figwidth()))
+        figure.set_figheight(figure.get_figheight() + 0.25 * (len(lines) - 1))
+        figure.supxlabel("\n".join(lines), fontsize=11.5, color=ALARM, weight="bold")
 
 
 def draw_all(record: Record, folder: Path, kinds: list[str]) -> list[Path]:

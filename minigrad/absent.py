@@ -164,8 +164,8 @@ def answer(place: str, name: str) -> str:
         return f"{text}; did you mean {otherwise[0]}?"
     if name in INSTEAD:
         return f"{text}; write this instead: {INSTEAD[name]}"
-    elsewhere = [p for p in PLACES if p != place and name in ours(p)
-                 and not isinstance(getattr(import_module(p), name), ModuleType)]
+    elsewhere = [p for p in PLACES if p != place and name in ours(p) and not (
+        in_torch and isinstance(vars(import_module(p)).get(name), ModuleType))]    # another one
     if elsewhere:
         return f"{text}; it is {elsewhere[0]}.{name}"
     near = nearest(place, name, in_torch)
@@ -180,7 +180,10 @@ def nearest(place: str, name: str, in_torch: bool) -> list[str]:
     from difflib import get_close_matches
     for p in (place, *(p for p in PLACES if p != place and not in_torch)):
         names = {n.lower(): n for n in ours(p)}
-        found = get_close_matches(name.lower(), names, 3, 0.77)
+        alike = 0.75 if p == place else 0.8
+        if in_torch:                               # spelt right: of a short name little is enough
+            alike = 0.65 if len(name) > 5 else 0.8     # to make it another (svd is no std)
+        found = get_close_matches(name.lower(), names, 3, alike)
         if found:
             return [names[n] if p == place else f"{p}.{names[n]}" for n in found]
     return []

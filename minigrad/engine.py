@@ -21,7 +21,7 @@ from numpy import ndarray
 
 from . import advice
 from .face import ArrayFace
-from .foreign import named
+from .foreign import got, named
 from .memory import Block
 from .modes import NUMPYS_ERRORS, SILENCE, settings
 from .promotion import (FLOAT32, WIDE, dtype_named, own_dtype, refuse_foreign, refuse_unfit_data,
@@ -753,6 +753,10 @@ def _accumulate(node: Leaf, g: Any) -> None:
         old = tensor.grad
         if advice.stepped:                         # only where no zero_grad() was seen
             advice.added_to(old)
+        if not isinstance(old, Tensor) or old.array.shape != g.shape:
+            raise TypeError(f"backward: .grad of a {node.name} was set to "
+                            f"{got(old) if not isinstance(old, Tensor) else f'shape {old.shape}'}, "
+                            f"want a Tensor of shape {g.shape}, or None")
         into = old.array
         if isinstance(g, Tensor) or old._requires_grad or into.dtype != g.dtype \
                 or not into.flags.writeable:
@@ -900,11 +904,14 @@ def _freed(node: Node) -> RuntimeError:
 
 def _check_not_overwritten(node: Node, inputs: Sequence[Node | None]) -> None:
     for name, value in zip(node.op.requests, node.saved or ()):
-        for array in value if isinstance(value, tuple) else (value,):
+        for i, array in enumerate(value if isinstance(value, tuple) else (value,)):
             place = writes.after(node.birth, array) if isinstance(array, ndarray) else None
             if place is not None and name in _used(cast("Op", node.op), inputs):
-                maker = dict(zip(cast("Op", node.op).linked, node.inputs)).get(name)
-                called = f" ({maker.name})" if type(maker) is Leaf else ""
+                op = cast("Op", node.op)
+                links = node.inputs if op.sequence is not None and name == op.sequence else [
+                    link for n, link in zip(op.linked, node.inputs) if n == name]
+                owner = links[i] if i < len(links) else None
+                called = f" ({owner.name})" if type(owner) is Leaf and owner.name != "leaf" else ""
                 raise RuntimeError(
                     f"backward: '{node.name}' ({describe(node.where)}) saved {name}{called}, of "
                     f"shape {array.shape}, for its derivative, but it was overwritten in place at "

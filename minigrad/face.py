@@ -168,7 +168,15 @@ class ArrayFace:
                 if options.pop(option) is not None:
                     raise TypeError(f"{numpys_name(function)}: a Tensor is computed without "
                                     f"{option}=; leave it out, or give NumPy x.detach().numpy()")
-            return ours(*args, **options)
+            try:
+                return ours(*args, **options)
+            except TypeError as error:
+                _, unknown, option = str(error).partition("() got an unexpected keyword argument ")
+                if not unknown or error.__traceback__.tb_next is not None:   # type: ignore
+                    raise
+                raise TypeError(f"np.{function.__name__}: a Tensor is computed without "
+                                f"{option[1:-1]}=; leave it out, or give NumPy x.detach().numpy()"
+                                ) from None
         if not all(issubclass(t, (ArrayFace, ndarray)) for t in types):
             return NotImplemented
         name = numpys_name(function)

@@ -35,6 +35,7 @@ def a_lacking_name(place):
     ("minigrad", "DataLoader", "it is minigrad.data.DataLoader"),
     ("minigrad.nn.functional", "exp", "it is minigrad.exp"),
     ("minigrad.nn", "xyzzy", "dir(minigrad.nn) lists what there is"),
+    ("minigrad.autograd", "foo", "dir(minigrad.autograd) lists what there is"),   # not floor
 ])
 def test_a_misspelt_or_misplaced_name_is_told(place, name, said):
     module = import_module(place)
@@ -43,6 +44,16 @@ def test_a_misspelt_or_misplaced_name_is_told(place, name, said):
     assert not hasattr(module, name)
     with pytest.raises(ImportError, match=re.escape(said)):
         exec(f"from {place} import {name}")
+
+
+@pytest.mark.parametrize("place, name, other", [
+    ("minigrad", "svd", "std"), ("minigrad", "kron", "round"), ("minigrad", "jit", "int"),
+    ("minigrad.autograd", "functional", "minigrad.nn.functional")])
+def test_a_short_name_is_not_mistaken_for_another(place, name, other):
+    """svd is spelt right: std would be another function."""
+    if hasattr(import_module(place), name):
+        pytest.skip(f"{name} is here by now")
+    assert other not in answer(place, name)
 
 
 @each_place

@@ -871,3 +871,29 @@ def test_peers_of_one_name_are_refused(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["mlp", "--peers", str(tmp_path / "torch.py")])
     assert "would be called torch, as a known library is" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("programs", [("cnn_64",), ("cnn_64", "tanh")])
+def test_the_warning_of_a_busy_machine_is_whole_in_a_narrow_picture(programs, monkeypatch):
+    backend = pytest.importorskip("matplotlib.backends.backend_agg")
+    pictures = pytest.importorskip("benchmarks.pictures")
+    record = busy_record()
+    record.peers = {p: v for p, v in record.peers.items() if p in ("minigrad", "torch", "jax")}
+    record.measurements = [m for m in record.measurements if m.program in programs
+                           and m.peer in (*record.peers, "control")]
+    seen = 0
+    for name in ("bars", "peers", "roofline"):
+        for figure in drawn(record, monkeypatch, name):
+            canvas = backend.FigureCanvasAgg(figure)
+            with pictures.matplotlib.rc_context(pictures._STYLE):
+                canvas.draw()
+            warning = [t for t in figure.findobj(pictures.matplotlib.text.Text)
+                       if "busy machine" in t.get_text()]
+            if warning:
+                seen += 1
+                box = warning[0].get_window_extent(canvas.get_renderer())
+                assert box.x0 >= 0 and box.x1 <= figure.bbox.width, (name, box, figure.bbox)
+            boxes = [t.get_window_extent(canvas.get_renderer()).padded(-1) for axes in figure.axes
+                     for t in axes.texts]
+            assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i]), name
+    assert seen

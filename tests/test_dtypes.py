@@ -85,6 +85,15 @@ def test_values_of_mixed_dtypes_are_the_numbers_rounded_once(function, dtype, ot
     assert (np.abs(y.array - want) <= unit).all()
 
 
+def test_booleans_to_the_power_of_an_integer_are_integers():
+    x = mg.tensor([True, False])
+    for n, want in ((0, [1, 1]), (1, [1, 0]), (2, [1, 0]), (3, [1, 0])):
+        result = x ** n
+        assert result.dtype == np.int64 and result.tolist() == want, n
+    assert (x ** 2.0).dtype == np.float32 and (2 ** x).dtype == np.int64
+    assert (mg.tensor(True) ** 2).dtype == np.int64
+
+
 def test_what_decides_about_the_dtype():
     half, one = mg.ones(2, dtype=mg.float16), mg.tensor(1.0)
     assert (half + one).dtype == (one * half).dtype == np.float16

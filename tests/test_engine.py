@@ -343,6 +343,21 @@ def test_an_overwritten_value_is_reported_with_both_lines():
     assert f"test_engine.py:{line - 3}" in message and f"test_engine.py:{line - 1}" in message
 
 
+def test_an_overwritten_leaf_is_called_by_its_name():
+    a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    a.name, b.name = "data", "weights"
+    y = (a * 2.0) * b
+    with no_grad():
+        b += 1.0
+    with pytest.raises(RuntimeError, match=r"saved other \(leaf 'weights'\), of shape \(2,\)"):
+        y.backward(np.ones(2))
+    y = b * a.unsqueeze(0)
+    with no_grad():
+        a += 1.0
+    with pytest.raises(RuntimeError, match=r"saved other, of shape \(1, 2\)"):    # a view of it
+        y.backward(np.ones((1, 2)))
+
+
 def test_a_write_through_a_view_counts():
     w = leaf(1.0, 2.0, 3.0)
     y = exp(w)
@@ -1066,3 +1081,12 @@ def test_a_gradient_that_was_saved_and_then_added_to_is_noticed():
     (x * 3.0).sum().backward()
     with pytest.raises(RuntimeError, match="overwritten in place"):
         y.backward()
+
+
+def test_a_gradient_that_was_set_wrongly_is_refused_where_the_next_is_added():
+    for wrong, text in ((mg.ones(2, 2), "shape .2, 2."), (mg.ones(1), "shape .1,."),
+                        (np.ones(2), "ndarray")):
+        x = mg.ones(2, requires_grad=True)
+        x.grad = wrong
+        with pytest.raises(TypeError, match=f"grad of a leaf was set to .*{text}.*want a Tensor"):
+            (x * 2).sum().backward()

@@ -1077,3 +1077,13 @@ def test_what_was_overwritten_is_called_by_its_name():
         net[1].weight.mul_(2)
     with pytest.raises(RuntimeError, match="saved weight .leaf '1.weight'., of shape .2, 4."):
         loss.backward()
+
+
+def test_an_array_in_the_place_of_a_layers_options_is_refused_as_a_tensor_is():
+    with pytest.raises(TypeError, match=r"got an array of shape \(3,\)\. ReLU is a layer, .*"
+                                        r"nn\.ReLU\(\)\(x\)"):
+        nn.ReLU(np.ones(3))
+    with pytest.raises(TypeError, match=r"got arrays of shape \(3,\) and \(3,\)\. MSELoss is"):
+        nn.MSELoss(np.ones(3), mg.ones(3))
+    assert nn.Linear(np.int64(2), 3).in_features == 2
+    nn.MaxPool2d(np.array([2, 2]))                     # sizes are sizes

@@ -275,3 +275,27 @@ def test_ufuncs_that_are_no_operation_take_arrays_unless_a_gradient_would_be_los
         total += x
     with pytest.raises(TypeError, match="np.add: NumPy may not write into a Tensor"):
         np.add(a, 1, out=x)
+
+
+# torch's names of sizes, and options that are not there
+
+@pytest.mark.parametrize(("name", "keyword", "value"), [
+    ("reshape", "shape", (3, 2)), ("view", "size", (6,)), ("expand", "size", (2, 2, 3)),
+    ("permute", "dims", (1, 0)), ("flip", "dims", (0,)), ("flip", "dims", ()),
+    ("repeat", "repeats", (2, 1)), ("tile", "dims", (2,))])
+def test_sizes_may_be_given_by_torchs_name_of_them(name, keyword, value):
+    x = mg.arange(6.0).reshape(2, 3)
+    method = getattr(x, name)
+    np.testing.assert_array_equal(method(**{keyword: value}).numpy(), method(value).numpy())
+    with pytest.raises(TypeError, match=rf"^{name}: got both \(1,\) and {keyword}=.*; say one"):
+        method(1, **{keyword: value})
+    with pytest.raises(TypeError, match=rf"^{name}\(\) got an unexpected keyword argument 'foo'"):
+        method(foo=1)
+
+
+@pytest.mark.parametrize(("call", "option"), [
+    (lambda x: np.argsort(x, kind="stable"), "kind"), (lambda x: np.ravel(x, order="F"), "order"),
+    (lambda x: np.trace(x, offset=1), "offset")])
+def test_an_option_of_numpys_function_that_is_not_there_is_named(call, option):
+    with pytest.raises(TypeError, match=rf"^np\.\w+: a Tensor is computed without {option}="):
+        call(mg.ones(2, 2))

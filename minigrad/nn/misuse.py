@@ -17,12 +17,12 @@ CO_VARARGS = 0x04
 
 
 def refuse_inputs(cls: type, args: tuple, kwargs: dict[str, Any]) -> None:
-    """Raises TypeError if a layer of this package is made with a Tensor that is no option.
+    """Raises TypeError if a layer of this package is made with a Tensor or array that is no option.
 
     Options that are Tensors say so in their annotation (the weight of CrossEntropyLoss). What the
     user's own modules take is their business.
     """
-    given = [x for x in (*args, *kwargs.values()) if isinstance(x, (Tensor, ndarray))]
+    given = [x for x in (*args, *kwargs.values()) if _is_data(x)]
     init: Any = cls.__init__                           # type: ignore[misc]
     if not given or not init.__module__.startswith(PACKAGE) or init.__module__ == OWN_WORDS:
         return
@@ -30,8 +30,7 @@ def refuse_inputs(cls: type, args: tuple, kwargs: dict[str, Any]) -> None:
     if code.co_flags & CO_VARARGS:
         return
     names = code.co_varnames[1:code.co_argcount]
-    meant = [(name, x) for name, x in (*zip(names, args), *kwargs.items())
-             if isinstance(x, (Tensor, ndarray))]
+    meant = [(name, x) for name, x in (*zip(names, args), *kwargs.items()) if _is_data(x)]
     if len(args) <= len(names) and all(
             x.ndim == 0 or re.search("Tensor|Any", str(hints.get(name, ""))) for name, x in meant):
         return
@@ -41,10 +40,20 @@ def refuse_inputs(cls: type, args: tuple, kwargs: dict[str, Any]) -> None:
     made = f"{'nn.' if cls.__module__.startswith(PACKAGE) else ''}{name}(" + (
         "dim=1" if "oftmax" in name else ", ".join(options)) + f")({inputs})"
     function = _function(name)
+    tensors = all(isinstance(x, Tensor) for x in given)
+    kinds = ("a Tensor" if tensors else "an array") if len(given) == 1 else (
+        "Tensors" if tensors else "arrays")
+    shapes = " and ".join(str(x.shape) for x in given)
     raise TypeError(
-        f"{name}: its options are wanted here, got {'a Tensor' if len(given) == 1 else 'Tensors'} "
-        f"of shape {' and '.join(str(x.shape) for x in given)}. {name} is a {kind}, which is made "
-        f"first and then called: {made}" + (function and f"; or use nn.functional.{function}"))
+        f"{name}: its options are wanted here, got {kinds} of shape {shapes}. {name} is a {kind}, "
+        f"which is made first and then called: {made}"
+        + (function and f"; or use nn.functional.{function}"))
+
+
+def _is_data(x: Any) -> bool:
+    """A Tensor, or an array that is no pair of sizes."""
+    return isinstance(x, Tensor) or (isinstance(x, ndarray)
+                                     and (x.dtype.kind == "f" or x.ndim > 1))
 
 
 def _function(name: str) -> str:

@@ -8,6 +8,7 @@ An op is one block: see `elementwise.py` for the first, `op.py` for what the par
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,11 +28,26 @@ from .inplace import InPlaceMethods
 Method = Callable[..., Tensor]
 
 
-def _sizes(function: Callable) -> Method:
-    """A method that takes its sizes as numbers too: x.reshape(2, 3) and x.reshape((2, 3))."""
-    def method(self: Tensor, *sizes: int | Sequence[int]) -> Tensor:
-        return function(self, sizes[0] if len(sizes) == 1 else sizes)
-    method.__name__, method.__doc__ = function.__name__, function.__doc__
+_SIZES = """
+def {name}(self: Tensor, *sizes: int | Sequence[int],
+           {keyword}: int | Sequence[int] | None = None) -> Tensor:
+    if {keyword} is not None:
+        if sizes:
+            raise TypeError(f"{name}: got both {{sizes}} and {keyword}={{{keyword}}}; say one")
+        return function(self, {keyword})
+    return function(self, sizes[0] if len(sizes) == 1 else sizes)
+"""
+
+
+def _sizes(function: Callable, keyword: str) -> Method:
+    """A method that takes its sizes as numbers too, or by torch's name of them: x.reshape(2, 3),
+    x.reshape((2, 3)) and x.reshape(shape=(2, 3)). Written out, so that messages name it."""
+    name = function.__name__
+    scope = {"function": function, "Tensor": Tensor, "Sequence": Sequence}
+    code = _SIZES.format(name=name, keyword=keyword)
+    exec(compile(code, str(Path(__file__).with_name(f"<{name}>")), "exec"), scope)
+    method: Any = scope[name]
+    method.__doc__, method.__module__ = function.__doc__, __name__
     return method
 
 
@@ -122,9 +138,10 @@ class TensorMethods(InPlaceMethods):
         order.argmax, order.argmin, reduce.all, reduce.any, reduce.cumsum)
 
     # shape
-    reshape, view, expand = _sizes(shape.reshape), _sizes(shape.view), _sizes(shape.expand)
-    permute, flip = _sizes(shape.permute), _sizes(shape.flip)
-    repeat, tile = _sizes(join.repeat), _sizes(join.tile)
+    reshape, view, expand = (
+        _sizes(shape.reshape, "shape"), _sizes(shape.view, "size"), _sizes(shape.expand, "size"))
+    permute, flip = _sizes(shape.permute, "dims"), _sizes(shape.flip, "dims")
+    repeat, tile = _sizes(join.repeat, "repeats"), _sizes(join.tile, "dims")
     flatten, unflatten, squeeze, unsqueeze = (
         shape.flatten, shape.unflatten, shape.squeeze, shape.unsqueeze)
     expand_as, reshape_as, view_as = shape.expand_as, shape.reshape_as, shape.reshape_as

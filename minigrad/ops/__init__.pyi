@@ -644,7 +644,7 @@ class TensorMethods:
 
         Raises: ValueError if dim does not exist.
         """
-    def reshape(self, *sizes: _int | Sequence[_int]) -> Tensor:
+    def reshape(self, *sizes: _int | Sequence[_int], shape: _int | Sequence[_int] | None = None) -> Tensor:
         """The elements in row-major order under another shape. One size may be -1: the rest of them.
 
         The result shares memory where the strides allow it, else it is a copy: reshape always works.
@@ -652,35 +652,35 @@ class TensorMethods:
 
         Raises: ValueError if the number of elements differs, or a -1 cannot be inferred.
         """
-    def view(self, *sizes: _int | Sequence[_int]) -> Tensor:
+    def view(self, *sizes: _int | Sequence[_int], size: _int | Sequence[_int] | None = None) -> Tensor:
         """The same as reshape: where torch's view would refuse a non-contiguous tensor, a copy."""
-    def expand(self, *sizes: _int | Sequence[_int]) -> Tensor:
+    def expand(self, *sizes: _int | Sequence[_int], size: _int | Sequence[_int] | None = None) -> Tensor:
         """Dimensions of size 1 repeated to the given sizes, new ones added in front; -1 keeps a size.
 
         The result is a read-only view: nothing is copied. The method also takes sizes: x.expand(3, -1).
 
         Raises: ValueError if a size other than 1 would have to change.
         """
-    def permute(self, *sizes: _int | Sequence[_int]) -> Tensor:
+    def permute(self, *sizes: _int | Sequence[_int], dims: _int | Sequence[_int] | None = None) -> Tensor:
         """The dimensions in another order: result dimension i is dimension dims[i]. A view.
 
         The method also takes numbers: x.permute(0, 2, 1).
 
         Raises: ValueError unless dims names each dimension once.
         """
-    def flip(self, *sizes: _int | Sequence[_int]) -> Tensor:
+    def flip(self, *sizes: _int | Sequence[_int], dims: _int | Sequence[_int] | None = None) -> Tensor:
         """The order of elements reversed along the given dimensions. A copy.
 
         Raises: ValueError if a dimension does not exist or comes twice.
         """
-    def repeat(self, *sizes: _int | Sequence[_int]) -> Tensor:
+    def repeat(self, *sizes: _int | Sequence[_int], repeats: _int | Sequence[_int] | None = None) -> Tensor:
         """The whole tensor repeated along each dimension; extra counts add dimensions in front. A copy.
 
         The method also takes numbers: x.repeat(2, 1).
 
         Raises: ValueError for fewer counts than dimensions.
         """
-    def tile(self, *sizes: _int | Sequence[_int]) -> Tensor:
+    def tile(self, *sizes: _int | Sequence[_int], dims: _int | Sequence[_int] | None = None) -> Tensor:
         """As repeat, but missing counts at the front are 1."""
     def flatten(self, start_dim: _int = 0, end_dim: _int = -1) -> Tensor:
         """The dimensions from start_dim to end_dim (included) as one.

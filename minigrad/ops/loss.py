@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from math import inf, prod
 
+
 import numpy as np
 from numpy import ndarray
 
