@@ -169,7 +169,7 @@ def test_every_function_of_the_table_is_tried():
     (lambda x: np.cumprod(A, out=x), TypeError, "may not write into a Tensor"),
     (lambda x: np.sum(x, out=np.zeros(())), TypeError, "np.sum: .* without out="),
     (lambda x: np.mean(x, where=A > 0), TypeError, "np.mean: .* without where="),
-    (lambda x: np.std(x, dtype=float), TypeError, r"^np.std\(\) got an unexpected .* 'dtype'"),
+    (lambda x: np.std(x, dtype=float), TypeError, "^np.std: .* without dtype="),
     (lambda x: np.reshape(x, 6, order="F"), ValueError, "row-major"),
     (lambda x: np.squeeze(x, axis=0), ValueError, "only a size of 1"),
     (lambda x: np.linalg.norm(x, "nuc"), ValueError, "norms of matrices"),
