@@ -299,3 +299,9 @@ def test_sizes_may_be_given_by_torchs_name_of_them(name, keyword, value):
 def test_an_option_of_numpys_function_that_is_not_there_is_named(call, option):
     with pytest.raises(TypeError, match=rf"^np\.\w+: a Tensor is computed without {option}="):
         call(mg.ones(2, 2))
+
+
+def test_ufuncs_that_are_operations_under_another_name_are_recorded():
+    x = mg.tensor([0.5, -2.0], requires_grad=True)
+    assert np.reciprocal(x).grad_fn.name == "reciprocal" and np.fabs(x).grad_fn.name == "abs"
+    assert np.positive(x) is x

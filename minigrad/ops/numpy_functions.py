@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Tensor
-from ..face import FUNCTIONS, numpys_name
+from ..face import FUNCTIONS, UFUNCS, numpys_name
 from . import cast, creation, elementwise as e, gather, join, linear, matrix, order, reduce, shape
 from .shape import broadcast_to, reshape
 from .vector_norm import norm
@@ -176,3 +176,5 @@ _OURS: dict[Callable, Callable] = {
 for _numpys, _function in _OURS.items():           # "np.std() got an unexpected keyword argument"
     _function.__qualname__ = numpys_name(_numpys)
 FUNCTIONS.update(_OURS)
+# Those whose reference is another function of NumPy's: op.py enters the others.
+UFUNCS.update({np.reciprocal: e.reciprocal, np.fabs: e.abs, np.positive: lambda x: x})
