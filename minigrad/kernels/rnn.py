@@ -53,7 +53,7 @@ _GROUP = 16  # rows that a thread takes through time together: W is read once a 
 _MIN_WORK = 1_500_000  # multiplications worth a chunk: some 20 to 30 us
 _MAX_CHUNKS = 32
 _ADD_GRAIN = 1 << 16  # numbers added, that take some 20 us
-_HELD = 1024  # rows added in their own precision before float64 takes over
+_HELD = 512  # rows added in their own precision before float64 takes over
 _MAX_SUMS = 1 << 22  # numbers that all chunks' sums may take; four chunks there may always be
 
 TANH, RELU, GIVEN = 0, 1, 2  # how the backward pass finds act': from the states, or as an array

@@ -244,6 +244,22 @@ def examine(program: Program, minigrad: Any, torch: Any) -> tuple[Program, Fault
     return program, None
 
 
+def _of_what_lies_between(program: Program, inner: set[str]) -> set[str]:
+    """What grad() gave for inner tensors once a derivative was recorded, and what was made of it.
+    inner: their `x.grad`."""
+    found: set[str] = set()
+    recorded = False
+    for step in program.steps:
+        if step.uses & found:
+            found |= step.makes
+        wanted = re.search(r"autograd\.grad\(\w+, \[([\w, ]+)\]", step.text)
+        if recorded and wanted:
+            names = step.text.partition(" = ")[0].rstrip(",").split(", ")
+            found |= {n for n, x in zip(names, wanted[1].split(", ")) if f"{x}.grad" in inner}
+        recorded = recorded or "create_graph" in step.text
+    return found
+
+
 def judge(program: Program, ours: Run, oracle: Oracle) -> Fault | None:
     """The first difference between a run and torch's."""
     theirs = oracle.run
@@ -256,6 +272,7 @@ def judge(program: Program, ours: Run, oracle: Oracle) -> Fault | None:
     if "create_graph" in str(program):
         inner = {f"{n}.grad" for n, fact in theirs.facts.items() if fact and not fact[1]}
         unseen |= {n for n in {*theirs.values, *ours.values} if "call" in n or n in inner}
+        unseen |= _of_what_lies_between(program, inner)
     # A derivative that is constant needs no gradient here; in torch it gets one of zeros.
     if any("create_graph" in s.text for s in program.steps):
         changed = ", lambda g" in str(program)     # by a hook: then it is no zero any more
