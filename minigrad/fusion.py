@@ -123,10 +123,11 @@ class Passed(Node):
 
         Raises: RuntimeError if the result was overwritten since.
         """
-        by, self.by = self.by, []
-        for node, op, arguments in by:
-            if node.saved is None:                 # freed: who goes this way shall hear of it
-                node.inputs = (self,)
+        while self.by:
+            node, op, arguments = self.by[-1]      # taken away when it is led: who asks again after
+            if node.saved is None:                 # an error shall get the error again
+                node.inputs = (self,)              # freed: who goes this way shall hear of it
+                self.by.pop()
                 continue
             written = writes.after(node.birth, self.value)
             if written is not None:
@@ -138,6 +139,7 @@ class Passed(Node):
             alone = _alone(op, wrap(self.value, self), arguments, recorded=True).node
             assert alone is not None
             node.op, node.inputs, node.saved = alone.op, alone.inputs, alone.saved
+            self.by.pop()
 
 
 def _alone(op: Any, x: Tensor, arguments: tuple, recorded: bool) -> Tensor:

@@ -269,8 +269,9 @@ def test_a_first_result_that_was_overwritten_is_not_pooled_again():
     loss = F.max_pool2d(y, 2).sum()
     with mg.no_grad():
         y.zero_()
-    with pytest.raises(RuntimeError, match="max_pool2d.*overwritten in place at .*test_fusion.py"):
-        mg.grad(loss, y)
+    for _ in range(2):                             # who asks again is told again
+        with pytest.raises(RuntimeError, match="max_pool2d.*overwritten in place at .*test_fusion"):
+            mg.grad(loss, y)
 
 
 def test_what_went_past_and_is_freed_stays_freed():
