@@ -203,6 +203,7 @@ for size in np.arange(20, 8, -0.25):
     page.set(text="\n".join(lines), fontsize=size)
     height = page.get_window_extent().height
     if height < 0.97 * panel.height:
+        page.set_linespacing(1.5 * min(1.3, 0.97 * panel.height / height))  # what is left: between
         break
 else:  # a long text: its beginning
     page.set_text("\n".join(lines[: int(len(lines) * 0.97 * panel.height / height)]))
