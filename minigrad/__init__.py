@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from . import autograd as autograd, data as data, nn as nn, ops as ops, optim as optim
 from .absent import shows as _shows
 from .advice import TrainingWarning as TrainingWarning
-from .engine import backward as backward, grad as grad, Tensor as Tensor
+from .autograd.engine import backward as backward, grad as grad, Tensor as Tensor
 from .modes import (
     enable_grad as enable_grad, get_default_dtype as get_default_dtype,
     inference_mode as inference_mode, is_grad_enabled as is_grad_enabled, no_grad as no_grad,
@@ -24,8 +24,10 @@ from .dtypes import (
     int16 as int16, int32 as int32, int64 as int64, int8 as int8, long as long, short as short,
     uint8 as uint8,
 )
-from .kernels.denormals import set_flush_denormal as set_flush_denormal
-from .kernels.threads import get_num_threads as get_num_threads, set_num_threads as set_num_threads
+from .kernels.parallel.denormals import set_flush_denormal as set_flush_denormal
+from .kernels.parallel.threads import (
+    get_num_threads as get_num_threads, set_num_threads as set_num_threads,
+)
 from .memory import empty_cache as empty_cache
 from .ops.creation import (
     arange as arange, as_tensor as as_tensor, empty as empty, empty_like as empty_like,

@@ -75,11 +75,11 @@ def _add_warmup(commands: argparse._SubParsersAction) -> None:
 def _warmup(args: argparse.Namespace) -> int:
     import numpy as np
 
-    from .kernels.cache import cache_folder
-    from .kernels.jit import _jit_disabled
+    from .kernels.jit.cache import cache_folder
+    from .kernels.jit.kernel import jit_disabled
     from .warmup import warmup
 
-    if _jit_disabled():
+    if jit_disabled():
         print("NUMBA_DISABLE_JIT is set: nothing is compiled in this environment", file=sys.stderr)
         return 1
     os.environ.setdefault("MINIGRAD_QUIET", "1")     # the progress says that something is compiled

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from .writes import PACKAGE, Where, describe, user_line, writes
+from .autograd.writes import PACKAGE, Where, describe, user_line, writes
 
 
 class TrainingWarning(UserWarning):

@@ -15,7 +15,7 @@ from numpy import ndarray
 from .modes import settings
 
 if TYPE_CHECKING:
-    from .engine import Tensor
+    from .autograd.engine import Tensor
 
 UFUNCS: dict[np.ufunc, Callable] = {}              # which op stands for a NumPy function: see op.py
 #: The same for NumPy's other functions, with NumPy's arguments: ops/numpy_functions.py.

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from .engine import Tensor, grad, wrap
+from .autograd.engine import Tensor, grad, wrap
 from .modes import enable_grad, no_grad
-from .writes import memory_owner
+from .autograd.writes import memory_owner
 
 
 class GradcheckError(RuntimeError):

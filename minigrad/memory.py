@@ -29,7 +29,8 @@ what was in use of it at once; what nobody needed for `PATIENCE` results is give
 Whoever sets glibc's own variables (MALLOC_TRIM_THRESHOLD_, MALLOC_MMAP_THRESHOLD_, or their
 GLIBC_TUNABLES) switches its learning off. Other C libraries have other rules.
 
-Not here: scratch of the kernels, which is kept for the next call, too (kernels/room.py).
+Not here: scratch of the kernels, which is kept for the next call, too
+(kernels/parallel/scratch.py).
 """
 from __future__ import annotations
 

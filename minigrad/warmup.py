@@ -7,7 +7,7 @@ backward: every operation on its samples (small, and long where it works element
 short arrays may be left to NumPy), then the layers at the sizes of real models. Whatever kernels
 that reaches lie in the cache afterwards.
 
-Not here: how a kernel is compiled (kernels/jit.py) and kept (kernels/cache.py).
+Not here: how a kernel is compiled (kernels/jit/kernel.py) and kept (kernels/jit/cache.py).
 """
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import nn
-from .engine import Tensor
-from .kernels.jit import events
-from .kernels.threads import compiling_ahead
+from .autograd.engine import Tensor
+from .kernels.jit.kernel import events
+from .kernels.parallel.threads import compiling_ahead
 from .modes import no_grad
-from .op import OPS, Op
+from .autograd.op import OPS, Op
 from .ops.random import get_rng_state, set_rng_state
 from .ops.samples import Draw
 from .optim import SGD

@@ -4,9 +4,9 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import settings
 
-from minigrad.kernels.jit import _jit_disabled
+from minigrad.kernels.jit.kernel import jit_disabled
 
-PLAIN = _jit_disabled()                # the plain run takes smaller samples: its loops are slow
+PLAIN = jit_disabled()                # the plain run takes smaller samples: its loops are slow
 DTYPES = [np.float32, np.float64]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import Tensor
-from minigrad.op import OPS, Op
+from minigrad.autograd.op import OPS, Op
 from minigrad.ops.samples import Draw
 
 ENTRIES = sorted((e for e in OPS.values() if e.samples is not None), key=lambda e: e.name)

@@ -13,10 +13,11 @@ import pytest
 
 import minigrad as mg
 import minigrad.nn.functional as F
-from minigrad import Tensor, kernels, nn, optim
+from minigrad import Tensor, nn, optim
 from minigrad.data import DataLoader, TensorDataset
+from minigrad.kernels import conv, matmul, pool, pointwise, recurrent, rowwise
 from minigrad.kernels.jit import ready
-from minigrad.op import OPS, Op
+from minigrad.autograd.op import OPS, Op
 from minigrad.promotion import DTYPES, promote_types
 from op_testing import as_tensors, draw, each_op, gradients, is_float, mapped, outputs, results
 
@@ -418,29 +419,29 @@ def kernel_cases():
     rng = np.random.default_rng(0)
     f = lambda *shape: rng.standard_normal(shape).astype(np.float32)
     x, w, one, none = f(2, 3, 12, 12), f(4, 3, 3, 3), (1, 1), (0, 0)
-    cases = {name: (getattr(kernels.activation, name), (f(3000),)) for name in (
+    cases = {name: (getattr(pointwise.activation, name), (f(3000),)) for name in (
         "relu", "sigmoid", "tanh_of", "exp_of", "erf_of", "silu", "gelu")}
     for name in ("softmax", "log_softmax", "logsumexp"):
-        cases[name] = getattr(kernels.softmax, name), (f(300, 40),)
+        cases[name] = getattr(rowwise.softmax, name), (f(300, 40),)
     return {
         **cases,
-        "softmax of columns": (kernels.softmax_columns.softmax, (f(3, 40, 50),)),
-        "cross_entropy": (kernels.softmax.cross_entropy, (f(300, 40), np.zeros(300, np.int64))),
-        "conv2d": (kernels.conv.conv2d, (x, w, None, (10, 10), one, none, one, 1)),
-        "conv2d_grad_x": (kernels.conv.conv2d_grad_x,
+        "softmax of columns": (rowwise.softmax_columns.softmax, (f(3, 40, 50),)),
+        "cross_entropy": (rowwise.softmax.cross_entropy, (f(300, 40), np.zeros(300, np.int64))),
+        "conv2d": (conv.direct.conv2d, (x, w, None, (10, 10), one, none, one, 1)),
+        "conv2d_grad_x": (conv.direct.conv2d_grad_x,
                           (f(2, 4, 10, 10), w, (12, 12), one, none, one, 1)),
-        "conv2d_grad_w": (kernels.conv.conv2d_grad_w,
+        "conv2d_grad_w": (conv.direct.conv2d_grad_w,
                           (f(2, 4, 10, 10), x, (3, 3), one, none, one, 1)),
-        "max_pool": (kernels.pool_max.max_pool2d_places,
+        "max_pool": (pool.maximum.max_pool2d_places,
                      (x, (2, 2), (2, 2), none, one, (6, 6))),
-        "avg_pool": (kernels.pool_avg.avg_pool2d, (x, (2, 2), (2, 2), none, (6, 6))),
-        "rnn": (kernels.rnn.rnn, (f(5, 2, 3), f(2, 4), f(4, 3), f(4, 4), f(4), False, False)),
-        "logits_loss": (kernels.binary_loss.logits_loss, (f(5000), f(5000).clip(0, 1))),
-        "multiply": (kernels.elementwise.times, (f(300_000), f(300_000))),
-        "linear": (kernels.linear.linear, (f(100, 50), f(40, 50), f(40))),
-        "linear_grad_x": (kernels.linear.linear_grad_x, (f(100, 40), f(40, 50))),
-        "linear_grad_w": (kernels.linear.linear_grad_w, (f(100, 40), f(100, 50))),
-        "row_sums": (kernels.reduce.row_sums, (f(300, 100), 300)),
+        "avg_pool": (pool.average.avg_pool2d, (x, (2, 2), (2, 2), none, (6, 6))),
+        "rnn": (recurrent.rnn.rnn, (f(5, 2, 3), f(2, 4), f(4, 3), f(4, 4), f(4), False, False)),
+        "logits_loss": (rowwise.binary_cross_entropy.logits_loss, (f(5000), f(5000).clip(0, 1))),
+        "multiply": (pointwise.elementwise.times, (f(300_000), f(300_000))),
+        "linear": (matmul.linear.linear, (f(100, 50), f(40, 50), f(40))),
+        "linear_grad_x": (matmul.linear.linear_grad_x, (f(100, 40), f(40, 50))),
+        "linear_grad_w": (matmul.linear.linear_grad_w, (f(100, 40), f(100, 50))),
+        "row_sums": (rowwise.sums.row_sums, (f(300, 100), 300)),
     }
 
 
@@ -464,7 +465,7 @@ def test_what_kernels_make_ready():
     steps = []
     for change in (np.asarray, swapped):
         p = x.ravel().copy()
-        kernels.sgd.sgd(p, change(w.ravel()), None, 0.1, 0.0, 1.0, 0.0, 1.0, False)
+        pointwise.sgd.sgd(p, change(w.ravel()), None, 0.1, 0.0, 1.0, 0.0, 1.0, False)
         steps.append(p)
     np.testing.assert_array_equal(*steps)
     same = ready(swapped(x))

@@ -11,7 +11,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import optim
-from minigrad.kernels.jit import _jit_disabled
+from minigrad.kernels.jit.kernel import jit_disabled
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "examples"
 SCRIPTS = ["linear_regression", "logistic_regression", "image_recognition", "text_generation",
@@ -87,7 +87,7 @@ def test_a_quick_run_learns_and_the_seed_repeats_it(tmp_path):
 # --- Ctrl-C --------------------------------------------------------------------------------------
 
 # As plain Python the networks' loops would take minutes.
-RUN = SCRIPTS[:2] if _jit_disabled() else SCRIPTS
+RUN = SCRIPTS[:2] if jit_disabled() else SCRIPTS
 STEPS = {"linear_regression": 1100, "logistic_regression": 12, "image_recognition": 5,
          "text_generation": 9, "time_series": 20}      # the first step is the rehearsal
 

@@ -4,7 +4,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import GradcheckError, KinkError, Tensor, gradcheck, gradgradcheck
-from minigrad.op import OPS, op
+from minigrad.autograd.op import OPS, op
 from minigrad.ops.elementwise import abs as mg_abs
 from minigrad.ops.elementwise import cos, exp, maximum, mul, sin
 

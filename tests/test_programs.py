@@ -24,8 +24,8 @@ from programs.stored import read
 from programs.variants import VARIANTS, vary
 
 import minigrad as mg
-from minigrad import engine
-from minigrad.op import OPS
+from minigrad.autograd import engine
+from minigrad.autograd.op import OPS
 
 ROOT = Path(__file__).resolve().parents[1]
 load("minigrad")

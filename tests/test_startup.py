@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 
 from minigrad.__main__ import _shown, main
-from minigrad.kernels import cache as cache_module
-from minigrad.kernels import threads
-from minigrad.kernels.jit import _Compiling, _HeldInterrupts, _jit_disabled, events, jit
+from minigrad.kernels.jit import cache as cache_module
+from minigrad.kernels.parallel import threads
+from minigrad.kernels.jit.kernel import _Compiling, _HeldInterrupts, jit_disabled, events
+from minigrad.kernels.jit import jit
 
 ROOT = Path(__file__).resolve().parents[1]
-needs_jit = pytest.mark.skipif(_jit_disabled(), reason="nothing is compiled in this run")
+needs_jit = pytest.mark.skipif(jit_disabled(), reason="nothing is compiled in this run")
 LINE = re.compile(r"minigrad: compiling its kernels for this machine; they are kept, so only a "
                   r"first program waits \(some 20 seconds .* warmup` .*\)\n")
 MORE = re.compile(r"minigrad: compiling kernels that no program has used here before; they are "
@@ -41,7 +42,7 @@ def python(*arguments, cache, **env):
 
 LEARN = """if True:
     import minigrad as mg
-    from minigrad.kernels.jit import events
+    from minigrad.kernels.jit.kernel import events
     layer = mg.nn.Conv2d(4, 8, 3)
     layer(mg.ones(2, 4, 12, 12)).sum().backward()
     print(events["compiled"])
@@ -50,7 +51,7 @@ LEARN = """if True:
 
 LEARN_MORE = """if True:
     import minigrad as mg
-    from minigrad.kernels.jit import events
+    from minigrad.kernels.jit.kernel import events
     layer = mg.nn.RNN(4, 8)
     layer(mg.ones(5, 2, 4))[0].sum().backward()
     print(events["compiled"])
@@ -238,7 +239,7 @@ def warm(tmp_path_factory):
 
 
 COMPILES_NOTHING = """
-from minigrad.kernels.jit import events
+from minigrad.kernels.jit.kernel import events
 assert events["loaded"] > {least}, "no kernel ran: this proves nothing"
 print("compiled:", events["compiled"])
 """
@@ -283,7 +284,7 @@ def test_the_benchmarks_programs_compile_nothing_after_a_warmup(warm):
         import minigrad
         from benchmarks.catalogue import PROGRAMS
         from benchmarks.peers import PEERS, load
-        from minigrad.kernels.jit import events
+        from minigrad.kernels.jit.kernel import events
         make = load(PEERS["minigrad"], 2)
         for name, row in PROGRAMS.items():
             if row.group not in ("scaling", "memory", "startup"):
@@ -343,9 +344,10 @@ AGREE = """if True:
     import sys
     import numpy as np
     import minigrad as mg
-    from minigrad.kernels import conv, linear
+    from minigrad.kernels.conv import direct as conv
+    from minigrad.kernels.matmul import linear
     from minigrad.kernels.jit import Kernel
-    from minigrad.kernels.tile import tile_shape
+    from minigrad.kernels.simd.tile import tile_shape
 
     rng = np.random.default_rng(0)
     def draw(*shape):

@@ -300,7 +300,7 @@ def test_a_running_sum_does_not_stand_still():
 
 
 def test_the_same_bits_at_any_number_of_threads():
-    from minigrad.kernels.threads import set_num_threads, get_num_threads
+    from minigrad.kernels.parallel.threads import set_num_threads, get_num_threads
     x = tensor(np.random.default_rng(7).normal(size=(50_000, 3)).astype(np.float32))
     w, before, found = leaf(2, 3), get_num_threads(), []
     try:

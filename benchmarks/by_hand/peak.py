@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from minigrad.kernels.jit import jit
-from minigrad.kernels.rows import aligned, tail
-from minigrad.kernels.threads import get_num_threads, parallel
-from minigrad.kernels.tile import tile, tile_shape
+from minigrad.kernels.simd.flat import aligned, tail
+from minigrad.kernels.parallel.threads import get_num_threads
+from minigrad.kernels.parallel import parallel
+from minigrad.kernels.simd.tile import tile, tile_shape
 
 
 @jit

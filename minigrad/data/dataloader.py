@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from ..engine import Tensor, to_array, wrap
+from ..autograd.engine import Tensor, to_array, wrap
 from ..foreign import got, named
 from ..modes import settings
 from ..ops.random import Generator

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor, wrap
+from ..autograd.engine import Tensor, wrap
 from ..ops.creation import as_tensor
 from ..ops.random import Generator, randperm
 

@@ -19,7 +19,7 @@ from typing import IO, Any
 import numpy as np
 from numpy import ndarray
 
-from ..engine import wrap
+from ..autograd.engine import wrap
 from ..user_cache import user_cache
 from .dataset import TensorDataset
 

@@ -4,7 +4,7 @@
 """
 from __future__ import annotations
 
-from ..engine import Tensor
+from ..autograd.engine import Tensor
 from ..ops import activation as ops
 from .module import Module
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ..engine import Tensor
+from ..autograd.engine import Tensor
 from ..foreign import got, named
 from .conv import Conv2d, conv_relu_pool
 from .module import Module, Parameter

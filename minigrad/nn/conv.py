@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..engine import Tensor
+from ..autograd.engine import Tensor
 from ..ops.cast import check_device
 from ..modes import settings
 from ..ops.conv import conv2d, pair

@@ -1,7 +1,7 @@
 """Dropout as a layer. Not here: drawing the mask and its derivative (`ops/random.py`)."""
 from __future__ import annotations
 
-from ..engine import Tensor
+from ..autograd.engine import Tensor
 from ..ops.random import dropout
 from .module import Module
 

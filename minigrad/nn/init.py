@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from ..absent import shows as _shows
-from ..engine import Tensor
+from ..autograd.engine import Tensor
 from ..foreign import got, named
 from ..ops.random import Generator, default_generator
-from ..writes import record_write
+from ..autograd.writes import record_write
 
 T = TypeVar("T", bound=Tensor)
 

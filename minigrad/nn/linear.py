@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..engine import Tensor
+from ..autograd.engine import Tensor
 from ..ops.cast import check_device
 from ..ops.linear import linear
 from ..ops.shape import flatten, unflatten

@@ -6,7 +6,7 @@ documentation does: torch's own positions still hold two arguments that it gave 
 """
 from __future__ import annotations
 
-from ..engine import Tensor
+from ..autograd.engine import Tensor
 from ..ops import loss as ops
 from .module import Module
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy import ndarray
 
-from ..engine import Tensor
+from ..autograd.engine import Tensor
 
 PACKAGE = __name__.rpartition(".")[0] + "."
 OWN_WORDS = PACKAGE + "containers"                 # they refuse it themselves

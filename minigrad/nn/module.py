@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar
 import numpy as np
 from numpy import ndarray
 
-from ..engine import Leaf, Tensor, to_array, wrap, zero_gradient
+from ..autograd.engine import Leaf, Tensor, to_array, wrap, zero_gradient
 from ..foreign import got, named
 from ..modes import settings
 from ..promotion import dtype_named
-from ..writes import record_write
+from ..autograd.writes import record_write
 from .misuse import refuse_inputs
 
 M = TypeVar("M", bound="Module")

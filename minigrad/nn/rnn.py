@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor, to_array, wrap
+from ..autograd.engine import Tensor, to_array, wrap
 from ..foreign import got
 from ..ops.cast import check_device, clone
 from ..ops.random import dropout

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeVar, overload
 import numpy as np
 from numpy import ndarray
 
-from ..engine import Tensor
+from ..autograd.engine import Tensor
 from . import activation as activation
 from . import cast as cast
 from . import class_loss as class_loss

@@ -9,11 +9,11 @@ import math
 
 import numpy as np
 
-from ..engine import Tensor
-from ..kernels import activation as loops
-from ..kernels import softmax as rows
-from ..kernels import softmax_columns as columns
-from ..op import composite, op
+from ..autograd.engine import Tensor
+from ..kernels.pointwise import activation as loops
+from ..kernels.rowwise import softmax as rows
+from ..kernels.rowwise import softmax_columns as columns
+from ..autograd.op import composite, op
 from .elementwise import exp, where
 from .reduce import sum
 from .dims import many_dims

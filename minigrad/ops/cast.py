@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from ..engine import Tensor
-from ..op import composite, op, refuse_other
+from ..autograd.engine import Tensor
+from ..autograd.op import composite, op, refuse_other
 from ..promotion import DTYPES, dtype_named
 
 

@@ -2,7 +2,7 @@
 
 Logits are (N, C), (C,) or (N, C, d1, ...): the classes are dimension 1, as in torch. Every label is
 checked: one that does not exist is an error, whatever it would have read.
-Not here: the loops over classes (`kernels/softmax.py`), softmax (`activation.py`), two classes with
+Not here: the loops over classes (`kernels/rowwise/`), softmax (`activation.py`), two classes with
 one logit (binary cross-entropy, `loss.py`).
 """
 from __future__ import annotations
@@ -12,10 +12,10 @@ from math import prod
 import numpy as np
 from numpy import ndarray
 
-from ..engine import Tensor
-from ..kernels import softmax as rows
-from ..kernels import softmax_columns as columns
-from ..op import composite, op, rounded_once
+from ..autograd.engine import Tensor
+from ..kernels.rowwise import softmax as rows
+from ..kernels.rowwise import softmax_columns as columns
+from ..autograd.op import composite, op, rounded_once
 from ..promotion import WIDE
 from .activation import log_softmax, softmax, softmax_grad
 from .elementwise import where

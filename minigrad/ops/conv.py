@@ -8,7 +8,7 @@ A learnt kernel makes no difference; a given one does. Both are here.
 
 conv2d is linear in x and in w, so each of the three functions is the derivative of the other two:
 with u of the shape of a gradient, <conv2d(x, w), g> = <x, conv2d_grad_x(g, w)> =
-<w, conv2d_grad_w(g, x)>. Not here: the loops (`kernels/conv.py`), layers (`nn/conv.py`).
+<w, conv2d_grad_w(g, x)>. Not here: the loops (`kernels/conv/`), layers (`nn/conv.py`).
 """
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor
-from ..kernels import conv as kernel
-from ..op import composite, op
+from ..autograd.engine import Tensor
+from ..kernels.conv import direct as kernel
+from ..autograd.op import composite, op
 from .cast import convert_all
 from .dims import remembered
 from .reduce import sum

@@ -4,15 +4,15 @@ Written one after the other they write a large image twice, read it twice, and k
 for the gradient, only to throw most of it away. Values and gradients of any order are the same, up
 to rounding.
 Not here: the three by themselves (`conv.py`, `activation.py`, `pool.py`), the loops
-(`kernels/conv_pool.py`), who uses it unasked (`nn.Sequential`).
+(`kernels/conv/pooled.py`), who uses it unasked (`nn.Sequential`).
 """
 from __future__ import annotations
 
 import numpy as np
 
-from ..engine import Tensor
-from ..kernels import conv_pool as kernel
-from ..op import op
+from ..autograd.engine import Tensor
+from ..kernels.conv import pooled as kernel
+from ..autograd.op import op
 from . import conv as _conv, pool as _pool
 from .conv import Pair, conv2d_grad_w, conv2d_grad_x
 from .dims import remembered
@@ -22,7 +22,7 @@ from .pool import max_pool2d_grad
 @remembered
 def _geometry(x, w, b, dtype, dtype_w, dtype_b, stride, padding, dilation, groups, *pooling):
     """(what the kernel of the convolution is told, what that of the pooling is, see
-    kernels/conv_pool.py, and the options of the gradients of conv2d), or the reason against these.
+    kernels/conv/pooled.py, and the options of conv2d's gradients), or the reason against these.
 
     Shapes and dtypes of x, w and the bias (None without). One look into a memory, for all of it.
     """

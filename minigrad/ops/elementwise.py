@@ -12,10 +12,10 @@ import math
 import numpy as np
 from numpy import ndarray
 
-from ..engine import Tensor
-from ..kernels import activation as loops
-from ..kernels.elementwise import SHARED, function, minus, over, spread, times
-from ..op import Op, composite, op
+from ..autograd.engine import Tensor
+from ..kernels.pointwise import activation as loops
+from ..kernels.pointwise.elementwise import SHARED, function, minus, over, spread, times
+from ..autograd.op import Op, composite, op
 from ..promotion import refuse_unfit
 
 

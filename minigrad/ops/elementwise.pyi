@@ -2,7 +2,7 @@
 import numpy as np
 from numpy import ndarray
 from typing import overload
-from ..engine import Tensor
+from ..autograd.engine import Tensor
 
 @overload
 def add(input: Tensor, other: Tensor | ndarray | float | np.number) -> Tensor:

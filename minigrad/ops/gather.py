@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from ..engine import Tensor, wrap
+from ..autograd.engine import Tensor, wrap
 from ..foreign import got
-from ..op import composite, op, refuse_other, rounded_once
+from ..autograd.op import composite, op, refuse_other, rounded_once
 from ..promotion import WIDE, refuse_unfit
 from .cast import to
 from .dims import one_dim

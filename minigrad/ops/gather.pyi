@@ -2,7 +2,7 @@
 import numpy as np
 from numpy import ndarray
 from typing import Literal, overload
-from ..engine import Tensor
+from ..autograd.engine import Tensor
 
 @overload
 def gather(input: Tensor, dim: int, index: Tensor | ndarray) -> Tensor:

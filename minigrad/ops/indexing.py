@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from ..engine import Tensor, refuse_leaf_write, shares_memory, to_array
+from ..autograd.engine import Tensor, refuse_leaf_write, shares_memory, to_array
 from ..foreign import got
 from ..modes import settings
-from ..op import op
+from ..autograd.op import op
 from ..promotion import DTYPES, as_own, refuse_unfit
 from ..sums import MANY, total
-from ..writes import record_write
+from ..autograd.writes import record_write
 from .elementwise import where
 from .shape import reshape
 

@@ -2,7 +2,7 @@
 import numpy as np
 from numpy import ndarray
 from typing import Any, overload
-from ..engine import Tensor
+from ..autograd.engine import Tensor
 
 BASIC: Any
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor, refuse_read_only, to_array, wrap
+from ..autograd.engine import Tensor, refuse_read_only, to_array, wrap
 from ..modes import settings
-from ..op import rounded_once
+from ..autograd.op import rounded_once
 from ..promotion import WIDE, refuse_unfit
-from ..writes import record_write
+from ..autograd.writes import record_write
 from . import activation, elementwise, gather, matrix
 from .cast import clone, to
 from .shape import expand

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor
-from ..op import composite, op, rounded_once
+from ..autograd.engine import Tensor
+from ..autograd.op import composite, op, rounded_once
 from ..promotion import WIDE, refuse_unfit
 from .cast import clone
 from .dims import as_shape, one_dim

@@ -2,7 +2,7 @@
 from collections.abc import Sequence
 from numpy import ndarray
 from typing import Any, overload
-from ..engine import Tensor
+from ..autograd.engine import Tensor
 
 @overload
 def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> Tensor:

@@ -1,7 +1,7 @@
 """Products of vectors and matrices: matmul in all ranks, and the linear layer y = x W^T + b.
 
 One rule is behind all of them: if y = a b then ga = g b^T and gb = a^T g; the rest is about ranks.
-Not here: how a product is computed (`kernels/linear.py`), convolution (`conv.py`).
+Not here: how a product is computed (`kernels/matmul/`), convolution (`conv.py`).
 """
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from math import prod
 import numpy as np
 from numpy import ndarray
 
-from ..engine import Tensor
-from ..kernels import linear as kernel
-from ..op import Op, composite, op
+from ..autograd.engine import Tensor
+from ..kernels.matmul import linear as kernel
+from ..autograd.op import Op, composite, op
 from .cast import convert_all
 
 

@@ -1,7 +1,7 @@
 # Written by tests/typing/make_stubs.py from linear.py: run it again instead of editing this.
 from numpy import ndarray
 from typing import Any, overload
-from ..engine import Tensor
+from ..autograd.engine import Tensor
 
 def product(a: Any, b: Any) -> Any:
     """a @ b for arrays or Tensors of two or more dimensions; large matrices by our own kernels."""

@@ -13,9 +13,9 @@ import numpy as np
 from numpy import ndarray
 
 from ..advice import advise
-from ..engine import Tensor
-from ..kernels import binary_loss as kernel
-from ..op import composite, op, rounded_once
+from ..autograd.engine import Tensor
+from ..kernels.rowwise import binary_cross_entropy as kernel
+from ..autograd.op import composite, op, rounded_once
 from ..promotion import WIDE
 from .activation import logsigmoid, sigmoid
 from .class_loss import check_reduction, first_place, raw, reduced, refuse_swapped, scaled
@@ -288,7 +288,7 @@ def _logits_ref(x, y, pos_weight=None):
 
 
 def _by_loop(input, target):
-    """Whether these are arrays that one pass can take, see `kernels/binary_loss.py`."""
+    """Whether one pass can take these arrays, see kernels/rowwise/binary_cross_entropy.py."""
     return input.__class__ is target.__class__ is ndarray and input.dtype == target.dtype \
         and input.dtype in FLOATS
 

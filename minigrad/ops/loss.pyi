@@ -1,7 +1,7 @@
 # Written by tests/typing/make_stubs.py from loss.py: run it again instead of editing this.
 from numpy import ndarray
 from typing import Any, overload
-from ..engine import Tensor
+from ..autograd.engine import Tensor
 
 from .class_loss import cross_entropy as cross_entropy
 from .class_loss import nll_loss as nll_loss

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..engine import Tensor
-from ..op import composite, op
+from ..autograd.engine import Tensor
+from ..autograd.op import composite, op
 from .dims import many_dims
 from .indexing import getitem, getitem_grad
 from .shape import permute

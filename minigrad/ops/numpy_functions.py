@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor
+from ..autograd.engine import Tensor
 from ..face import FUNCTIONS, UFUNCS, numpys_name
 from . import cast, creation, elementwise as e, gather, join, linear, matrix, order, reduce, shape
 from .shape import broadcast_to, reshape

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import ndarray
 
-from ..engine import Tensor, wrap
-from ..op import composite, op, refuse_other
+from ..autograd.engine import Tensor, wrap
+from ..autograd.op import composite, op, refuse_other
 from .cast import clone, to
 from .dims import Dim, count_of, many_dims, one_dim
 from .elementwise import eq, logical_or, maximum, minimum, ne

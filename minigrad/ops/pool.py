@@ -2,16 +2,16 @@
 
 The maximum is differentiated by where it was found: the forward keeps the place of each maximum in
 its window, one byte; the gradient is sent there, and the gradient of that picked up from there.
-Not here: the loops (`kernels/pool_*.py`), layers (`nn/conv.py`).
+Not here: the loops (`kernels/pool/`), layers (`nn/conv.py`).
 """
 from __future__ import annotations
 
 import numpy as np
 
-from ..engine import Tensor
-from ..fusion import behind
-from ..kernels import pool_avg, pool_indices, pool_max
-from ..op import composite, op
+from ..autograd.engine import Tensor
+from ..autograd.fusion import behind
+from ..kernels.pool import average as pool_avg, indices as pool_indices, maximum as pool_max
+from ..autograd.op import composite, op
 from .conv import Pair, pair
 from .dims import remembered
 

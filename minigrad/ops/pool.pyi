@@ -2,7 +2,7 @@
 import numpy as np
 from numpy import ndarray
 from typing import overload
-from ..engine import Tensor
+from ..autograd.engine import Tensor
 from .conv import Pair
 
 @overload

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from ..engine import Tensor, to_array, wrap
+from ..autograd.engine import Tensor, to_array, wrap
 from ..foreign import got, named
-from ..op import composite, op
+from ..autograd.op import composite, op
 from ..promotion import WIDE, as_own, dtype_named, refuse_unfit
 from .inplace import copy_
 from .creation import _dtype, _leaf, shape_of

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from ..engine import Tensor
-from ..kernels import scan as loops
-from ..kernels.reduce import row_sums
-from ..op import op
+from ..autograd.engine import Tensor
+from ..kernels.rowwise import scan as loops
+from ..kernels.rowwise.sums import row_sums
+from ..autograd.op import op
 from ..promotion import INT64, WIDE, dtype_named
 from ..sums import MANY, ROWS, total
 from .dims import Dim, count_of, many_dims, one_dim

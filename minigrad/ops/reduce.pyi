@@ -1,7 +1,7 @@
 # Written by tests/typing/make_stubs.py from reduce.py: run it again instead of editing this.
 from numpy import ndarray
 from typing import Any, overload
-from ..engine import Tensor
+from ..autograd.engine import Tensor
 from .dims import Dim
 
 def check_floating(name: str, input: Any) -> None:

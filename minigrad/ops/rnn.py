@@ -8,16 +8,16 @@ linear recurrence is the same recurrence run the other way, so `rnn_scan` differ
 itself, and the fused layer has derivatives of every order. Where nothing is recorded one kernel
 computes all gradients at once; under create_graph the same formulas run as operations.
 
-Not here: the loops over time (`kernels/rnn.py`), layers and directions (`nn/rnn.py`).
+Not here: the loops over time (`kernels/recurrent/`), layers and directions (`nn/rnn.py`).
 """
 from __future__ import annotations
 
 import numpy as np
 from numpy import ndarray
 
-from ..engine import Tensor
-from ..kernels import rnn as kernel
-from ..op import composite, op, rounded_once
+from ..autograd.engine import Tensor
+from ..kernels.recurrent import rnn as kernel
+from ..autograd.op import composite, op, rounded_once
 from ..promotion import WIDE
 from .activation import relu, tanh
 from .cast import convert_all

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from ..engine import Tensor
-from ..op import Op, composite, op, refuse_other
+from ..autograd.engine import Tensor
+from ..autograd.op import Op, composite, op, refuse_other
 from .dims import as_shape, many_dims, one_dim, spelt_product
 
 # --- one shape for another -----------------------------------------------------------------------

@@ -8,8 +8,8 @@ import math
 
 import numpy as np
 
-from ..engine import Tensor
-from ..op import composite, op
+from ..autograd.engine import Tensor
+from ..autograd.op import composite, op
 from ..sums import ROWS
 from .cast import to
 from .dims import Dim, many_dims

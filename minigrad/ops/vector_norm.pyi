@@ -1,7 +1,7 @@
 # Written by tests/typing/make_stubs.py from vector_norm.py: run it again instead of editing this.
 from numpy import ndarray
 from typing import overload
-from ..engine import Tensor
+from ..autograd.engine import Tensor
 from .dims import Dim
 
 @overload

@@ -14,11 +14,11 @@ import numpy as np
 from numpy import ndarray
 
 from ..advice import FORGOTTEN, advise, watch_for_sum
-from ..engine import Tensor, wrap, zero_gradient
+from ..autograd.engine import Tensor, wrap, zero_gradient
 from ..foreign import got, named
 from ..modes import enable_grad
 from ..promotion import as_own
-from ..writes import now, record_write
+from ..autograd.writes import now, record_write
 
 
 class Optimizer:

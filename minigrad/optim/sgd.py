@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from ..engine import wrap
-from ..kernels import sgd as kernel
+from ..autograd.engine import wrap
+from ..kernels.pointwise import sgd as kernel
 from ..promotion import FLOAT16
 from .optimizer import Optimizer, check_number
 

@@ -22,7 +22,7 @@ import types
 from pathlib import Path
 
 import minigrad
-from minigrad.op import NUMPY_NAMES
+from minigrad.autograd.op import NUMPY_NAMES
 
 OPS_FOLDER = Path(minigrad.__file__).parent / "ops"
 HEADER = "# Written by tests/typing/make_stubs.py from {}: run it again instead of editing this.\n"
@@ -249,7 +249,7 @@ def head(tree: ast.Module, body: str, path: Path) -> str:
     """The imports that the text needs: the file's own, and those that generated text needs."""
     words = set(re.findall(r"\b[A-Za-z_]\w*\b", re.sub(r'"""[\s\S]*?"""', "", body)))
     known = {"Any": "typing", "Literal": "typing", "overload": "typing",
-             "Sequence": "collections.abc", "ndarray": "numpy", "Tensor": "..engine"}
+             "Sequence": "collections.abc", "ndarray": "numpy", "Tensor": "..autograd.engine"}
     wanted: dict[str, set[str]] = {}
     lines = []
     for node in tree.body:
@@ -299,7 +299,7 @@ def methods_stub() -> str:
     lines = [HEADER.format("__init__.py and the tables of methods") + "import builtins",
              "from collections.abc import Sequence",
              "from typing import Any, Literal, TypeVar, overload", "", "import numpy as np",
-             "from numpy import ndarray", "", "from ..engine import Tensor",
+             "from numpy import ndarray", "", "from ..autograd.engine import Tensor",
              *(f"from . import {name} as {name}" for name in files),
              *(f"from .{homes[name]} import {name}" for name in names), "",
              *(f"_{name} = builtins.{name}" for name in HIDDEN),

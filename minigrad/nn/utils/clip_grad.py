@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ...engine import Tensor, wrap
+from ...autograd.engine import Tensor, wrap
 from ...foreign import got
-from ...writes import record_write
+from ...autograd.writes import record_write
 
 
 def _gradients(name: str, parameters: Tensor | Iterable[Tensor]) -> list[np.ndarray]:

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ...engine import Tensor
+from ...autograd.engine import Tensor
 from ...foreign import got
 from ...ops.join import cat
 from ...ops.shape import reshape
-from ...writes import record_write
+from ...autograd.writes import record_write
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:

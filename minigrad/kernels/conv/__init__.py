@@ -1,0 +1,1 @@
+"""Convolutions, their gradients, and what is fused with them."""
