@@ -1,27 +1,54 @@
 """What is timed: each function builds a program and returns a function that runs it once.
 
-The same lines run under minigrad and under torch, so neither can be given an easier task. Numbers
-come from NumPy, so every library starts from the same weights and sees the same data; what a run
-returns (a loss; a result and its gradients) is compared between the libraries before it is timed.
+The same lines run under minigrad and under torch, so neither can be given an easier task; they use
+public names only, so any revision of minigrad runs them. Numbers come from NumPy: every library
+starts from the same weights and sees the same data; what a run returns (a loss; a result and its
+gradients) is compared between the libraries before it is timed.
 
 `lib` holds a library under torch's names: lib.torch, lib.nn, lib.optim, lib.F. Two functions let a
 library choose its layout without another program: lib.images(array) makes a tensor of images,
 lib.ready(model) prepares a model (torch's channels_last, torch.compile).
 
-Under each program stands how much work it is, counted from its sizes: `_flops` (multiplications,
-additions, and exp or tanh as one each; convolution as if done directly) and `_bytes` (what must
-move through memory if each pass reads each operand once and writes its result once, with
-activations and pooling as part of the layer before). Not here: the sizes (catalogue.py).
+Above each program stands how much work it is, counted from its sizes: flops (multiplications,
+additions, and exp or tanh as one each; convolution as if done directly) and moved, the bytes that
+must go through memory if each pass reads each operand once and writes its result once, with
+activations and pooling as part of the layer before. Not here: the sizes (catalogue.py).
 """
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 Run = Callable[[], Any]
+Build = Callable[..., Run]
+
+
+class Work(NamedTuple):
+    """How many flops and bytes a run is, functions of its sizes, and which NumPy control
+    (by_hand/in_numpy.py) has the same bottleneck: "gemm" or "stream"."""
+
+    flops: Callable[..., int]
+    moved: Callable[..., int]
+    control: str
+
+
+WORK: dict[str, Work] = {}      # a program's name -> its work; what overhead alone decides has none
+
+
+def _work(flops: Callable[..., int], moved: Callable[..., int],
+          control: str = "gemm") -> Callable[[Build], Build]:
+    def note(build: Build) -> Build:
+        WORK[build.__name__] = Work(flops, moved, control)
+        return build
+    return note
+
+
+def product_bytes(x: int, w: int, y: int, passes: int = 3) -> int:
+    """Bytes of a layer y = x * w of so many numbers: a pass reads two of them, writes one."""
+    return 4 * passes * (x + w + y)
 
 
 def draw(*shape: int, seed: int = 0) -> np.ndarray:
@@ -43,21 +70,11 @@ def initial(shapes: Iterable[tuple[int, ...]]) -> list[np.ndarray]:
     return values
 
 
-def transposed(shapes: Iterable[tuple[int, ...]]) -> list[np.ndarray]:
-    """The same weights with matrices (out, in) as (in, out), for libraries that store them so."""
-    return [np.ascontiguousarray(w.T) if w.ndim == 2 else w for w in initial(shapes)]
-
-
 def _with_initial_weights(lib: SimpleNamespace, model: Any) -> Any:
     state = model.state_dict()
     values = initial(tuple(value.shape) for value in state.values())
     model.load_state_dict({name: lib.torch.tensor(v) for name, v in zip(state, values)})
     return lib.ready(model)
-
-
-def product_bytes(x: int, w: int, y: int, passes: int = 3) -> int:
-    """Bytes of a layer y = x * w of so many numbers: a pass reads two of them, writes one."""
-    return 4 * passes * (x + w + y)
 
 
 def _training_step(lib: SimpleNamespace, model: Any, criterion: Any, x: Any, y: Any) -> Run:
@@ -74,22 +91,20 @@ def _training_step(lib: SimpleNamespace, model: Any, criterion: Any, x: Any, y: 
 
 
 def _forward_backward(lib: SimpleNamespace, function: Callable, tensors: list[Any]) -> Run:
-    """function(*tensors) and the gradients of all floating tensors, from a random cotangent."""
-    leaves = []
+    """function(*tensors) and the gradients of all tensors, from a random cotangent."""
     for t in tensors:
         t.requires_grad = True
-        leaves.append(t)
     with lib.torch.no_grad():
         shape = tuple(function(*tensors).shape)
     make = lib.images if len(shape) == 4 else lib.torch.tensor
     g = make(draw(*shape, seed=7))
 
     def run() -> Any:
-        for leaf in leaves:
-            leaf.grad = None
+        for t in tensors:
+            t.grad = None
         y = function(*tensors)
         y.backward(g)
-        return (y, *[leaf.grad for leaf in leaves])
+        return (y, *[t.grad for t in tensors])
     return run
 
 
@@ -116,41 +131,28 @@ def _cnn(nn: Any) -> Any:
         nn.Flatten(), nn.Linear(64 * 7 * 7, 128), nn.ReLU(), nn.Linear(128, 10))
 
 
-def cnn(lib: SimpleNamespace, batch: int) -> Run:
-    """One training step of the article's CNN on 28x28 images."""
-    return _training_step(lib, _cnn(lib.nn), lib.nn.CrossEntropyLoss(),
-                          lib.images(draw(batch, 1, 28, 28)), lib.torch.tensor(labels(batch)))
-
-
-def _cnn_passes(batch: int) -> tuple[int, int]:
-    """Flops of one pass through the first layer and through the others."""
-    first = 2 * batch * 32 * 28 * 28 * 9
-    others = 2 * batch * (64 * 14 * 14 * 32 * 9 + 64 * 7 * 7 * 128 + 128 * 10)
-    return first, others
-
-
-def cnn_flops(batch: int) -> int:
-    """Forward, gradient of the weights, gradient of the input (not of the images)."""
-    first, others = _cnn_passes(batch)
-    return 2 * first + 3 * others
+def _cnn_flops(batch: int, first: int, others: int) -> int:
+    """Of so many passes through the first layer and through the others."""
+    return 2 * batch * (first * 32 * 28 * 28 * 9
+                        + others * (64 * 14 * 14 * 32 * 9 + 64 * 7 * 7 * 128 + 128 * 10))
 
 
 def _cnn_bytes(batch: int, first: int, others: int) -> int:
-    """Bytes of so many passes through the first layer and through the others."""
     return (product_bytes(batch * 784, 32 * 9, batch * 32 * 784, first)
             + product_bytes(batch * 32 * 196, 64 * 32 * 9, batch * 64 * 196, others)
             + product_bytes(batch * 3136, 3136 * 128, batch * 128, others)
             + product_bytes(batch * 128, 1280, batch * 10, others))
 
 
-def cnn_bytes(batch: int) -> int:
-    return _cnn_bytes(batch, 2, 3)
+# Forward, gradient of the weights, gradient of the input (not of the images): 2 and 3 passes.
+@_work(lambda batch: _cnn_flops(batch, 2, 3), lambda batch: _cnn_bytes(batch, 2, 3))
+def cnn(lib: SimpleNamespace, batch: int) -> Run:
+    """One training step of the article's CNN on 28x28 images."""
+    return _training_step(lib, _cnn(lib.nn), lib.nn.CrossEntropyLoss(),
+                          lib.images(draw(batch, 1, 28, 28)), lib.torch.tensor(labels(batch)))
 
 
-def cnn_inference_bytes(batch: int) -> int:
-    return _cnn_bytes(batch, 1, 1)
-
-
+@_work(lambda batch: _cnn_flops(batch, 1, 1), lambda batch: _cnn_bytes(batch, 1, 1))
 def cnn_inference(lib: SimpleNamespace, batch: int) -> Run:
     """The article's CNN, forward only, nothing recorded."""
     model, x = _with_initial_weights(lib, _cnn(lib.nn)), lib.images(draw(batch, 1, 28, 28))
@@ -162,10 +164,12 @@ def cnn_inference(lib: SimpleNamespace, batch: int) -> Run:
     return run
 
 
-def cnn_inference_flops(batch: int) -> int:
-    return sum(_cnn_passes(batch))
-
-
+# Two passes over the input's weights (no gradient of the input), three over the others; the
+# weights move once a pass: they stay in the cache.
+@_work(lambda batch, steps: (2 * batch * steps * 128 * (2 * 100 + 3 * 128)
+                             + 3 * 2 * batch * 128 * 10),
+       lambda batch, steps: (product_bytes(batch * steps * 100, 128 * 100, batch * steps * 128, 2)
+                             + product_bytes(0, 128 * 128, batch * steps * 128, 3)))
 def rnn(lib: SimpleNamespace, batch: int, steps: int) -> Run:
     """One training step of the article's RNN: 100 inputs, 128 hidden, 10 classes."""
     class Model(lib.nn.Module):
@@ -182,17 +186,9 @@ def rnn(lib: SimpleNamespace, batch: int, steps: int) -> Run:
                           lib.torch.tensor(labels(batch)))
 
 
-def rnn_flops(batch: int, steps: int) -> int:
-    """Two passes over the input's weights (no gradient of the input), three over the others."""
-    return 2 * batch * steps * 128 * (2 * 100 + 3 * 128) + 3 * 2 * batch * 128 * 10
-
-
-def rnn_bytes(batch: int, steps: int) -> int:
-    """x in two passes, the states in three; the weights once a pass: they stay in the cache."""
-    return (product_bytes(batch * steps * 100, 128 * 100, batch * steps * 128, 2)
-            + product_bytes(0, 128 * 128, batch * steps * 128, 3))
-
-
+@_work(lambda batch: 2 * batch * (2 * 784 * 256 + 3 * 256 * 10),
+       lambda batch: (product_bytes(batch * 784, 784 * 256, batch * 256, 2)
+                      + product_bytes(batch * 256, 2560, batch * 10, 3)))
 def mlp(lib: SimpleNamespace, batch: int) -> Run:
     """One training step of a 784-256-10 network."""
     nn = lib.nn
@@ -202,17 +198,23 @@ def mlp(lib: SimpleNamespace, batch: int) -> Run:
                           lib.torch.tensor(labels(batch)))
 
 
-def mlp_flops(batch: int) -> int:
-    return 2 * batch * (2 * 784 * 256 + 3 * 256 * 10)
-
-
-def mlp_bytes(batch: int) -> int:
-    return (product_bytes(batch * 784, 784 * 256, batch * 256, 2)
-            + product_bytes(batch * 256, 2560, batch * 10, 3))
-
-
 # ------------------------------------------------------------------------ single operations
 
+def _conv_flops(batch: int, channels: int, size: int, filters: int, kernel: int,
+                stride: int = 1, dilation: int = 1, groups: int = 1) -> int:
+    out = -(-size // stride)
+    return 3 * 2 * batch * filters * out * out * (channels // groups) * kernel * kernel
+
+
+def _conv_bytes(batch: int, channels: int, size: int, filters: int, kernel: int,
+                stride: int = 1, dilation: int = 1, groups: int = 1) -> int:
+    out = -(-size // stride)
+    return product_bytes(batch * channels * size * size,
+                         filters * (channels // groups) * kernel * kernel,
+                         batch * filters * out * out)
+
+
+@_work(_conv_flops, _conv_bytes)
 def conv(lib: SimpleNamespace, batch: int, channels: int, size: int, filters: int, kernel: int,
          stride: int = 1, dilation: int = 1, groups: int = 1) -> Run:
     """conv2d with 'same'-like padding and a bias, forward and all three gradients."""
@@ -225,20 +227,19 @@ def conv(lib: SimpleNamespace, batch: int, channels: int, size: int, filters: in
     return _forward_backward(lib, function, [x, lib.images(w), lib.torch.tensor(b)])
 
 
-def conv_flops(batch: int, channels: int, size: int, filters: int, kernel: int,
-               stride: int = 1, dilation: int = 1, groups: int = 1) -> int:
-    out = -(-size // stride)
-    return 3 * 2 * batch * filters * out * out * (channels // groups) * kernel * kernel
+def _pool_flops(batch: int, channels: int, size: int, kernel: int, stride: int) -> int:
+    """A comparison or addition for each cell of each window, forward and backward."""
+    out = (size - kernel) // stride + 1
+    return 2 * batch * channels * out * out * kernel * kernel
 
 
-def conv_bytes(batch: int, channels: int, size: int, filters: int, kernel: int,
-               stride: int = 1, dilation: int = 1, groups: int = 1) -> int:
-    out = -(-size // stride)
-    return product_bytes(batch * channels * size * size,
-                         filters * (channels // groups) * kernel * kernel,
-                         batch * filters * out * out)
+def _pool_bytes(batch: int, channels: int, size: int, kernel: int, stride: int) -> int:
+    """x read, y written; g read, gx written."""
+    out = (size - kernel) // stride + 1
+    return 4 * 2 * batch * channels * (size * size + out * out)
 
 
+@_work(_pool_flops, _pool_bytes, "stream")
 def max_pool(lib: SimpleNamespace, batch: int, channels: int, size: int, kernel: int,
              stride: int) -> Run:
     """max_pool2d, forward and backward."""
@@ -246,6 +247,7 @@ def max_pool(lib: SimpleNamespace, batch: int, channels: int, size: int, kernel:
                              [lib.images(draw(batch, channels, size, size))])
 
 
+@_work(_pool_flops, _pool_bytes, "stream")
 def avg_pool(lib: SimpleNamespace, batch: int, channels: int, size: int, kernel: int,
              stride: int) -> Run:
     """avg_pool2d, forward and backward."""
@@ -253,18 +255,9 @@ def avg_pool(lib: SimpleNamespace, batch: int, channels: int, size: int, kernel:
                              [lib.images(draw(batch, channels, size, size))])
 
 
-def pool_flops(batch: int, channels: int, size: int, kernel: int, stride: int) -> int:
-    """A comparison or addition for each cell of each window, forward and backward."""
-    out = (size - kernel) // stride + 1
-    return 2 * batch * channels * out * out * kernel * kernel
-
-
-def pool_bytes(batch: int, channels: int, size: int, kernel: int, stride: int) -> int:
-    """x read, y written; g read, gx written."""
-    out = (size - kernel) // stride + 1
-    return 4 * 2 * batch * channels * (size * size + out * out)
-
-
+@_work(lambda batch, inputs, outputs: 3 * 2 * batch * inputs * outputs,
+       lambda batch, inputs, outputs: product_bytes(batch * inputs, inputs * outputs,
+                                                    batch * outputs))
 def linear(lib: SimpleNamespace, batch: int, inputs: int, outputs: int) -> Run:
     """y = x W^T + b, forward and all three gradients."""
     w, b = initial([(outputs, inputs), (outputs,)])
@@ -272,25 +265,21 @@ def linear(lib: SimpleNamespace, batch: int, inputs: int, outputs: int) -> Run:
                              [lib.torch.tensor(a) for a in (draw(batch, inputs), w, b)])
 
 
-def linear_flops(batch: int, inputs: int, outputs: int) -> int:
-    return 3 * 2 * batch * inputs * outputs
+def _of_matrix(flops: int, passes: int = 5) -> Callable[[Build], Build]:
+    """So many flops a number; by default x read, y written; g and y (or x) read, gx written. A
+    chain is counted as if it were one operation."""
+    return _work(lambda batch, classes: flops * batch * classes,
+                 lambda batch, classes: 4 * passes * batch * classes, "stream")
 
 
-def linear_bytes(batch: int, inputs: int, outputs: int) -> int:
-    return product_bytes(batch * inputs, inputs * outputs, batch * outputs)
-
-
+@_of_matrix(flops=9)        # max, -, exp, +, /; then two products, a sum, a difference
 def softmax(lib: SimpleNamespace, batch: int, classes: int) -> Run:
     """softmax over the classes, forward and backward."""
     return _forward_backward(lib, lambda x: lib.F.softmax(x, dim=1),
                              [lib.torch.tensor(draw(batch, classes))])
 
 
-def softmax_flops(batch: int, classes: int) -> int:
-    """max, -, exp, +, /; then two products, a sum, a difference."""
-    return 9 * batch * classes
-
-
+@_of_matrix(flops=9, passes=3)      # x read; x read again, gx written
 def cross_entropy(lib: SimpleNamespace, batch: int, classes: int) -> Run:
     """Mean cross-entropy of logits against class numbers, forward and backward."""
     target = lib.torch.tensor(labels(batch, classes))
@@ -298,21 +287,13 @@ def cross_entropy(lib: SimpleNamespace, batch: int, classes: int) -> Run:
                              [lib.torch.tensor(draw(batch, classes))])
 
 
-def cross_entropy_bytes(batch: int, classes: int) -> int:
-    """x read; x read again, gx written."""
-    return 4 * 3 * batch * classes
-
-
+@_of_matrix(flops=4)        # tanh; then g (1 - y y)
 def tanh(lib: SimpleNamespace, batch: int, classes: int) -> Run:
     """tanh of a matrix, forward and backward."""
     return _forward_backward(lib, lib.torch.tanh, [lib.torch.tensor(draw(batch, classes))])
 
 
-def tanh_flops(batch: int, classes: int) -> int:
-    """tanh; then g (1 - y y)."""
-    return 4 * batch * classes
-
-
+@_of_matrix(flops=23)       # 9 operations forward; the derivative of the formula takes 14 more
 def gelu_chain(lib: SimpleNamespace, batch: int, classes: int) -> Run:
     """gelu written out: x/2 (1 + tanh(0.79788 (x + 0.044715 x x x))), forward and backward."""
     tanh = lib.torch.tanh
@@ -321,24 +302,45 @@ def gelu_chain(lib: SimpleNamespace, batch: int, classes: int) -> Run:
         [lib.torch.tensor(draw(batch, classes))])
 
 
-def gelu_flops(batch: int, classes: int) -> int:
-    """9 operations forward; the derivative of the formula takes 14 more."""
-    return 23 * batch * classes
+@_of_matrix(flops=17)       # 8 operations forward, two of them sums; 9 for the gradients
+def layer_norm_chain(lib: SimpleNamespace, batch: int, classes: int) -> Run:
+    """layer_norm written out: mean and variance of each row, scale and shift; all gradients."""
+    def function(x: Any, w: Any, b: Any) -> Any:
+        centred = x - x.mean(dim=1, keepdim=True)
+        variance = (centred * centred).mean(dim=1, keepdim=True)
+        return centred / (variance + 1e-5).sqrt() * w + b
+    return _forward_backward(lib, function, [lib.torch.tensor(a) for a in (
+        draw(batch, classes), draw(classes, seed=3), draw(classes, seed=4))])
 
 
-def elementwise_bytes(batch: int, classes: int) -> int:
-    """x read, y written; g and y (or x) read, gx written. A chain: as if it were one operation."""
-    return 4 * 5 * batch * classes
+# The function, its derivative, their product; x read, y written; g and x read, gx written.
+@_work(lambda function, size: 3 * size, lambda function, size: 4 * 5 * size, "stream")
+def elementwise(lib: SimpleNamespace, function: str, size: int) -> Run:
+    """A function of each number of a vector by its name (exp, gelu, ...), forward and backward."""
+    found = getattr(lib.torch, function, None) or getattr(lib.F, function)
+    return _forward_backward(lib, found, [lib.torch.tensor(draw(size))])
+
+
+@_work(lambda size: 3 * size, lambda size: 4 * 8 * size, "stream")
+def product(lib: SimpleNamespace, size: int) -> Run:
+    """x * y of two vectors, forward and both gradients."""
+    return _forward_backward(lib, lambda x, y: x * y, [
+        lib.torch.tensor(draw(size, seed=seed)) for seed in (3, 4)])
 
 
 def tiny_ops(lib: SimpleNamespace, pairs: int = 100) -> Run:
     """2 * pairs operations on 3x4 tensors: what the engine itself costs."""
-    a = np.random.default_rng(0).uniform(0.99, 1.01, (3, 4)).astype(np.float32)
+    return _forward_backward(lib, lambda x: alternate(x, pairs), [lib.torch.tensor(near_one())])
 
-    def function(x: Any) -> Any:
-        y = x
-        for _ in range(pairs):
-            y = y * x
-            y = y - x
-        return y
-    return _forward_backward(lib, function, [lib.torch.tensor(a)])
+
+def near_one() -> np.ndarray:
+    return np.random.default_rng(0).uniform(0.99, 1.01, (3, 4)).astype(np.float32)
+
+
+def alternate(x: Any, pairs: int) -> Any:
+    """y * x, then y - x, so many times."""
+    y = x
+    for _ in range(pairs):
+        y = y * x
+        y = y - x
+    return y

@@ -1,23 +1,20 @@
 """Is anybody else computing? A busy machine is named before, during and after a run, never hidden.
 
-Three witnesses:
+Two witnesses:
 
 - foreign: the share of the cores that other programs (or other virtual machines) took, from the
   system's own count: what the cores were busy with, less what our processes used. Linux only.
-- a fixed loop, timed again and again (calibrate): how much its times spread, and how much of the
-  processor it did not get. This works everywhere.
-- the control, timed in every round beside the libraries (turns.py): how much it spread.
+- the control, timed in every round beside the libraries (turns.py): how much its times spread.
+  This works everywhere.
 
 Not here: what a disturbed measurement may still say (statistics.py, report.py): nothing decided.
 """
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +22,8 @@ from .catalogue import PROGRAMS
 from .records import Record
 from .statistics import spread
 
-# In the run that is kept in results/, the controls spread by 0.2 to 10 %; with nobody in its way
-# (real-time priority), the loop spread by 0.3 % and did not get 1 %.
 FOREIGN = 0.05          # of the cores: more is a disturbance
-SPREAD = 0.15           # of a fixed loop's times
-STOLEN = 0.10           # of the processor, from a loop that wants all of it
+SPREAD = 0.15           # of the control's times, which spread by 0.2 to 10 % in the kept run
 
 
 def busy_seconds(cores: Iterable[int]) -> float | None:
@@ -78,52 +72,24 @@ class Watch:
         return min(1.0, max(0.0, others / (now - since) / len(self.cores)))
 
 
-def calibrate(threads: int, repeats: int = 25) -> dict[str, float]:
-    """A fixed loop on so many threads: the spread of its times, and the share it did not get.
-
-    The loop hashes 1 MB twenty times, which needs no library, no memory worth speaking of, and not
-    Python's lock.
-    """
-    block = bytes(1 << 20)
-
-    def work(_: int) -> None:
-        for _ in range(20):
-            hashlib.sha256(block).digest()
-    times, used = [], 0.0
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, range(threads)))                    # starts the threads
-        for _ in range(repeats):
-            start, cpu = time.perf_counter(), time.process_time()
-            list(pool.map(work, range(threads)))
-            times.append(time.perf_counter() - start)
-            used += time.process_time() - cpu
-    return {"spread": spread(times), "stolen": max(0.0, 1 - used / (sum(times) * threads))}
-
-
 def check(cores: Sequence[int], seconds: float = 1.0) -> dict[str, Any]:
-    """Look around for so long, while nothing of ours runs, then calibrate on all these cores."""
+    """Look around for so long, while nothing of ours runs."""
     watch = Watch(cores, list)
     time.sleep(seconds)
-    found: dict[str, Any] = {"foreign": watch.foreign(), **calibrate(len(cores))}
+    found: dict[str, Any] = {"foreign": watch.foreign()}
     if hasattr(os, "getloadavg"):
         with contextlib.suppress(OSError):
             found["load"] = [round(load, 2) for load in os.getloadavg()]
     return found
 
 
-def reasons(found: dict[str, Any]) -> list[str]:
-    """Why a machine that looks like this is called busy, in words; nothing if it is quiet."""
-    words = []
-    foreign = found.get("foreign")
-    if foreign is not None and foreign > FOREIGN:
-        words.append(f"other programs took {foreign:.0%} of the cores")
-    if found.get("stolen", 0.0) > STOLEN:
-        words.append(f"a fixed loop did not get {found['stolen']:.0%} of the time it asked for")
-    if found.get("spread", 0.0) > SPREAD:
-        words.append(f"a fixed loop's times spread by {found['spread']:.0%}")
-    if words and "load" in found:
-        words.append(f"load average {found['load'][0]:g}")
-    return words
+def reasons(found: dict[str, Any]) -> str:
+    """Why a machine that looks like this is called busy; "" if it is quiet, or does not say."""
+    foreign = found.get("foreign") or 0.0
+    if foreign <= FOREIGN:
+        return ""
+    load = f", load average {found['load'][0]:g}" if "load" in found else ""
+    return f"other programs took {foreign:.0%} of the cores{load}"
 
 
 def disturbance(record: Record, program: str, threads: int) -> str:
@@ -143,10 +109,9 @@ def disturbance(record: Record, program: str, threads: int) -> str:
     return ""
 
 
-def disturbed(record: Record, threads: int, names: Iterable[str] | None = None) -> list[str]:
-    """Those of these programs (default: all) that were disturbed."""
-    among = record.names(threads) if names is None else names
-    return [name for name in among if disturbance(record, name, threads)]
+def disturbed(record: Record, threads: int) -> list[str]:
+    """The programs that were disturbed."""
+    return [name for name in record.names(threads) if disturbance(record, name, threads)]
 
 
 def verdict(record: Record) -> str:
@@ -154,10 +119,10 @@ def verdict(record: Record) -> str:
     lines = []
     for when, found in record.quiet.items():
         if why := reasons(found):
-            lines.append(f"{when} the measuring {', '.join(why)}")
+            lines.append(f"{when} the measuring {why}")
     for threads in record.threads:
         names = record.names(threads)
-        if bad := disturbed(record, threads, names):
+        if bad := disturbed(record, threads):
             lines.append(f"with {threads} thread{'s' * (threads > 1)}, {len(bad)} of {len(names)} "
                          f"programs were disturbed ({', '.join(bad[:6])}"
                          f"{', ...' * (len(bad) > 6)})")

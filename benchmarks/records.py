@@ -8,7 +8,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-FORMAT = 1
+FORMAT = 2
+
+
+def rounded(number: float) -> float:
+    """To six digits: no clock knows more, and a result is half as long."""
+    return float(f"{number:.6g}")
 
 
 @dataclass
@@ -16,9 +21,7 @@ class Measurement:
     """One program under one library with so many threads.
 
     samples: one number a round, in seconds a run (or bytes).
-    build, first: seconds to make model and data, and of the first run, compiling included.
     check: sums of what the program computed, to compare with other libraries.
-    work: flops or bytes of a run, where the library itself says so (the peaks).
     error: why there are no more samples; "" if all went well.
     foreign: the share of its cores that other programs took while it was measured; None where the
         system does not say.
@@ -28,10 +31,7 @@ class Measurement:
     peer: str
     threads: int
     samples: list[float] = field(default_factory=list)
-    build: float | None = None
-    first: float | None = None
     check: list[float] = field(default_factory=list)
-    work: float | None = None
     error: str = ""
     foreign: float | None = None
 
@@ -107,29 +107,3 @@ class Record:
             return cls(**data)
         except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise ValueError(f"{path} is not a result of these benchmarks: {error!r}") from error
-
-    def add(self, other: Record) -> None:
-        """Take in the measurements of another run on the same machine; its rows replace ours.
-
-        Raises: ValueError if the machines differ.
-        """
-        if self.machine.get("cpu") != other.machine.get("cpu"):
-            raise ValueError("results of different machines do not belong in one table: "
-                             f"{self.machine.get('cpu')}, {other.machine.get('cpu')}")
-        replaced = {(m.program, m.threads) for m in other.measurements}
-        self.measurements = [m for m in self.measurements
-                             if (m.program, m.threads) not in replaced] + other.measurements
-        self.peers.update(other.peers)
-        for threads, peaks in other.peaks.items():
-            mine = self.peaks.get(threads, (0.0, 0.0))
-            self.peaks[threads] = (max(mine[0], peaks[0]), max(mine[1], peaks[1]))
-        self.complete = self.complete and other.complete
-        for when, found in other.quiet.items():         # the busier of the two moments
-            mine_then = self.quiet.get(when)
-            if mine_then is None or busier(found, mine_then):
-                self.quiet[when] = found
-
-
-def busier(found: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether the first of two checks saw more of other programs."""
-    return (found.get("foreign") or 0.0) > (other.get("foreign") or 0.0)

@@ -85,30 +85,6 @@ def paired(ours: Sequence[float], theirs: Sequence[float]) -> Ratio:
     return interval([a / b for a, b in zip(ours, theirs)])
 
 
-def change(new: Sequence[float], old: Sequence[float]) -> Ratio:
-    """How values of one run compare with those of another, where nothing belongs together.
-
-    median new / median old; the interval is that of both medians: from (lowest new) / (highest old)
-    to (highest new) / (lowest old), where each pair covers at least CONFIDENCE.
-    """
-    a, b = interval(new), interval(old)
-    return Ratio(a.median / b.median, a.low / b.high, a.high / b.low,
-                 min(a.confidence, b.confidence))
-
-
-def quotient(new: Sequence[float], old: Sequence[float]) -> Ratio:
-    """median new / median old, of two programs that were measured one after the other.
-
-    Their errors are independent: the distances (of logarithms) to the ends add up as squares.
-    """
-    a, b = interval(new), interval(old)
-    middle = a.median / b.median
-    down = math.hypot(math.log(a.median / a.low), math.log(b.high / b.median))
-    up = math.hypot(math.log(a.high / a.median), math.log(b.median / b.low))
-    return Ratio(middle, middle * math.exp(-down), middle * math.exp(up),
-                 min(a.confidence, b.confidence))
-
-
 def spread(values: Sequence[float]) -> float:
     """Half the distance between the quartiles over the median: how far a typical round strays."""
     if len(values) < 2:

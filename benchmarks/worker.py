@@ -2,15 +2,17 @@
 
 It answers requests, one JSON line each, and computes only when it is asked to:
 
-    (at start)                          -> {"import": seconds, "rss": bytes}
+    (at start)                          -> {"import": seconds}
     {"do": "prepare", "build": name, "sizes": {...}}
-                                        -> {"build": s, "first": s, "check": [...], "batch": runs}
+                                        -> {"build": s, "first": s, "check": [...], "work": flops}
                                            or {"absent": true} if the peer has no such program
     {"do": "turn", "seconds": s}        -> {"seconds": of one run}
     {"do": "mark"} / {"do": "peak"}     -> {"bytes": resident now / at most since the mark}
     {"do": "drop"}                      -> {}
 
-What goes wrong inside a request is answered as {"error": text}.
+What goes wrong inside a request is answered as {"error": text}. This file imports little, so that
+a library's import is timed whole. Not here: the parent's end (process.py), who is asked when
+(turns.py).
 """
 from __future__ import annotations
 
@@ -26,24 +28,23 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-
 BATCH_SECONDS = 0.0005      # short programs are timed in batches, so that the clock costs nothing
 
 
 class Worker:
-    """The state of a worker: its library, and the program that is prepared."""
+    """A library, and the program that is prepared."""
 
     def __init__(self, peer_name: str, threads: int) -> None:
         from . import peers
-        self.peer = peers.find_peer(peer_name)
-        if self.peer.tree:                      # benchmarks stays this tree's, minigrad is theirs
-            sys.path.insert(0, self.peer.tree)
+        peer = peers.find_peer(peer_name)
+        if peer.tree:                           # benchmarks stays this tree's, minigrad is theirs
+            sys.path.insert(0, peer.tree)
         start = time.perf_counter()
-        module = importlib.import_module(self.peer.package)
+        module = importlib.import_module(peer.package)
         self.import_seconds = time.perf_counter() - start
-        if self.peer.tree and not Path(module.__file__ or "").is_relative_to(self.peer.tree):
-            raise ImportError(f"want minigrad of {self.peer.tree}, got {module.__file__}")
-        self.builder = peers.load(self.peer, threads)
+        if peer.tree and not Path(module.__file__ or "").is_relative_to(peer.tree):
+            raise ImportError(f"want minigrad of {peer.tree}, got {module.__file__}")
+        self.builder = peers.load(peer, threads)
         self.run: Any = None
         self.batch = 1
 
@@ -53,18 +54,18 @@ class Worker:
         make = self.builder(build)
         if make is None:
             return {"absent": True}
-        start = time.perf_counter()
+        clock = time.perf_counter
+        start = clock()
         self.run = make(**sizes)
-        built = time.perf_counter()
+        built = clock()
         self.run()
-        first = time.perf_counter()
+        first = clock()
         self.run()
-        second = time.perf_counter()
+        second = clock()
         result = self.run()
-        third = time.perf_counter()
-        self.batch = max(1, int(BATCH_SECONDS / max(third - second, 1e-7)))
+        self.batch = max(1, int(BATCH_SECONDS / max(clock() - second, 1e-7)))
         return {"build": built - start, "first": first - built, "check": fingerprint(result),
-                "batch": self.batch, "work": getattr(self.run, "work", None)}
+                "work": getattr(self.run, "work", None)}
 
     def turn(self, seconds: float) -> dict[str, Any]:
         """Run for so long; the median time of a run, so that one interruption is not seen."""
@@ -116,26 +117,17 @@ def fingerprint(result: Any) -> list[float]:
     """A few sums of what a run returned: equal for libraries that did the same work."""
     import numpy as np
     parts = result if isinstance(result, (tuple, list)) else (result,)
-    sums = []
-    for part in parts:
-        if part is None:
-            continue
-        part = part.detach() if hasattr(part, "detach") else part
-        sums.append(float(np.abs(np.asarray(part, np.float64)).sum()))
-    return sums
-
-
-def pin(cores: str) -> None:
-    """Keep this process on these cores, where the system can."""
-    if cores and hasattr(os, "sched_setaffinity"):
-        with contextlib.suppress(OSError):
-            os.sched_setaffinity(0, {int(core) for core in cores.split(",")})
+    arrays = [part.detach() if hasattr(part, "detach") else part for part in parts
+              if part is not None]
+    return [float(np.abs(np.asarray(a, np.float64)).sum()) for a in arrays]
 
 
 def main(peer: str, threads: int, cores: str) -> None:
     """Answer requests until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)        # Ctrl-C is the parent's business
-    pin(cores)
+    if cores and hasattr(os, "sched_setaffinity"):
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, {int(core) for core in cores.split(",")})
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)                                       # whatever a library prints goes to stderr
 
@@ -148,7 +140,7 @@ def main(peer: str, threads: int, cores: str) -> None:
     except Exception as error:
         answer({"error": f"{type(error).__name__}: {error}"})
         return
-    answer({"import": worker.import_seconds, "rss": resident()})
+    answer({"import": worker.import_seconds})
     for line in sys.stdin:
         request = json.loads(line)
         try:
@@ -160,4 +152,4 @@ def main(peer: str, threads: int, cores: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else "")
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])

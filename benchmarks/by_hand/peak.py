@@ -7,9 +7,6 @@ second-level cache (of a server's huge third level it may stay inside).
 """
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
 from minigrad.kernels.jit import jit
@@ -17,6 +14,7 @@ from minigrad.kernels.simd.flat import aligned, tail
 from minigrad.kernels.parallel.threads import get_num_threads
 from minigrad.kernels.parallel import parallel
 from minigrad.kernels.simd.tile import tile, tile_shape
+from ..programs import Run
 
 
 @jit
@@ -38,7 +36,7 @@ def _triad(start, stop, chunk, s, a, b, c):
             out[j] = left[j] + s * right[j]
 
 
-def peak_flops() -> Callable[[], Any]:
+def peak_flops() -> Run:
     """About a millisecond of multiply-adds on each thread; `run.work` is the number of flops."""
     rows, cols, _ = tile_shape(np.float32)
     depth, repeats, items = 96, 100, 16 * get_num_threads()
@@ -55,7 +53,7 @@ def peak_flops() -> Callable[[], Any]:
     return run
 
 
-def peak_bandwidth(megabytes: int = 64) -> Callable[[], Any]:
+def peak_bandwidth(megabytes: int = 64) -> Run:
     """A triad over three arrays of so many megabytes; `run.work` is the number of bytes."""
     chunk = 1 << 16
     chunks = megabytes * (1 << 18) // chunk
