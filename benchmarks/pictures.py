@@ -30,6 +30,7 @@ _STYLE = {
     "ytick.color": INK, "axes.facecolor": PAPER, "figure.facecolor": PAPER,
     "savefig.facecolor": PAPER, "legend.frameon": False, "svg.fonttype": "none",
     "svg.hashsalt": "minigrad", "figure.constrained_layout.use": True,
+    "figure.constrained_layout.w_pad": 0.1,
 }
 LABELS = {"torch": "PyTorch", "torch-channels-last": "PyTorch (NHWC)",
           "torch-compile": "torch.compile", "jax": "JAX", "tensorflow": "TensorFlow",

@@ -325,6 +325,14 @@ def test_every_row_has_its_control():
     assert all(table(f"control_{program.control}") for program in catalogue.PROGRAMS.values())
 
 
+@pytest.mark.skipif(PLAIN, reason="as plain Python they take minutes")
+@pytest.mark.parametrize("build", ["peak_flops", "peak_bandwidth"])
+def test_the_peaks_say_how_much_work_they_are(build):
+    run = peers.load(peers.PEAK, 1)(build)()
+    run()
+    assert run.work > 1e7
+
+
 def test_a_module_by_hand_is_told_the_threads_and_the_variant(tmp_path):
     path = tmp_path / "told.py"
     path.write_text("PROGRAMS = {}\ndef setup(threads, variant):\n"
