@@ -94,7 +94,9 @@ def table(found: list[Pair], other: str, tolerance: float) -> str:
     """The pairs as text, and what they say together."""
     if not found:
         return f"Nothing to compare: no program was measured here and in {other}."
-    body, named = [], {word: [] for word in ("SLOWER", "faster", "no slower", "not decided")}
+    body: list[list[str]] = []
+    named: dict[str, list[str]] = {
+        word: [] for word in ("SLOWER", "faster", "no slower", "not decided")}
     for pair in found:
         verdict, unit = pair.verdict(tolerance), PROGRAMS[pair.program].unit
         named[next(word for word in named if verdict.startswith(word))].append(pair.program)

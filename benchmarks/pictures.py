@@ -25,7 +25,7 @@ from .report import Row, in_threads, rows_of, times
 
 PAPER, INK, GREY, PALE, ALARM = "#fcfcfb", "#22282e", "#5c656e", "#e3e6e9", "#9c1c1c"
 FEW, MOST = "#0072b2", "#d55e00"        # Okabe and Ito's blue and vermilion
-_STYLE = {
+_STYLE: Any = {
     "font.size": 10, "text.color": INK, "axes.edgecolor": GREY, "xtick.color": INK,
     "ytick.color": INK, "axes.facecolor": PAPER, "figure.facecolor": PAPER,
     "savefig.facecolor": PAPER, "legend.frameon": False, "svg.fonttype": "none",

@@ -144,10 +144,9 @@ def _cells(row: Row, peers: list[str]) -> list[str]:
             return quantity(row.medians[peer], row.program.unit) + " !" * bool(error)
         return "left out" if error.startswith("left out") else "failed" * bool(error)
     target, ratio, rival = row.program.target, row.ratio, row.rival_ratio
-    faster = rival is not None and row.rival not in TORCH
     return [row.program.name, time("minigrad"),
             f"{100 * row.spread:.0f} %" if row.spread is not None else "", *map(time, peers),
-            in_words(ratio) if ratio else "", f"{in_words(rival)} {row.rival}" if faster else "",
+            in_words(ratio) if ratio else "", f"{in_words(rival)} {row.rival}" if rival and row.rival not in TORCH else "",
             f"{target:.2f}" if target is not None else "", row.verdict,
             f"{row.percent:.0f} %" if row.percent is not None else ""]
 
