@@ -146,7 +146,8 @@ def _cells(row: Row, peers: list[str]) -> list[str]:
     target, ratio, rival = row.program.target, row.ratio, row.rival_ratio
     return [row.program.name, time("minigrad"),
             f"{100 * row.spread:.0f} %" if row.spread is not None else "", *map(time, peers),
-            in_words(ratio) if ratio else "", f"{in_words(rival)} {row.rival}" if rival and row.rival not in TORCH else "",
+            in_words(ratio) if ratio else "",
+            f"{in_words(rival)} {row.rival}" if rival and row.rival not in TORCH else "",
             f"{target:.2f}" if target is not None else "", row.verdict,
             f"{row.percent:.0f} %" if row.percent is not None else ""]
 
