@@ -74,7 +74,8 @@ def relative(record: Record) -> Figure | None:
     return _dots(record, mark, 1.0, True,
                  "minigrad's time (or memory) relative to the best other library's",
                  "Left of the line is faster. Marks: median over the rounds of the ratio to "
-                 "whichever other library is the fastest there; lines: its 95 % interval.",
+                 "whichever other library is the fastest there (startup: PyTorch); lines: its 95 % "
+                 "interval.",
                  lambda value: f"{value:g}")
 
 
@@ -128,10 +129,12 @@ def _dots(record: Record, mark: Callable[[Row], Mark | None], line: float, logar
             axes.set_ylim(lines - 0.3, -0.7)
             if logarithmic:
                 axes.set_xscale("log")
-                axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                low = min(line, *[m.low for m in marks]) / 1.15
+                high = max(line, *[m.high for m in marks]) * 1.15
+                axes.set_xlim(low, high)
+                axes.xaxis.set_major_locator(LogLocator(
+                    subs=(1, 2, 5) if high < 400 * low else (1,)))
                 axes.xaxis.set_minor_locator(NullLocator())
-                axes.set_xlim(min(line, *[m.low for m in marks]) / 1.15,
-                              max(line, *[m.high for m in marks]) * 1.15)
             else:
                 axes.set_xlim(0, 1.05 * max(line, *[m.high for m in marks]))
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
