@@ -132,8 +132,8 @@ def _dots(record: Record, mark: Callable[[Row], Mark | None], line: float, logar
                 low = min(line, *[m.low for m in marks]) / 1.15
                 high = max(line, *[m.high for m in marks]) * 1.15
                 axes.set_xlim(low, high)
-                axes.xaxis.set_major_locator(LogLocator(
-                    subs=(1, 2, 5) if high < 400 * low else (1,)))
+                axes.xaxis.set_major_locator(LogLocator(subs=(
+                    (1, 2, 5) if high < 200 * low else (1, 3) if high < 3000 * low else (1,))))
                 axes.xaxis.set_minor_locator(NullLocator())
             else:
                 axes.set_xlim(0, 1.05 * max(line, *[m.high for m in marks]))
