@@ -167,7 +167,7 @@ class TensorMethods(InPlaceMethods):
 
     # indexing
     __getitem__, __setitem__ = indexing.tensor_getitem, indexing.tensor_setitem
-    with_item = indexing.setitem
+    with_item = indexing.with_item
     gather, take_along_dim, index_select = (
         _gather.gather, _gather.take_along_dim, _gather.index_select)
     scatter, scatter_add, index_add = _gather.scatter, _gather.scatter_add, _gather.index_add

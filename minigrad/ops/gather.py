@@ -15,10 +15,12 @@ from ..autograd.engine import Tensor, wrap
 from ..foreign import got
 from ..autograd.op import composite, op, refuse_other, rounded_once
 from ..promotion import WIDE, refuse_unfit
+from ..sums import add_at
 from .cast import to
 from .dims import one_dim
 from .elementwise import where
-from .indexing import add_at, last_writers, put_back_ref, getitem, getitem_grad, normal_index
+from .indexing import getitem, getitem_grad, put_back_ref
+from .indices import last_writers, normal_index
 from .shape import expand, reshape
 
 # --- along one dimension: an index for every place -----------------------------------------------
@@ -167,7 +169,8 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
             raise ValueError(f"index_select: a tensor without dimensions has one slice, got "
                              f"{prod(np.shape(index))} indices")
         return reshape(gather(input, 0, reshape(index, ())), ())
-    return getitem(input, (*(slice(None),) * d, reshape(index, (-1,))))
+    return getitem(input, normal_index((*(slice(None),) * d, reshape(index, (-1,))),
+                                       np.ndim(input)))
 
 
 def _scatter_door(input, dim, index, src):
@@ -317,7 +320,7 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     except ValueError:
         raise ValueError(f"masked_select: input {np.shape(input)} and mask {np.shape(mask)} do not "
                          "broadcast") from None
-    return getitem(expand(input, shape), expand(mask, shape))
+    return getitem(expand(input, shape), normal_index(expand(mask, shape), len(shape)))
 
 
 @composite(samples=lambda r: [(r.mask(3, 4),), (r.integers(2, 5), True)],
