@@ -88,6 +88,11 @@ def spelt_product(sizes: Sequence[int]) -> str:
     return f"{'*'.join(map(str, sizes))} = {math.prod(sizes)}"
 
 
+def along(dim: int, part: Any) -> tuple:
+    """The index of which `part` is what is taken along dim, and everything along those before."""
+    return (slice(None),) * dim + (part,)
+
+
 def count_of(shape, dim):
     """How many elements go into one result."""
     return math.prod(shape if dim is None else [shape[d] for d in dim])

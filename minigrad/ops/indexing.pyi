@@ -1,10 +1,10 @@
 # Written by tests/typing/make_stubs.py from indexing.py: run it again instead of editing this.
+import numpy as np
 from numpy import ndarray
 from typing import Any, overload
 from ..autograd.engine import Tensor
-from .kinds import movement
 
-@movement(samples=_getitem_samples, ref=lambda x, index: x[index])
+@overload
 def getitem(input: Tensor, index: Any) -> Tensor:
     """The elements at an index of any kind that NumPy knows, or several in a tuple: integers,
     slices (also with negative steps), None, ..., integer or boolean arrays.
@@ -14,6 +14,8 @@ def getitem(input: Tensor, index: Any) -> Tensor:
     Raises: IndexError that says which index is out of range for which dimension, or which mask does
     not fit.
     """
+@overload
+def getitem(input: ndarray, index: Any) -> ndarray: ...
 
 def put_back_ref(g: Any, index: Any, shape: Any) -> Any: ...
 
@@ -26,8 +28,8 @@ def getitem_grad(g: Tensor, index: Any, shape: tuple[int, ...]) -> Tensor:
 @overload
 def getitem_grad(g: ndarray, index: Any, shape: tuple[int, ...]) -> ndarray: ...
 
-@movement(samples=_setitem_samples, ref=_setitem_ref)
-def setitem(input: Tensor, index: Any, value: Tensor | float, overwrite: bool=False) -> Tensor:
+@overload
+def setitem(input: Tensor, index: Any, value: Tensor | ndarray | float | np.number, overwrite: bool = False) -> Tensor:
     """A copy of input in which [index] is `value`, broadcast: x[index] = value as a function.
 
     Where an index repeats, the last value stays, and it alone gets a gradient. overwrite: write
@@ -35,6 +37,10 @@ def setitem(input: Tensor, index: Any, value: Tensor | float, overwrite: bool=Fa
 
     Raises: IndexError as getitem; ValueError if value does not broadcast to input[index].
     """
+@overload
+def setitem(input: ndarray, index: Any, value: Tensor, overwrite: bool = False) -> Tensor: ...
+@overload
+def setitem(input: ndarray, index: Any, value: ndarray | float | np.number, overwrite: bool = False) -> ndarray: ...
 
 def write_at(array: ndarray, index: Any, value: Any) -> None:
     """array[index] = value, with errors that say what does not fit."""

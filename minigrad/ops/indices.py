@@ -16,6 +16,7 @@ Not here: reading and writing at an index (`indexing.py`).
 """
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -95,8 +96,17 @@ def arrays_of(index: Any) -> list[ndarray]:
 
 
 def may_repeat(index: Any) -> bool:
-    """Whether one element may be named twice."""
-    return any([p.dtype.kind != "b" for p in arrays_of(index)])
+    """Whether one element may be named twice.
+
+    Raises: TypeError for an index that is not normal, which is a mistake of ours.
+    """
+    repeats = False
+    for part in index if index.__class__ is tuple else (index,):
+        if part.__class__ is ndarray:
+            repeats = repeats or part.dtype.kind != "b"
+        elif part.__class__ not in _BASIC:
+            raise TypeError(f"getitem: {part!r} is no part of a normal index, see normal_index")
+    return repeats
 
 
 def _is_mask(part):
@@ -132,7 +142,7 @@ def integers_first(index: Any) -> tuple[tuple, tuple] | None:
 
 def places_of(shape: tuple[int, ...], index: Any) -> ndarray:
     """For each element of x[index], its place in x.reshape(-1)."""
-    return np.arange(np.prod(shape, dtype=np.intp)).reshape(shape)[index]
+    return np.arange(math.prod(shape)).reshape(shape)[index]
 
 
 def last_writers(shape: tuple[int, ...], index: Any) -> ndarray:

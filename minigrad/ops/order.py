@@ -13,7 +13,7 @@ from numpy import ndarray
 from ..autograd.engine import Tensor, wrap
 from ..autograd.op import composite, refuse_other
 from .cast import clone, to
-from .dims import Dim, one_dim
+from .dims import Dim, along, one_dim
 from .elementwise import eq, logical_or, maximum, minimum, ne
 from .gather import gather, gather_grad
 from .kinds import movement, reduction
@@ -83,7 +83,7 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
 
 def _at_extreme(input, dim, keepdim, arg):
     """((values, indices), indices with the dimension kept: what the derivative needs)."""
-    if not np.ndim(input):
+    if not input.ndim:
         at = np.zeros((), np.int64)
         return (np.array(input), at), at
     kept = arg(input, axis=dim, keepdims=True)
@@ -184,7 +184,7 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool
 
     Raises: ValueError if dim does not exist.
     """
-    if not np.ndim(input):
+    if not input.ndim:
         return np.zeros((), np.int64)
     if not descending:
         return np.argsort(input, axis=dim, kind="stable")
@@ -230,14 +230,13 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True,
     if not array.ndim:
         return Extremes(clone(input), argsort(input)) if k else \
             Extremes(reshape(input, (1,))[:0], reshape(argsort(input), (1,))[:0])
-    lead = (slice(None),) * d
     if 0 < k < n // 8:                             # choosing first is linear, sorting n log n
-        chosen = (np.argpartition(array, n - k, d)[(*lead, slice(n - k, n))] if largest
-                  else np.argpartition(array, k - 1, d)[(*lead, slice(0, k))])
+        chosen = (np.argpartition(array, n - k, d)[along(d, slice(n - k, n))] if largest
+                  else np.argpartition(array, k - 1, d)[along(d, slice(0, k))])
         chosen = np.sort(chosen, d)
         order = argsort(np.take_along_axis(array, chosen, d), d, largest)
         at = np.take_along_axis(chosen, order, d)
     else:
-        at = argsort(array, d, largest)[(*lead, slice(0, k))]
+        at = argsort(array, d, largest)[along(d, slice(0, k))]
     indices = wrap(at) if isinstance(input, Tensor) else at
     return Extremes(gather(input, d, indices), indices)

@@ -1,50 +1,61 @@
 # Written by tests/typing/make_stubs.py from order.py: run it again instead of editing this.
-import numpy as np
+from numpy import ndarray
 from typing import NamedTuple, overload
 from ..autograd.engine import Tensor
-from .dims import Dim, one_dim
-from .kinds import movement, reduction
+from .dims import Dim
 
 class Extremes(NamedTuple):
     """What max, min, sort and topk along a dimension return."""
     values: Tensor
     indices: Tensor
 
-@reduction(np.max, samples=_ties, choice=True)
-def amax(input: Tensor, dim: Dim=None, keepdim: bool=False) -> Tensor:
+@overload
+def amax(input: Tensor, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool | None = None) -> Tensor:
     """The largest element along dim. Equal ones share the gradient evenly, as in torch.
 
     Raises: ValueError if there are no elements, or dim does not exist.
     """
+@overload
+def amax(input: ndarray, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool | None = None) -> ndarray: ...
 
-@reduction(np.min, samples=_ties, choice=True)
-def amin(input: Tensor, dim: Dim=None, keepdim: bool=False) -> Tensor:
+@overload
+def amin(input: Tensor, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool | None = None) -> Tensor:
     """The smallest element along dim. Equal ones share the gradient evenly, as in torch.
 
     Raises: ValueError if there are no elements, or dim does not exist.
     """
+@overload
+def amin(input: ndarray, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool | None = None) -> ndarray: ...
 
-@reduction(np.argmax, samples=_ties_of_one, read=one_dim, choice=True, promote=False, moves=True)
-def argmax(input: Tensor, dim: int | None=None, keepdim: bool=False) -> Tensor:
+@overload
+def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None, keepdims: bool | None = None) -> Tensor:
     """The index of the (first) largest element along dim; without dim, in the flattened tensor.
 
     Raises: ValueError if there are no elements, or dim does not exist.
     """
+@overload
+def argmax(input: ndarray, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None, keepdims: bool | None = None) -> ndarray: ...
 
-@reduction(np.argmin, samples=_ties_of_one, read=one_dim, choice=True, promote=False, moves=True)
-def argmin(input: Tensor, dim: int | None=None, keepdim: bool=False) -> Tensor:
+@overload
+def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None, keepdims: bool | None = None) -> Tensor:
     """The index of the (first) smallest element along dim; without dim, in the flattened tensor.
 
     Raises: ValueError if there are no elements, or dim does not exist.
     """
+@overload
+def argmin(input: ndarray, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None, keepdims: bool | None = None) -> ndarray: ...
 
-@reduction(ref=_at_extreme_ref(np.max, np.argmax), samples=_one_dim_samples, read=one_dim, choice=True, promote=False, moves=True)
-def max_dim(input: Tensor, dim: int, keepdim: bool=False) -> tuple[Tensor, Tensor]:
+@overload
+def max_dim(input: Tensor, dim: int, keepdim: bool = False, *, keepdims: bool | None = None) -> tuple[Tensor, Tensor]:
     """max(input, dim): the largest elements along dim and their indices."""
+@overload
+def max_dim(input: ndarray, dim: int, keepdim: bool = False, *, keepdims: bool | None = None) -> tuple[ndarray, ndarray]: ...
 
-@reduction(ref=_at_extreme_ref(np.min, np.argmin), samples=_one_dim_samples, read=one_dim, choice=True, promote=False, moves=True)
-def min_dim(input: Tensor, dim: int, keepdim: bool=False) -> tuple[Tensor, Tensor]:
+@overload
+def min_dim(input: Tensor, dim: int, keepdim: bool = False, *, keepdims: bool | None = None) -> tuple[Tensor, Tensor]:
     """min(input, dim): the smallest elements along dim and their indices."""
+@overload
+def min_dim(input: ndarray, dim: int, keepdim: bool = False, *, keepdims: bool | None = None) -> tuple[ndarray, ndarray]: ...
 
 @overload
 def max(input: Tensor) -> Tensor:
@@ -74,13 +85,15 @@ def min(input: Tensor, *, axis: int, keepdims: bool = False) -> Extremes: ...
 @overload
 def min(input: Tensor, other: Tensor) -> Tensor: ...
 
-@movement(samples=lambda r: [(r.apart(3, 4),), (r.apart(3, 4), 0, True)], ref=_argsort_ref, dims={'dim': one_dim})
-def argsort(input: Tensor, dim: int=..., descending: bool=False, stable: bool=True) -> Tensor:
+@overload
+def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True, *, axis: int | None = None) -> Tensor:
     """The indices that sort the input along dim. Equal elements keep their order (always stable);
     what is not a number counts as the largest.
 
     Raises: ValueError if dim does not exist.
     """
+@overload
+def argsort(input: ndarray, dim: int = -1, descending: bool = False, stable: bool = True, *, axis: int | None = None) -> ndarray: ...
 
 def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True, *, axis: int | None = None) -> Extremes:
     """(values, indices) sorted along dim; the gradient of a value goes to the element it came from.

@@ -18,7 +18,7 @@ from ..autograd.engine import Tensor
 from ..autograd.op import op
 from ..kernels.rowwise import scan
 from ..kernels.rowwise.sums import sum_along
-from .dims import Dim, chosen_dims, count_of, many_dims, one_dim
+from .dims import Dim, along, chosen_dims, count_of, many_dims, one_dim
 from .elementwise import eq, where
 from .join import cat
 from .kinds import accumulated, along_dims, reduction, refuse_integers
@@ -165,9 +165,8 @@ def _before(x, dim):
     No division, so zeros need no special case, here or in any derivative.
     """
     n = x.shape[dim]
-    lead = (slice(None),) * dim
     ones = np.ones(x.shape, x.dtype)
-    shifted = lambda y, k: cat([ones[(*lead, slice(0, k))], y[(*lead, slice(0, n - k))]], dim)
+    shifted = lambda y, k: cat([ones[along(dim, slice(0, k))], y[along(dim, slice(0, n - k))]], dim)
     y, k = shifted(x, 1), 1
     while k < n:
         y = y * shifted(y, k)

@@ -3,14 +3,15 @@ from numpy import ndarray
 from typing import overload
 from ..autograd.engine import Tensor
 from .dims import Dim
-from .kinds import reduction
 
-@reduction(ref=_norm_ref, read=_read, door=_norm_door, samples=lambda r: [(r(3, 4),), (r(2, 3, 4), 2, 1), (r.apart(3, 4), 1.0, (0, 1)), (r.apart(3, 4), 3.0, -1, True), (r.apart(3, 4), 2.5, 0)])
-def vector_norm(input: Tensor, ord: float=2.0, dim: Dim=None, keepdim: bool=False) -> Tensor:
+@overload
+def vector_norm(input: Tensor, ord: float = 2.0, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool | None = None) -> Tensor:
     """sum(|x| ** ord) ** (1 / ord) along dim. Where the norm is 0 the gradient is 0, as in torch.
 
     Raises: TypeError for integers; ValueError unless 0 < ord < inf, or if dim does not exist.
     """
+@overload
+def vector_norm(input: ndarray, ord: float = 2.0, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool | None = None) -> ndarray: ...
 
 @overload
 def norm(input: Tensor, p: float | str = 2, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool | None = None) -> Tensor:
