@@ -16,8 +16,7 @@ from ..kernels.rowwise import softmax_columns as columns
 from ..autograd.op import composite, op
 from .elementwise import exp, where
 from .reduce import sum
-from .dims import all_dims, many_dims
-from .kinds import reduction
+from .dims import many_dims
 
 _BOTH_SIDES = np.array([-30.0, -2.0, -0.7, -0.3, 0.2, 0.6, 3.0, 25.0])
 
@@ -410,10 +409,15 @@ log_softmax_grad.vjp(g=lambda u, y, dim: u - sum(u * exp(y), dim, True),
                      y=lambda u, g, y, dim: -(u * exp(y) * sum(g, dim, True)))
 
 
-@reduction(ref=_logsumexp_ref, read=all_dims, floating=True, samples=lambda r: [
-    (r(3, 4), 1), (r(2, 3, 2), 0), (r(2, 3, 2), (0, 2)), (r(5), 0),
-    (r(2, 3, 2), 1, True), (r(2, 3, 2), (0, -1), True),
-    (np.array([[1e4, 1e4 - 2, 0.0], [-1e4, -1e4 + 1, -1e4]]), 1)])
+def _logsumexp_door(input, dim, keepdim):
+    dims = many_dims("logsumexp", dim, input.ndim)
+    return input, tuple(range(input.ndim)) if dims is None else dims, bool(keepdim)
+
+
+@op(samples=lambda r: [(r(3, 4), 1), (r(2, 3, 2), 0), (r(2, 3, 2), (0, 2)), (r(5), 0),
+                       (r(2, 3, 2), 1, True), (r(2, 3, 2), (0, -1), True),
+                       (np.array([[1e4, 1e4 - 2, 0.0], [-1e4, -1e4 + 1, -1e4]]), 1)],
+    ref=_logsumexp_ref, door=_logsumexp_door, floating=True)
 def logsumexp(input: Tensor, dim: int | tuple[int, ...] | None, keepdim: bool = False) -> Tensor:
     """log sum_j e^x_j along `dim` (one, several, or None: all), a smooth maximum. Never overflows.
 

@@ -1,7 +1,7 @@
 """Dimensions and shapes as users give them, brought to one form or refused with the reason.
 
-An op names a reader (one_dim, many_dims, chosen_dims, all_dims, new_dim) for each of its options
-that are dimensions, see `dims` in autograd/op.py. Not here: operations.
+An op names a reader (one_dim, many_dims, chosen_dims, new_dim) for each option that is a dimension:
+`dims` in autograd/op.py. Not here: operations.
 """
 from __future__ import annotations
 
@@ -56,12 +56,6 @@ def many_dims(name: str, dim: Any, ndim: int, what: str = "dim",
 def chosen_dims(name: str, dim: Any, ndim: int, what: str = "dim") -> tuple[int, ...] | None:
     """many_dims where an empty sequence means no dimension."""
     return many_dims(name, dim, ndim, what, ())
-
-
-def all_dims(name: str, dim: Any, ndim: int, what: str = "dim") -> tuple[int, ...]:
-    """many_dims where None is written out as all dimensions."""
-    dims = many_dims(name, dim, ndim, what)
-    return tuple(range(ndim)) if dims is None else dims
 
 
 def new_dim(name: str, dim: Any, ndim: int, what: str = "dim") -> int:

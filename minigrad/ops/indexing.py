@@ -144,7 +144,8 @@ def _setitem_value(g, index, shape, value_shape):
 
 def write_at(array: ndarray, index: Any, value: Any) -> None:
     """array[index] = value, with errors that say what does not fit."""
-    value = _as_written(array, index, value)
+    if value.__class__ is not float:
+        value = _as_written(array, index, value)
     try:
         array[index] = value
     except IndexError as error:
@@ -240,7 +241,7 @@ def tensor_setitem(self: Tensor, index: Any, value: Any) -> None:
     if isinstance(value, (list, tuple)):
         value = to_array(value)
     index = normal_index(index, self.array.ndim)
-    steps = integers_first(index)
+    steps = integers_first(index) if index.__class__ is tuple else None
     if steps is not None:
         tensor_setitem(tensor_getitem(self, steps[0]), steps[1], value)
         return

@@ -9,26 +9,22 @@ import math
 import numpy as np
 
 from ..autograd.engine import Tensor
-from ..autograd.op import composite
+from ..autograd.op import composite, op
 from ..kernels.rowwise.sums import sum_along
 from .cast import to
 from .dims import Dim, many_dims
 from .elementwise import abs as absolute, eq, ne, sign, where
-from .kinds import reduction, refuse_integers
+from .kinds import refuse_integers
 from .order import amax, amin
 from .reduce import sum
 from .shape import spread
-
-
-def _read(name, dim, ndim, what):
-    return many_dims("norm", dim, ndim, what)      # which is what most people call
 
 
 def _norm_door(input, ord, dim, keepdim):
     refuse_integers("norm", input)
     if not 0 < ord < math.inf:
         raise ValueError(f"vector_norm: want 0 < ord < inf, got {ord}; use norm for the others")
-    return input, float(ord), dim, keepdim
+    return input, float(ord), many_dims("norm", dim, np.ndim(input)), keepdim
 
 
 def _norm_rule(g, input, out, input_shape, ord, dim, keepdim):
@@ -43,13 +39,10 @@ def _norm_rule(g, input, out, input_shape, ord, dim, keepdim):
     return scale * sign(input) * absolute(where(still, 1.0, ratio)) ** (ord - 1.0)
 
 
-def _norm_ref(x, ord=2, dim=None, keepdim=False):
-    return (np.abs(x) ** ord).sum(axis=dim, keepdims=keepdim) ** (1 / ord)
-
-
-@reduction(ref=_norm_ref, read=_read, door=_norm_door,
-           samples=lambda r: [(r(3, 4),), (r(2, 3, 4), 2, 1), (r.apart(3, 4), 1.0, (0, 1)),
-                              (r.apart(3, 4), 3.0, -1, True), (r.apart(3, 4), 2.5, 0)])
+@op(samples=lambda r: [(r(3, 4),), (r(2, 3, 4), 2, 1), (r.apart(3, 4), 1.0, (0, 1)),
+                       (r.apart(3, 4), 3.0, -1, True), (r.apart(3, 4), 2.5, 0)],
+    ref=lambda x, ord=2, dim=None, keepdim=False: (np.abs(x) ** ord).sum(
+        axis=dim, keepdims=keepdim) ** (1 / ord), door=_norm_door)
 def vector_norm(input: Tensor, ord: float = 2.0, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """sum(|x| ** ord) ** (1 / ord) along dim. Where the norm is 0 the gradient is 0, as in torch.
 

@@ -32,8 +32,8 @@ def sum_along(x, dims, keepdims=False, dtype=None):
     NumPy: what is no float32 or float64, and few numbers. Rows on threads: long last dimensions of
     float32 in order. Else, or for what is left, the tree of `total`.
     """
-    if dtype is not None or x.dtype.char not in "fd" or x.size < (MANY if dims is None else ROWS) \
-            or few(x):
+    if x.size < ROWS or dtype is not None or x.dtype.char not in "fd" \
+            or (dims is None and x.size < MANY) or few(x):
         return np.add.reduce(x, axis=dims, dtype=dtype, keepdims=keepdims)
     left = tuple(range(x.ndim)) if dims is None else tuple(sorted(dims))
     kept = [1 if d in left else n for d, n in enumerate(x.shape)] if keepdims else None
