@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy import ndarray
@@ -146,11 +147,11 @@ def add_at(out: ndarray, places: ndarray, values: ndarray) -> None:
     if out.dtype.kind != "f" or n < MANY:
         np.add.at(out.reshape(-1), places, values)
         return
-    if out.size > 4 * n:                           # most get nothing
+    used: Any = slice(None)
+    size = out.size
+    if size > 4 * n:                               # most get nothing
         used, places = np.unique(places, return_inverse=True)
-    else:
-        used = slice(None)
-    size = len(used) if isinstance(used, ndarray) else out.size
+        size = len(used)
     # Where even float64 is to keep its digits, no chain is longer than it must be.
     pieces = max(1, min(n // 64, n // size)) if out.itemsize == 8 else 1
     if pieces > 1:
@@ -169,7 +170,7 @@ def add_slices_at(out: ndarray, d: int, places: ndarray, values: ndarray) -> Non
     order = np.argsort(places, kind="stable")
     places = places[order]
     first = np.flatnonzero(np.r_[True, places[1:] != places[:-1]]) if places.size else places
-    lead = (slice(None),) * d
+    lead: Any = (slice(None),) * d
     values = values[(*lead, order)]
     if first.size < places.size:
         places, values = places[first], np.add.reduceat(values, first, axis=d)

@@ -30,15 +30,19 @@ def along_dims(r):
 
 def reduction(numpys: Callable | None = None, *, samples: Callable = along_dims,
               ref: Callable | None = None, read: Callable = many_dims, choice: bool = False,
-              **about: Any) -> Decorator:
+              any_dtype: bool = False, **about: Any) -> Decorator:
     """An op of (input, dim, keepdim), also called axis and keepdims.
 
     The forward gets dim as NumPy's functions take it: a tuple counted from 0, or None for all.
 
     numpys: the function of NumPy that does the same (else say ref). read: how dim is read, see
     `dims.py`: many_dims, chosen_dims (where () is no dimension), one_dim. choice: the result is
-    one of the elements or its place, so that there must be some.
+    one of the elements or its place, so that there must be some. any_dtype: it does not compute
+    with the numbers, but looks which they are.
     """
+    if any_dtype:
+        about.update(promote=False, moves=True)
+
     def decorate(forward: Callable[P, R]) -> OpFunction[P, R]:
         door = {"door": _refuse_nothing(forward.__name__)} if choice else {}
         return op(samples=samples, ref=ref or under_torchs_names(numpys), dims={"dim": read},

@@ -63,7 +63,7 @@ amin.vjp(input=_extreme_rule)
 _ties_of_one = lambda r: [(r.apart(3, 4),), (r.apart(2, 3, 4), 1), (r.apart(3, 4), -1, True)]
 
 
-@reduction(np.argmax, samples=_ties_of_one, read=one_dim, choice=True, promote=False, moves=True)
+@reduction(np.argmax, samples=_ties_of_one, read=one_dim, choice=True, any_dtype=True)
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The index of the (first) largest element along dim; without dim, in the flattened tensor.
 
@@ -72,7 +72,7 @@ def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
     return np.argmax(input, axis=dim, keepdims=keepdim)
 
 
-@reduction(np.argmin, samples=_ties_of_one, read=one_dim, choice=True, promote=False, moves=True)
+@reduction(np.argmin, samples=_ties_of_one, read=one_dim, choice=True, any_dtype=True)
 def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The index of the (first) smallest element along dim; without dim, in the flattened tensor.
 
@@ -106,7 +106,7 @@ _one_dim_samples = lambda r: [(r.apart(3, 4), 0), (r.apart(2, 3, 4), -2), (r.apa
 
 
 @reduction(ref=_at_extreme_ref(np.max, np.argmax), samples=_one_dim_samples, read=one_dim,
-           choice=True, promote=False, moves=True)
+           choice=True, any_dtype=True)
 def max_dim(input: Tensor, dim: int, keepdim: bool = False) -> tuple[Tensor, Tensor]:
     """max(input, dim): the largest elements along dim and their indices."""
     return _at_extreme(input, dim, keepdim, np.argmax)
@@ -114,7 +114,7 @@ max_dim.vjp(input=_at_extreme_rule)
 
 
 @reduction(ref=_at_extreme_ref(np.min, np.argmin), samples=_one_dim_samples, read=one_dim,
-           choice=True, promote=False, moves=True)
+           choice=True, any_dtype=True)
 def min_dim(input: Tensor, dim: int, keepdim: bool = False) -> tuple[Tensor, Tensor]:
     """min(input, dim): the smallest elements along dim and their indices."""
     return _at_extreme(input, dim, keepdim, np.argmin)
@@ -134,7 +134,7 @@ def _extreme_ref(best, place, elementwise):
     return function
 
 
-def _extreme(name, input, dim, keepdim, other, overall, along, elementwise):
+def _extreme(name, input, dim, keepdim, other, overall, along_dim, elementwise):
     if isinstance(dim, (Tensor, ndarray)):
         other = dim
     if other is not None:
@@ -147,7 +147,7 @@ def _extreme(name, input, dim, keepdim, other, overall, along, elementwise):
     if isinstance(dim, (tuple, list)):
         raise ValueError(f"{name}: want one dim, got {dim}: there is no single index in several; "
                          f"use a{name} for the values")
-    return Extremes(*along(input, dim, keepdim))
+    return Extremes(*along_dim(input, dim, keepdim))
 
 
 @composite(samples=_extreme_samples, ref=_extreme_ref(np.max, np.argmax, np.maximum))

@@ -211,14 +211,14 @@ def _masks(r):
     return [(r.mask(3, 4),), (r.mask(3, 4), 0), (r.mask(3, 4), 1, True)]
 
 
-@reduction(np.all, samples=_masks, read=chosen_dims, promote=False, moves=True)
+@reduction(np.all, samples=_masks, read=chosen_dims, any_dtype=True)
 def all(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """Whether all elements along dim are true (not zero); true if there are none. dim=(): whether
     each is."""
     return np.all(input, axis=dim, keepdims=keepdim)
 
 
-@reduction(np.any, samples=_masks, read=chosen_dims, promote=False, moves=True)
+@reduction(np.any, samples=_masks, read=chosen_dims, any_dtype=True)
 def any(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """Whether any element along dim is true (not zero); false if there are none. dim=(): whether
     each is."""
