@@ -3,7 +3,9 @@
 elementwise  shape  cast  join  reduce  indexing  gather  order  vector_norm  matrix  linear
 activation  conv  pool  conv_pool  rnn  loss  class_loss  creation  random  inplace
 
-An op is one block: see `elementwise.py` for the first, `op.py` for what the parts mean.
+An op is one block: see `elementwise.py` for the first, `op.py` for what the parts mean. What the
+families share stands in `kinds.py` (decorators), `dims.py` (dimensions and shapes that users give),
+`indices.py` (what an index means) and `samples.py` (inputs for tests).
 """
 from __future__ import annotations
 

@@ -15,6 +15,10 @@ from .shape import permute
 
 # --- triangles -----------------------------------------------------------------------------------
 
+def _matrices(r):
+    return [(r(3, 4),), (r(2, 3, 3), 1), (r(3, 3), -1)]
+
+
 def _matrix_door(name):
     def door(input, diagonal):
         if input.ndim < 2:
@@ -24,8 +28,7 @@ def _matrix_door(name):
     return door
 
 
-@movement(samples=lambda r: [(r(3, 4),), (r(2, 3, 3), 1), (r(3, 3), -1)], ref=np.tril,
-          door=_matrix_door("tril"))
+@movement(samples=_matrices, ref=np.tril, door=_matrix_door("tril"))
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """The lower triangle of matrices (..., R, C), zeros above the given diagonal.
 
@@ -35,8 +38,7 @@ def tril(input: Tensor, diagonal: int = 0) -> Tensor:
 tril.vjp(input=lambda g, diagonal: tril(g, diagonal))
 
 
-@movement(samples=lambda r: [(r(3, 4),), (r(2, 3, 3), 1), (r(3, 3), -1)], ref=np.triu,
-          door=_matrix_door("triu"))
+@movement(samples=_matrices, ref=np.triu, door=_matrix_door("triu"))
 def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """The upper triangle of matrices (..., R, C), zeros below the given diagonal.
 
