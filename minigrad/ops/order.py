@@ -12,8 +12,9 @@ from numpy import ndarray
 
 from ..autograd.engine import Tensor, wrap
 from ..autograd.op import composite, refuse_other
+from ..kernels.rowwise import order as kernel
 from .cast import clone, to
-from .dims import Dim, along, one_dim
+from .dims import Dim, one_dim
 from .elementwise import eq, logical_or, maximum, minimum, ne
 from .gather import gather, gather_grad
 from .kinds import movement, reduction
@@ -186,11 +187,7 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool
     """
     if not input.ndim:
         return np.zeros((), np.int64)
-    if not descending:
-        return np.argsort(input, axis=dim, kind="stable")
-    # Sorted from behind, so that equal ones keep their order.
-    last = input.shape[dim] - 1
-    return last - np.flip(np.argsort(np.flip(input, dim), axis=dim, kind="stable"), dim)
+    return kernel.argsort(input, dim, descending)
 
 
 @composite(samples=lambda r: [(r.apart(3, 4),), (r.apart(3, 4), 0, True)],
@@ -230,13 +227,6 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True,
     if not array.ndim:
         return Extremes(clone(input), argsort(input)) if k else \
             Extremes(reshape(input, (1,))[:0], reshape(argsort(input), (1,))[:0])
-    if 0 < k < n // 8:                             # choosing first is linear, sorting n log n
-        chosen = (np.argpartition(array, n - k, d)[along(d, slice(n - k, n))] if largest
-                  else np.argpartition(array, k - 1, d)[along(d, slice(0, k))])
-        chosen = np.sort(chosen, d)
-        order = argsort(np.take_along_axis(array, chosen, d), d, largest)
-        at = np.take_along_axis(chosen, order, d)
-    else:
-        at = argsort(array, d, largest)[along(d, slice(0, k))]
+    at = kernel.argtopk(array, k, d, largest)
     indices = wrap(at) if isinstance(input, Tensor) else at
     return Extremes(gather(input, d, indices), indices)
