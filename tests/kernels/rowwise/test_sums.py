@@ -56,7 +56,7 @@ WAYS = {                                           # shape, dims, dtype, the fun
     "rows, then the tree": ((600, 3, 40), (0, 2), "f4", ["row_sums", "total"]),
     "short rows": ((5000, 4), (1,), "f4", ["total"]),
     "float64": ((500, 40), (1,), "f8", ["total"]),
-    "not in order": ((40, 500), (0,), "f4 T", ["total"]),
+    "not in order": ((500, 40), (1,), "f4 T", ["total"]),
     "columns": ((5000, 4), (0,), "f4", ["total"]),
     "middle": ((30, 600, 4), (1,), "f4", ["total"]),
 }
