@@ -5,13 +5,15 @@ million rows of 0.1 came out 1 % wrong in float32. Here long dimensions are adde
 rows one after the other, the sums of those in float64. A function of sizes and strides alone, on
 one thread: the same bits every time.
 
-Who adds over dimensions that a user chose, or over rows, calls this: the engine where it
-un-broadcasts, `ops/reduce.py`, the kernels for their parts. Not here: sums in a kernel's own loop.
+NumPy only, for the engine calls it where it un-broadcasts, and kernels for their parts. Operations
+call `kernels/rowwise/sums.py` (sum_along), which has threads for long rows and this for the rest,
+and `add_at` below where repeated places add up. Not here: sums in a kernel's own loop.
 """
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy import ndarray
@@ -24,6 +26,11 @@ _WIDE = 512                                        # numbers that a row should h
 _SHORT = 64                                        # numbers in a row, too few for a loop of NumPy
 
 
+def few(x: ndarray) -> bool:
+    """Whether NumPy's own sum of x keeps the digits, whichever dimensions are added up."""
+    return x.size < MANY and (x.ndim < 2 or max(x.shape) < ROWS)
+
+
 def total(x: ndarray, dims: Iterable[int]) -> ndarray:
     """The sum of x over these dimensions (counted from 0), without them. float16 adds in float32.
 
@@ -31,9 +38,8 @@ def total(x: ndarray, dims: Iterable[int]) -> ndarray:
     many are added.
     """
     dims = set(dims)
-    few = x.size < MANY and (x.ndim < 2 or max(x.shape) < ROWS)
     wide = np.float32 if x.dtype.char == "e" else None
-    if few or x.dtype.kind != "f":
+    if few(x) or x.dtype.kind != "f":
         y = np.add.reduce(x, axis=tuple(dims), dtype=wide)
         return y if wide is None else y.astype(x.dtype)
     kept = [d for d in range(x.ndim) if d not in dims]
@@ -129,3 +135,43 @@ def add_rows(x: ndarray, d: int, dtype: type | None = None) -> ndarray:
     if rest[0].size:
         y += np.add.reduce(rest[0], axis=d, dtype=np.float64)
     return y
+
+
+def add_at(out: ndarray, places: ndarray, values: ndarray) -> None:
+    """out.flat[places] += values for an out of zeros; where a place comes again, values add up.
+
+    Many are added in float64 (np.add.at adds in the dtype: a million times 0.1 in float32 is 1 %
+    off). places (n,) from 0 on, values (n,).
+    """
+    n = places.size
+    if out.dtype.kind != "f" or n < MANY:
+        np.add.at(out.reshape(-1), places, values)
+        return
+    used: Any = slice(None)
+    size = out.size
+    if size > 4 * n:                               # most get nothing
+        used, places = np.unique(places, return_inverse=True)
+        size = len(used)
+    # Where even float64 is to keep its digits, no chain is longer than it must be.
+    pieces = max(1, min(n // 64, n // size)) if out.itemsize == 8 else 1
+    if pieces > 1:
+        places = places + np.arange(n) * pieces // n * size
+    sums = np.bincount(places, values, pieces * size)
+    out.reshape(-1)[used] = sums if pieces == 1 else total(sums.reshape(pieces, size), (0,))
+
+
+def add_slices_at(out: ndarray, d: int, places: ndarray, values: ndarray) -> None:
+    """out[:, ..., places] += values along dimension d, for an out of zeros; repeated places add up.
+
+    out (..., D, ...), places (n,) from -D to D - 1, values (..., n, ...). Sorted, equal places are
+    runs, which are added up at once: on whole rows np.add.at takes 10 times as long.
+    """
+    places = np.where(places < 0, places + out.shape[d], places)
+    order = np.argsort(places, kind="stable")
+    places = places[order]
+    first = np.flatnonzero(np.r_[True, places[1:] != places[:-1]]) if places.size else places
+    lead: Any = (slice(None),) * d
+    values = values[(*lead, order)]
+    if first.size < places.size:
+        places, values = places[first], np.add.reduceat(values, first, axis=d)
+    out[(*lead, places)] = values

@@ -13,7 +13,7 @@ from kernel_testing import PLAIN
 import minigrad
 import minigrad.nn.functional as F
 from minigrad import nn, tensor
-from minigrad.sums import add_rows, total
+from minigrad.sums import add_at, add_rows, add_slices_at, total
 
 S = 60 if PLAIN else 1                             # the plain run takes smaller samples
 N = 300_000 // S
@@ -79,6 +79,33 @@ def test_total_of_random_numbers_in_any_order_of_memory():
                 dims = [d for d in range(len(shape)) if bits >> d & 1]
                 np.testing.assert_allclose(total(y, dims), x.sum(axis=tuple(dims)), rtol=1e-10,
                                            atol=1e-11)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "f2", "i8"])
+@pytest.mark.parametrize(("size", "n"), [(5, 3), (5, 20_000), (200_000, 6000), (7, 0)])
+def test_sums_at_places_that_come_again(size, n, dtype):
+    rng = np.random.default_rng(8)
+    places, values = rng.integers(0, size, n), (9 * rng.random(n)).astype(dtype)
+    if dtype == "f2" and size == 5:
+        values = values / np.float16(4000)
+    out = np.zeros(size, dtype)
+    add_at(out, places, values)
+    want = np.bincount(places, values.astype("f8"), size)
+    most = {"f2": 1e-3 if n > 4000 else 1e-2, "f4": 3e-7, "f8": 1e-14, "i8": 0}[dtype]
+    np.testing.assert_allclose(out, want, rtol=most)
+
+
+@pytest.mark.parametrize("places", [[], [3], [0, 2, 1], [1, -2, 1, 1, 0, -4, 3], [2] * 50])
+@pytest.mark.parametrize("d", [0, 1, 2])
+def test_slices_added_at_places_that_come_again(places, d):
+    shape = [4, 4, 4]
+    out, places = np.zeros(shape), np.array(places, np.int64)
+    shape[d] = len(places)
+    values, want = np.random.default_rng(9).standard_normal(shape), np.zeros(out.shape)
+    for k, place in enumerate(places):
+        want[(slice(None),) * d + (place,)] += values[(slice(None),) * d + (k,)]
+    add_slices_at(out, d, places, values)
+    np.testing.assert_allclose(out, want, rtol=1e-13, atol=1e-14)
 
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # inf - inf

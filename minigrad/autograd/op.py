@@ -92,11 +92,13 @@ class Op:
                  door: Callable | None = None, explain: Callable | None = None,
                  promote: bool | str = True, order: int | float = float("inf"),
                  flat: bool = False, floating: bool = False, waits: bool = False,
-                 moves: bool = False, apart: tuple[str, ...] = ()) -> None:
+                 moves: bool = False, apart: tuple[str, ...] = (),
+                 dims: dict[str, Callable] | None = None) -> None:
         self.name, self.forward, self.doc = forward.__name__, forward, forward.__doc__
         self.samples, self.ref, self.flat, self.order = samples, ref, flat, order
         self.door, self.explain, self.promote = door, explain, promote
         self.floating, self.waits, self.moves, self.apart = floating, waits, moves, apart
+        self.dims = dims or {}
         self.signature = inspect.signature(forward)
         self.parameters = self.signature.parameters
         self.hints = {p.name: str(p.annotation) for p in self.parameters.values()}
@@ -137,6 +139,10 @@ class Op:
         if unknown:
             raise TypeError(f"op {self.name}: apart names {sorted(unknown)}, which are no tensor "
                             f"arguments ({', '.join(self.tensors)})")
+        if self.dims and ({*self.dims} - {*self.parameters} or self.takes_number(self.tensors[0])
+                          or self.sequence):
+            raise TypeError(f"op {self.name}: dims is for options that name dimensions of the "
+                            f"first argument, a Tensor; got {', '.join(self.dims)}")
         plain = len(self.tensors) == 1 and not self.many and not self.sequence \
             and not self.takes_number(self.tensors[0]) and "None" not in self.hints[self.tensors[0]]
         if self.waits and not (plain and {*self.parameters} <= {self.tensors[0], "inplace"}):
@@ -332,6 +338,10 @@ class Op:
         passed = ", ".join(f"{p.name}={p.name}" if p.kind is p.KEYWORD_ONLY else
                            f"*{p.name}" if p.kind is p.VAR_POSITIONAL else p.name
                            for p in sig.parameters.values())
+        for name in self.dims:
+            given = sig.parameters[name].default is None and f"    if {name} is not None:\n    "
+            add(f"{given or ''}    {name} = READ_{name}({self.name!r}, {name}, "
+                f"{self.tensors[0]}.ndim, {name!r})")
         if self.door is not None:
             add(f"    {', '.join(sig.parameters)}, = DOOR({passed})")
         if self.explain is not None:
@@ -472,7 +482,8 @@ class Op:
     def finish(self) -> Callable:
         """The public function, dressed with the forward's documentation and the op itself."""
         forward = self.forward
-        known = dict(_WRAPPER_NAMES, OP=self, FORWARD=forward, DOOR=self.door, EXPLAIN=self.explain)
+        known = dict(_WRAPPER_NAMES, OP=self, FORWARD=forward, DOOR=self.door, EXPLAIN=self.explain,
+                     **{f"READ_{name}": read for name, read in self.dims.items()})
         public: Any = FunctionType(_first_call.__code__, known, self.name)
         self.public = public
         public.__doc__, public.__module__ = forward.__doc__, forward.__module__
@@ -498,6 +509,9 @@ def op(*, samples: Callable | None, ref: Callable | None = None, **about: Any
     ref: an obvious version (NumPy or loops). A NumPy ufunc also makes np.ufunc(tensor) this op.
     door: (all parameters) -> all parameters, normalised; refuses bad input with ValueError or
         TypeError.
+    dims: {option: reader} for the options that name dimensions of the first argument: before the
+        door an option that is given becomes reader(op's name, option, ndim, option's name), which
+        counts from 0 or refuses; the readers are in `ops/dims.py`.
     explain: (op, error, all parameters) -> the exception to raise instead of NumPy's own.
     promote: True: the arguments are numbers of one dtype, that of torch's table (promotion.py), and
         the result has it, too. "operands": the same, but the result has a dtype of its own (a

@@ -3,7 +3,9 @@
 elementwise  shape  cast  join  reduce  indexing  gather  order  vector_norm  matrix  linear
 activation  conv  pool  conv_pool  rnn  loss  class_loss  creation  random  inplace
 
-An op is one block: see `elementwise.py` for the first, `op.py` for what the parts mean.
+An op is one block: see `elementwise.py` for the first, `op.py` for what the parts mean. What the
+families share stands in `kinds.py` (decorators), `dims.py` (dimensions and shapes that users give),
+`indices.py` (what an index means) and `samples.py` (inputs for tests).
 """
 from __future__ import annotations
 
@@ -167,7 +169,7 @@ class TensorMethods(InPlaceMethods):
 
     # indexing
     __getitem__, __setitem__ = indexing.tensor_getitem, indexing.tensor_setitem
-    with_item = indexing.setitem
+    with_item = indexing.with_item
     gather, take_along_dim, index_select = (
         _gather.gather, _gather.take_along_dim, _gather.index_select)
     scatter, scatter_add, index_add = _gather.scatter, _gather.scatter_add, _gather.index_add

@@ -17,8 +17,10 @@ from . import dims as dims
 from . import elementwise as elementwise
 from . import gather as gather
 from . import indexing as indexing
+from . import indices as indices
 from . import inplace as inplace
 from . import join as join
+from . import kinds as kinds
 from . import linear as linear
 from . import loss as loss
 from . import matrix as matrix
@@ -637,8 +639,8 @@ class TensorMethods:
         each is.
         """
     def cumsum(self, dim: _int, *, dtype: Any = None) -> Tensor:
-        """Running sums along dim: y[i] = x[0] + ... + x[i]. They are added in float64 (float16: in
-        float32), integers and booleans as int64.
+        """Running sums along dim: y[i] = x[0] + ... + x[i]. They are added in float64, integers and
+        booleans as int64.
 
         dtype: convert to this dtype first (and return it).
 
@@ -844,13 +846,9 @@ class TensorMethods:
         """The tensor itself."""
     def __getitem__(self, index: Any) -> Tensor: ...
     def __setitem__(self, index: Any, value: Any) -> None: ...
-    def with_item(self, index: Any, value: Tensor | ndarray | _float | np.number, overwrite: _bool = False) -> Tensor:
-        """A copy of input in which [index] is `value`, broadcast: x[index] = value as a function.
-
-        Where an index repeats, the last value stays, and it alone gets a gradient. overwrite: write
-        into input itself; only for Tensor.__setitem__, which knows when nobody sees it.
-
-        Raises: IndexError as getitem; ValueError if value does not broadcast to input[index].
+    def with_item(self, index: Any, value: Tensor | ndarray | _float | np.number) -> Tensor:
+        """A copy of the tensor in which [index] is `value`: x[index] = value as a function; see
+        setitem.
         """
     def gather(self, dim: _int, index: Tensor | ndarray) -> Tensor:
         """result[i][j] = input[i][index[i][j]] for dim 1, and so on: an index for every place.

@@ -10,11 +10,12 @@ import numpy as np
 from numpy import ndarray
 
 from ..autograd.engine import Tensor
-from ..autograd.op import composite, op, refuse_other
+from ..autograd.op import composite, refuse_other
 from ..promotion import DTYPES, dtype_named
+from .kinds import movement
 
 
-@op(samples=lambda r: [(r(3, 4),)], ref=np.copy, promote=False, moves=True)
+@movement(samples=lambda r: [(r(3, 4),)], ref=np.copy)
 def clone(input: Tensor) -> Tensor:
     """A copy with memory of its own; gradients pass through it."""
     return np.array(input)
@@ -31,23 +32,25 @@ def contiguous(input: Tensor) -> Tensor:
     return _row_major(input)
 
 
-@op(samples=lambda r: [(r(3, 4).T,)], ref=np.ascontiguousarray, promote=False, moves=True)
+@movement(samples=lambda r: [(r(3, 4).T,)], ref=np.ascontiguousarray)
 def _row_major(input: Tensor) -> Tensor:
     """A row-major copy."""
     return np.array(input, order="C")
 _row_major.vjp(input=lambda g: g)
 
 
-@op(samples=lambda r: [(r(3, 4), np.dtype(np.float64)), (r.integers(9, 3), np.dtype(np.float64))],
-    ref=lambda x, dtype: x.astype(dtype), promote=False, moves=True)
+@movement(samples=lambda r: [(r(3, 4), np.dtype(np.float64)),
+                             (r.integers(9, 3), np.dtype(np.float64))],
+          ref=lambda x, dtype: x.astype(dtype))
 def cast_float(input: Tensor, dtype: np.dtype) -> Tensor:
     """The elements in a floating dtype; `to` calls it. The gradient comes back in input's dtype."""
     return np.array(input, dtype)
 cast_float.vjp(input=lambda g: g)                  # the engine brings it to the dtype of input
 
 
-@op(samples=lambda r: [(r(3, 4) * 3, np.dtype(np.int64)), (r.integers(2, 3), np.dtype(np.bool_))],
-    ref=lambda x, dtype: x.astype(dtype), promote=False, moves=True)
+@movement(samples=lambda r: [(r(3, 4) * 3, np.dtype(np.int64)),
+                             (r.integers(2, 3), np.dtype(np.bool_))],
+          ref=lambda x, dtype: x.astype(dtype))
 def cast_discrete(input: Tensor, dtype: np.dtype) -> Tensor:
     """The elements as integers (towards zero) or booleans; `to` calls it. No gradient passes."""
     return np.array(input).astype(dtype)

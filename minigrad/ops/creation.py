@@ -6,6 +6,7 @@ integers int64, as in torch. Not here: random numbers (`random.py`).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from .cast import check_device, to
 from .dims import as_shape
 
 
-def _leaf(name: str, array: ndarray, device: Any, requires_grad: bool) -> Tensor:
+def new_leaf(name: str, array: ndarray, device: Any, requires_grad: bool) -> Tensor:
+    """What every function here returns: a Tensor around the array, without a history."""
     if device is not None:
         check_device(name, device)
     t = wrap(array)
@@ -35,12 +37,13 @@ def shape_of(name: str, size: tuple) -> tuple[int, ...]:
     """
     given = size[0] if len(size) == 1 and not isinstance(size[0], (int, np.integer)) else size
     shape = as_shape(name, list(given) if isinstance(given, (tuple, list)) else given)
-    if min(shape, default=0) < 0:
+    if shape and min(shape) < 0:
         raise ValueError(f"{name}: sizes must be 0 or more, got {shape}")
     return shape
 
 
-def _dtype(name: str, dtype: Any) -> np.dtype:
+def dtype_or_default(name: str, dtype: Any) -> np.dtype:
+    """The dtype that a user gave, or the default one."""
     return settings.default_dtype if dtype is None else dtype_named(name, dtype)
 
 
@@ -59,7 +62,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None,
     if dtype is not None:
         dtype = dtype_named("tensor", dtype)
     array = to_array(data, dtype, copy=True)
-    return _leaf("tensor", array, device, requires_grad)
+    return new_leaf("tensor", array, device, requires_grad)
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
@@ -93,26 +96,40 @@ def from_numpy(array: ndarray) -> Tensor:
 
 # --- of one value --------------------------------------------------------------------------------
 
+def _filled(name: str, make: Callable, size: tuple, dtype: Any, device: Any, requires_grad: bool
+            ) -> Tensor:
+    array = make(shape_of(name, size),
+                 settings.default_dtype if dtype is None else dtype_named(name, dtype))
+    return new_leaf(name, array, device, requires_grad)
+
+
+def _filled_like(name: str, make: Callable, input: Tensor, dtype: Any, device: Any,
+                 requires_grad: bool) -> Tensor:
+    array = make(np.shape(input), _like(name, input, dtype))
+    return new_leaf(name, array, device, requires_grad)
+
+
+def _like(name: str, input: Tensor, dtype: Any) -> np.dtype:
+    return input.dtype if dtype is None else dtype_named(name, dtype)
+
+
 def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros: zeros(2, 3) or zeros((2, 3)). dtype: the default dtype unless given.
 
     Raises: ValueError for a negative size or a device other than "cpu"; TypeError for a wrong
     dtype.
     """
-    return _leaf("zeros", np.zeros(shape_of("zeros", size), _dtype("zeros", dtype)), device,
-                 requires_grad)
+    return _filled("zeros", np.zeros, size, dtype, device, requires_grad)
 
 
 def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones: ones(2, 3) or ones((2, 3)). Arguments and errors as zeros."""
-    return _leaf("ones", np.ones(shape_of("ones", size), _dtype("ones", dtype)), device,
-                 requires_grad)
+    return _filled("ones", np.ones, size, dtype, device, requires_grad)
 
 
 def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Memory as it comes: any numbers, to be overwritten. Arguments and errors as zeros."""
-    return _leaf("empty", np.empty(shape_of("empty", size), _dtype("empty", dtype)), device,
-                 requires_grad)
+    return _filled("empty", np.empty, size, dtype, device, requires_grad)
 
 
 def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None,
@@ -131,32 +148,25 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None,
                  np.int64 if isinstance(value, (int, np.integer)) else settings.default_dtype)
     dtype = dtype_named("full", dtype)
     refuse_unfit("full", dtype, value)
-    return _leaf("full", np.full(shape_of("full", (size,)), value, dtype), device, requires_grad)
-
-
-def _like(name: str, input: Tensor, dtype: Any) -> np.dtype:
-    return input.dtype if dtype is None else dtype_named(name, dtype)
+    return new_leaf("full", np.full(shape_of("full", (size,)), value, dtype), device, requires_grad)
 
 
 def zeros_like(input: Tensor, *, dtype: Any = None, device: Any = None,
                requires_grad: bool = False) -> Tensor:
     """Zeros of the shape and, unless given, the dtype of input. Errors as zeros."""
-    return _leaf("zeros_like", np.zeros(np.shape(input), _like("zeros_like", input, dtype)), device,
-                 requires_grad)
+    return _filled_like("zeros_like", np.zeros, input, dtype, device, requires_grad)
 
 
 def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None,
               requires_grad: bool = False) -> Tensor:
     """Ones of the shape and, unless given, the dtype of input. Errors as zeros."""
-    return _leaf("ones_like", np.ones(np.shape(input), _like("ones_like", input, dtype)), device,
-                 requires_grad)
+    return _filled_like("ones_like", np.ones, input, dtype, device, requires_grad)
 
 
 def empty_like(input: Tensor, *, dtype: Any = None, device: Any = None,
                requires_grad: bool = False) -> Tensor:
     """Memory as it comes, of the shape and, unless given, the dtype of input. Errors as zeros."""
-    return _leaf("empty_like", np.empty(np.shape(input), _like("empty_like", input, dtype)), device,
-                 requires_grad)
+    return _filled_like("empty_like", np.empty, input, dtype, device, requires_grad)
 
 
 def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None,
@@ -196,7 +206,7 @@ def arange(start: float, end: float | None = None, step: float = 1, *, dtype: An
         array = start + step * np.arange(math.ceil((end - start) / step))
     refuse_unfit_data("arange", dtype, array[:1])
     refuse_unfit_data("arange", dtype, array[-1:])
-    return _leaf("arange", array.astype(dtype, copy=False), device, requires_grad)
+    return new_leaf("arange", array.astype(dtype, copy=False), device, requires_grad)
 
 
 def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None,
@@ -208,14 +218,15 @@ def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device:
     """
     if steps < 0:
         raise ValueError(f"linspace: steps must be 0 or more, got {steps}")
-    dtype = _dtype("linspace", dtype)
+    dtype = dtype_or_default("linspace", dtype)
     array = np.linspace(float(start), float(end), steps)
     refuse_unfit_data("linspace", dtype, array)
-    return _leaf("linspace", array.astype(dtype, copy=False), device, requires_grad)
+    return new_leaf("linspace", array.astype(dtype, copy=False), device, requires_grad)
 
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None,
         requires_grad: bool = False) -> Tensor:
     """The (n, m) matrix with ones on its diagonal; m: n unless given. Errors as zeros."""
     shape = shape_of("eye", (n, n if m is None else m))
-    return _leaf("eye", np.array(np.eye(*shape, dtype=_dtype("eye", dtype))), device, requires_grad)
+    array = np.array(np.eye(*shape, dtype=dtype_or_default("eye", dtype)))
+    return new_leaf("eye", array, device, requires_grad)

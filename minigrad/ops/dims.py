@@ -1,6 +1,7 @@
 """Dimensions and shapes as users give them, brought to one form or refused with the reason.
 
-Not here: operations.
+An op names a reader (one_dim, many_dims, chosen_dims, new_dim) for each option that is a dimension:
+`dims` in autograd/op.py. Not here: operations.
 """
 from __future__ import annotations
 
@@ -52,6 +53,16 @@ def many_dims(name: str, dim: Any, ndim: int, what: str = "dim",
     return (dims or empty) if ndim else ()
 
 
+def chosen_dims(name: str, dim: Any, ndim: int, what: str = "dim") -> tuple[int, ...] | None:
+    """many_dims where an empty sequence means no dimension."""
+    return many_dims(name, dim, ndim, what, ())
+
+
+def new_dim(name: str, dim: Any, ndim: int, what: str = "dim") -> int:
+    """The place of a dimension that will be inserted, from 0 to ndim: one_dim of the result."""
+    return one_dim(name, dim, ndim + 1, what)
+
+
 def as_shape(name: str, sizes: Any) -> tuple[int, ...]:
     """A shape that a user gave: an integer, or a sequence of them."""
     if sizes.__class__ is tuple:
@@ -69,6 +80,11 @@ def spelt_product(sizes: Sequence[int]) -> str:
     if len(sizes) < 2:
         return str(math.prod(sizes))
     return f"{'*'.join(map(str, sizes))} = {math.prod(sizes)}"
+
+
+def along(dim: int, part: Any) -> tuple:
+    """The index of which `part` is what is taken along dim, and everything along those before."""
+    return (slice(None),) * dim + (part,)
 
 
 def count_of(shape, dim):

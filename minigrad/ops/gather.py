@@ -15,49 +15,59 @@ from ..autograd.engine import Tensor, wrap
 from ..foreign import got
 from ..autograd.op import composite, op, refuse_other, rounded_once
 from ..promotion import WIDE, refuse_unfit
+from ..sums import add_at
 from .cast import to
-from .dims import one_dim
+from .dims import along, one_dim
 from .elementwise import where
-from .indexing import add_at, last_writers, put_back_ref, getitem, getitem_grad, normal_index
+from .indexing import getitem, getitem_grad, put_back_ref
+from .indices import last_writers, normal_index
+from .kinds import movement
 from .shape import expand, reshape
 
 # --- along one dimension: an index for every place -----------------------------------------------
 
-def _check_along(name, shape, dim, index, index_shape, size):
-    """Raises unless index is an integer array that fits `shape` beside dim, from 0 to size - 1."""
+def _check_along(name, shape, dim, index):
+    """Raises unless index is an integer array that fits `shape` beside dim, and there its size.
+
+    A tensor without dimensions is here as good as one of one element.
+    """
     if not isinstance(index, ndarray) or index.dtype.kind not in "iu":
         kind = index.dtype if isinstance(index, ndarray) else got(index)
         raise TypeError(f"{name}: index must be an integer tensor, got {kind}"
                         + ("; convert it first: index.long()" if kind != "bool" else ""))
-    if max(len(index_shape), 1) != max(len(shape), 1):       # a number is as good as one element
-        raise ValueError(f"{name}: index has {len(index_shape)} dimensions (shape {index_shape}), "
+    if max(index.ndim, 1) != max(len(shape), 1):
+        raise ValueError(f"{name}: index has {index.ndim} dimensions (shape {index.shape}), "
                          f"the tensor {len(shape)} (shape {shape}); they must be equally many"
-                         + (f": index.unsqueeze({dim})" if len(index_shape) == len(shape) - 1
-                            else ""))
-    for d, (n, m) in enumerate(zip(index_shape, shape)):
+                         + (f": index.unsqueeze({dim})" if index.ndim == len(shape) - 1 else ""))
+    for d, (n, m) in enumerate(zip(index.shape, shape)):
         if n > m and d != dim:
             raise ValueError(f"{name}: index has size {n} in dimension {d}, the tensor only {m} "
-                             f"(shapes {index_shape} and {shape})")
+                             f"(shapes {index.shape} and {shape})")
     if index.size:
-        low, high = int(index.min()), int(index.max())
+        low, high, size = int(index.min()), int(index.max()), shape[dim] if shape else 1
         if low < 0 or high >= size:
             raise IndexError(f"{name}: index {low if low < 0 else high} is out of range for "
                              f"dimension {dim} of size {size} (valid: 0 to {size - 1})")
 
 
-def _along(shape, dim, index):
+def _places(dim, index):
     """The index tuple that means `index` along dim and every place along the others."""
+    if not index.ndim:
+        return (index.reshape(1),)
     grid = [np.arange(n).reshape((-1,) + (1,) * (index.ndim - 1 - d))
             for d, n in enumerate(index.shape)]
     grid[dim:dim + 1] = [index]
     return tuple(grid)
 
 
+def _with_dims(x):
+    """The array, or its one element as a vector: what _places is an index of."""
+    return x if x.ndim else x.reshape(1)
+
+
 def _gather_door(input, dim, index):
-    shape = np.shape(input)
-    d = one_dim("gather", dim, len(shape))
-    _check_along("gather", shape, d, index, np.shape(index), shape[d] if shape else 1)
-    return input, d, index
+    _check_along("gather", input.shape, dim, index)
+    return input, dim, index
 
 
 def _gather_samples(r):
@@ -74,8 +84,8 @@ def _gather_ref(x, dim, index):
     return out
 
 
-@op(samples=_gather_samples, ref=_gather_ref, door=_gather_door,
-    promote=False, moves=True, apart=("index",))
+@movement(samples=_gather_samples, ref=_gather_ref, dims={"dim": one_dim}, door=_gather_door,
+          apart=("index",))
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """result[i][j] = input[i][index[i][j]] for dim 1, and so on: an index for every place.
 
@@ -85,9 +95,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     Raises: IndexError for an index outside 0 .. size - 1; TypeError if index is not of integers;
     ValueError if the shapes do not fit or dim does not exist.
     """
-    if input.ndim == 0 or index.ndim == 0:
-        return input.reshape(-1)[index.reshape(-1)].reshape(index.shape)
-    return input[_along(input.shape, dim, index)]
+    return _with_dims(input)[_places(dim, index)].reshape(index.shape)
 gather.vjp(input=lambda g, dim, index, input_shape: gather_grad(g, dim, index, input_shape))
 
 
@@ -110,16 +118,12 @@ def gather_grad(g: Tensor, dim: int, index: Tensor, shape: tuple[int, ...]) -> T
     g: as index -> shape. Where an index repeats, its gradients add up.
     """
     out = np.zeros(shape, g.dtype)
-    if not shape or not index.ndim:
-        add_at(out, index.reshape(-1), g.reshape(-1))
-        return out
-    place = _along(shape, dim, index)
-    if index.shape[dim] == 1:
-        out[place] = g                             # one index in each line: none can repeat
-        return out
-    flat = np.ravel_multi_index(np.broadcast_arrays(*place), shape) if np.size(index) \
-        else index
-    add_at(out, flat.ravel(), g.ravel())
+    lines, place = _with_dims(out), _places(dim, index)
+    if not index.ndim or index.shape[dim] == 1:    # one index in each line: none can repeat
+        lines[place] = g
+    elif index.size:
+        flat = np.ravel_multi_index(np.broadcast_arrays(*place), lines.shape)
+        add_at(out, flat.ravel(), g.ravel())
     return out
 gather_grad.vjp(g=lambda g, dim, index: gather(g, dim, index))
 
@@ -167,14 +171,12 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
             raise ValueError(f"index_select: a tensor without dimensions has one slice, got "
                              f"{prod(np.shape(index))} indices")
         return reshape(gather(input, 0, reshape(index, ())), ())
-    return getitem(input, (*(slice(None),) * d, reshape(index, (-1,))))
+    at = index.array if isinstance(index, Tensor) else np.asarray(index)
+    return getitem(input, along(d, at.reshape(-1)))
 
 
 def _scatter_door(input, dim, index, src):
-    shape = np.shape(input)
-    d = one_dim("scatter", dim, len(shape))
-    # Beside dim the index must not exceed the input, as for gather: both name places of the input.
-    _check_along("scatter", shape, d, index, np.shape(index), shape[d] if shape else 1)
+    _check_along("scatter", input.shape, dim, index)
     if isinstance(src, ndarray) and src.ndim and src.shape != index.shape:
         raise ValueError(f"scatter: src has shape {src.shape}, index {index.shape}; they must be "
                          "equal (or src a number)")
@@ -183,23 +185,19 @@ def _scatter_door(input, dim, index, src):
         raise TypeError(f"scatter: a src of {'floats' if number else src.dtype} does not fit a "
                         f"tensor of {input.dtype}; convert one of them, for example x.float()")
     refuse_unfit("scatter", input.dtype, src if number or src.ndim else src.item())
-    return input, d, index, src
+    return input, dim, index, src
 
 
 def _scatter_rule(g, dim, index, input_shape):
-    part = gather(g, dim, index)
-    if not input_shape or not index.ndim:
-        last = last_writers(input_shape or (1,), (index.reshape(-1),)).reshape(index.shape)
-    else:
-        last = last_writers(input_shape, _along(input_shape, dim, index))
-    return where(last, part, 0.0)
+    last = last_writers(input_shape or (1,), _places(dim, index)).reshape(index.shape)
+    return where(last, gather(g, dim, index), 0.0)
 
 
-@op(samples=lambda r: [(r(3, 4), 1, np.array([[0, 2], [1, 1], [3, 0]]), r(3, 2)),
-                       (r(3, 4), 0, r.integers(3, 5, 4), r(5, 4)),
-                       (r(3, 4), 0, r.integers(3, 1, 4), 1.5)],
-    ref=lambda *args: _scatter_ref(*args, add=False), door=_scatter_door,
-    promote=False, moves=True, apart=("index",))
+@movement(samples=lambda r: [(r(3, 4), 1, np.array([[0, 2], [1, 1], [3, 0]]), r(3, 2)),
+                             (r(3, 4), 0, r.integers(3, 5, 4), r(5, 4)),
+                             (r(3, 4), 0, r.integers(3, 1, 4), 1.5)],
+          ref=lambda *args: _scatter_ref(*args, add=False), dims={"dim": one_dim},
+          door=_scatter_door, apart=("index",))
 def scatter(input: Tensor, dim: int, index: Tensor, src: Tensor | float) -> Tensor:
     """A copy of input with result[i][index[i][j]] = src[i][j] for dim 1, and so on.
 
@@ -210,10 +208,7 @@ def scatter(input: Tensor, dim: int, index: Tensor, src: Tensor | float) -> Tens
     ValueError if the shapes do not fit or dim does not exist.
     """
     out = np.array(input)
-    if input.ndim == 0 or index.ndim == 0:
-        out.reshape(-1)[index.reshape(-1)] = src if np.ndim(src) == 0 else src.reshape(-1)
-    else:
-        out[_along(input.shape, dim, index)] = np.asarray(src, order="C")
+    _with_dims(out)[_places(dim, index)] = np.asarray(src, order="C")
     return out
 scatter.vjp(input=lambda g, dim, index: scatter(g, dim, index, 0.0), src=_scatter_rule)
 
@@ -230,7 +225,7 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
         return rounded_once(scatter_add, input, dim, index, src)
     shape, at = np.shape(input), index.array if isinstance(index, Tensor) else index
     d = one_dim("scatter_add", dim, len(shape))
-    _check_along("scatter_add", shape, d, at, np.shape(at), shape[d] if shape else 1)
+    _check_along("scatter_add", shape, d, at)
     if np.shape(src) != np.shape(at):
         raise ValueError(f"scatter_add: src has shape {np.shape(src)}, index {np.shape(at)}; they "
                          "must be equal")
@@ -240,7 +235,7 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
 @composite(samples=lambda r: [(r(3, 4), 0, r.integers(3, 5), r(5, 4)),
                               (r(3, 4), 1, np.array([3, 0]), r(3, 2), {"alpha": 2.0})],
            ref=lambda x, dim, i, s, alpha=1.0: x + alpha * put_back_ref(
-               s, (slice(None),) * dim + (i,), x.shape))
+               s, along(dim, i), x.shape))
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *,
               alpha: float = 1.0) -> Tensor:
     """input with alpha times the slices of source added at the given indices of a dimension.
@@ -257,7 +252,7 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *,
                              f"{np.shape(index)}; want a number and its index")
         return reshape(index_add(reshape(input, (1,)), 0, reshape(index, (-1,)),
                                  reshape(source, (1,)), alpha=alpha), ())
-    at = normal_index((*(slice(None),) * d, index), len(shape))
+    at = normal_index(along(d, index), len(shape))
     want = (*shape[:d], np.size(at[d]), *shape[d + 1:])
     if np.shape(source) != want:
         raise ValueError(f"index_add: source has shape {np.shape(source)}, want {want}: as the "
@@ -317,7 +312,7 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     except ValueError:
         raise ValueError(f"masked_select: input {np.shape(input)} and mask {np.shape(mask)} do not "
                          "broadcast") from None
-    return getitem(expand(input, shape), expand(mask, shape))
+    return getitem(expand(input, shape), normal_index(expand(mask, shape), len(shape)))
 
 
 @composite(samples=lambda r: [(r.mask(3, 4),), (r.integers(2, 5), True)],
@@ -335,9 +330,8 @@ def nonzero(input: Tensor, as_tuple: bool = False) -> Any:
 
 
 def _one_hot_door(tensor, num_classes):
-    if not isinstance(tensor, ndarray) or tensor.dtype.kind not in "iu":
-        raise TypeError(f"one_hot: want integer class indices, got "
-                        f"{getattr(tensor, 'dtype', got(tensor))}; convert them: "
+    if tensor.dtype.kind not in "iu":
+        raise TypeError(f"one_hot: want integer class indices, got {tensor.dtype}; convert them: "
                         "x.long()")
     if num_classes == -1:
         if not tensor.size:
@@ -354,9 +348,9 @@ def _one_hot_door(tensor, num_classes):
     return tensor, num_classes
 
 
-@op(samples=lambda r: [(r.integers(4, 5),), (r.integers(4, 2, 3), 5)],
-    ref=lambda x, n=-1: np.eye(x.max() + 1 if n == -1 else n, dtype=np.int64)[x],
-    door=_one_hot_door, promote=False, moves=True)
+@movement(samples=lambda r: [(r.integers(4, 5),), (r.integers(4, 2, 3), 5)],
+          ref=lambda x, n=-1: np.eye(x.max() + 1 if n == -1 else n, dtype=np.int64)[x],
+          door=_one_hot_door)
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """(...) class indices -> (..., num_classes) integers: 1 at the class, 0 elsewhere.
 

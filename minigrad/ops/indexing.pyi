@@ -4,25 +4,15 @@ from numpy import ndarray
 from typing import Any, overload
 from ..autograd.engine import Tensor
 
-BASIC: Any
-
-def normal_index(index: Any, ndim: int) -> Any:
-    """The index, of a tensor with so many dimensions, with each Tensor, list or range in it as an
-    array; a tuple if there is one.
-
-    An Ellipsis of no dimensions is left out beside arrays: to NumPy it would keep them apart, and
-    put their dimensions in front. To torch it is nothing.
-    """
-
 @overload
 def getitem(input: Tensor, index: Any) -> Tensor:
     """The elements at an index of any kind that NumPy knows, or several in a tuple: integers,
-    slices (also with negative steps), None, ..., integer or boolean tensors, arrays or lists.
+    slices (also with negative steps), None, ..., integer or boolean arrays.
 
-    Integers and slices give a view, tensors and lists a copy.
+    Integers and slices give a view, arrays a copy.
 
     Raises: IndexError that says which index is out of range for which dimension, or which mask does
-    not fit; TypeError for floats as indices.
+    not fit.
     """
 @overload
 def getitem(input: ndarray, index: Any) -> ndarray: ...
@@ -37,13 +27,6 @@ def getitem_grad(g: Tensor, index: Any, shape: tuple[int, ...]) -> Tensor:
     """
 @overload
 def getitem_grad(g: ndarray, index: Any, shape: tuple[int, ...]) -> ndarray: ...
-
-def add_at(out: ndarray, places: ndarray, values: ndarray) -> None:
-    """out.flat[places] += values for an out of zeros; where a place comes again, values add up.
-
-    Many are added in float64 (np.add.at adds in the dtype: a million times 0.1 in float32 is 1 %
-    off). places (n,) from 0 on, values (n,).
-    """
 
 @overload
 def setitem(input: Tensor, index: Any, value: Tensor | ndarray | float | np.number, overwrite: bool = False) -> Tensor:
@@ -62,18 +45,17 @@ def setitem(input: ndarray, index: Any, value: ndarray | float | np.number, over
 def write_at(array: ndarray, index: Any, value: Any) -> None:
     """array[index] = value, with errors that say what does not fit."""
 
-def last_writers(shape: Any, index: Any) -> Any:
-    """For each element of x[index], whether it is the last that is written to its place."""
+def tensor_getitem(self: Tensor, index: Any) -> Tensor:
+    """x[index]; see getitem. Also Tensors, lists and ranges are indices. Integers beside index
+    tensors are taken first, as in torch.
 
-def integers_first(index: tuple) -> tuple[tuple, tuple] | None:
-    """A mixed index as two steps, if NumPy's own order of the result would not be torch's.
-
-    x[2, :, i] with a tensor i: NumPy takes 2 for an index tensor too, finds the two apart, and puts
-    their dimension in front; torch takes integers first, as x[2, :][:, i]. None if it is the same.
+    Raises: as getitem; TypeError for floats as indices.
     """
 
-def tensor_getitem(self: Tensor, index: Any) -> Tensor:
-    """x[index]; see getitem. Integers beside index tensors are taken first, as in torch."""
+def with_item(self: Tensor, index: Any, value: Tensor | float) -> Tensor:
+    """A copy of the tensor in which [index] is `value`: x[index] = value as a function; see
+    setitem.
+    """
 
 def tensor_setitem(self: Tensor, index: Any, value: Any) -> None:
     """x[index] = value.

@@ -13,7 +13,8 @@ from ..autograd.engine import Tensor
 from ..autograd.op import composite, op, rounded_once
 from ..promotion import WIDE, refuse_unfit
 from .cast import clone
-from .dims import as_shape, one_dim
+from .dims import along, as_shape, one_dim
+from .kinds import movement
 from .shape import expand, reshape, transpose, unsqueeze
 
 # --- several tensors into one, one into several --------------------------------------------------
@@ -101,11 +102,9 @@ stack.vjp(tensors=_stack_rule)
 
 
 def _split_door(tensor, split_size_or_sections, dim):
-    shape = np.shape(tensor)
-    if not shape:
+    if not tensor.ndim:
         raise ValueError("split: a tensor without dimensions cannot be split")
-    d, given = one_dim("split", dim, len(shape)), split_size_or_sections
-    n = shape[d]
+    given, n = split_size_or_sections, tensor.shape[dim]
     if isinstance(given, (int, np.integer)):
         if given < 0 or (given == 0 and n):
             raise ValueError(f"split: the size of a part must be positive, got {given}")
@@ -115,14 +114,19 @@ def _split_door(tensor, split_size_or_sections, dim):
         if sum(sizes) != n or min(sizes, default=0) < 0:
             raise ValueError(f"split: dimension {dim} has size {n}, the sections "
                              f"{'+'.join(map(str, sizes))} = {sum(sizes)} do not add up to it")
-    return tensor, sizes, d
+    return tensor, sizes, dim
 
 
 def _split_rule(g, tensor_shape, split_size_or_sections, dim):
+    return cat(_every(g, [(*tensor_shape[:dim], n, *tensor_shape[dim + 1:])
+                          for n in split_size_or_sections]), dim)
+
+
+def _every(g, shapes):
+    """The gradients of several results, with zeros for those that nobody used."""
     like = next(part for part in g if part is not None)
-    parts = [np.zeros((*tensor_shape[:dim], n, *tensor_shape[dim + 1:]), like.dtype)
-             if part is None else part for n, part in zip(split_size_or_sections, g)]
-    return cat(parts, dim)
+    return [np.zeros(shape, like.dtype) if part is None else part
+            for part, shape in zip(g, shapes)]
 
 
 def _split_ref(x, size, dim=0):
@@ -131,8 +135,8 @@ def _split_ref(x, size, dim=0):
     return np.split(x, ends, dim)
 
 
-@op(samples=lambda r: [(r(5, 3), 2), (r(3, 5), [1, 4], -1), (r(4, 3), 4)], ref=_split_ref,
-    door=_split_door, promote=False, moves=True)
+@movement(samples=lambda r: [(r(5, 3), 2), (r(3, 5), [1, 4], -1), (r(4, 3), 4)], ref=_split_ref,
+          dims={"dim": one_dim}, door=_split_door)
 def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0
           ) -> tuple[Tensor, ...]:
     """Parts along a dimension, as views: of one size (the last may be smaller), or of those listed.
@@ -166,20 +170,14 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 
 
 def _unbind_door(input, dim):
-    if not np.ndim(input):
+    if not input.ndim:
         raise ValueError("unbind: a tensor without dimensions cannot be taken apart")
-    return input, one_dim("unbind", dim, np.ndim(input))
+    return input, dim
 
 
-def _unbind_rule(g, dim):
-    like = next(part for part in g if part is not None)
-    zero = np.zeros(like.shape, like.dtype)
-    return stack([zero if part is None else part for part in g], dim)
-
-
-@op(samples=lambda r: [(r(3, 4),), (r(3, 2), -1)],
-    ref=lambda x, dim=0: [np.take(x, i, dim) for i in range(x.shape[dim])], door=_unbind_door,
-    promote=False, moves=True)
+@movement(samples=lambda r: [(r(3, 4),), (r(3, 2), -1)],
+          ref=lambda x, dim=0: [np.take(x, i, dim) for i in range(x.shape[dim])],
+          dims={"dim": one_dim}, door=_unbind_door)
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """All slices along a dimension, which disappears. Views.
 
@@ -190,7 +188,8 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """
     before = (slice(None),) * dim
     return tuple([input[(*before, i, ...)] for i in range(input.shape[dim])])
-unbind.vjp(input=_unbind_rule)
+unbind.vjp(input=lambda g, input_shape, dim: stack(
+    _every(g, [(*input_shape[:dim], *input_shape[dim + 1:])] * len(g)), dim))
 
 
 @composite(samples=lambda r: [(r(5, 3), 0, 1, 3), (r(3, 5), 1, -3, 2)],
@@ -208,7 +207,7 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     if length < 0 or not 0 <= first <= n - length:
         raise ValueError(f"narrow: dimension {dim} has size {n}, it does not hold {length} entries "
                          f"from {start} on")
-    return input[(*(slice(None),) * d, slice(first, first + length))]
+    return input[along(d, slice(first, first + length))]
 
 
 @composite(samples=lambda r: [(r(3, 4), 0, 1), (r(3, 4), 1, -1)],
@@ -218,8 +217,7 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
 
     Raises: ValueError if dim, IndexError if index does not exist.
     """
-    d = one_dim("select", dim, np.ndim(input))
-    return input[(*(slice(None),) * d, index)]
+    return input[along(one_dim("select", dim, np.ndim(input)), index)]
 
 
 # --- repeating and padding -----------------------------------------------------------------------
@@ -283,7 +281,7 @@ def repeat_interleave(input: Tensor, repeats: int | Any, dim: int | None = None)
     if counts.dtype.kind not in "iu" or counts.shape not in ((shape[d],), (1,)):
         raise ValueError(f"repeat_interleave: dimension {dim} has size {shape[d]}, want as many "
                          f"integer repeats, got {counts.dtype} of shape {counts.shape}")
-    return input[(*(slice(None),) * d, np.repeat(np.arange(shape[d]), counts))]
+    return input[along(d, np.repeat(np.arange(shape[d]), counts))]
 
 
 def _constant_pad_door(input, pad, value):
@@ -295,10 +293,9 @@ def _constant_pad_door(input, pad, value):
     return input, pad, value
 
 
-@op(samples=lambda r: [(r(2, 3), (1, 2, 0, 1)), (r(2, 3), (1, 0, -1, 2), 1.5),
-                       (r(3, 4), (-1, -1, 0, 0))],
-    ref=lambda x, pad, value=0.0: _constant_pad_ref(x, pad, value), door=_constant_pad_door,
-    promote=False, moves=True)
+@movement(samples=lambda r: [(r(2, 3), (1, 2, 0, 1)), (r(2, 3), (1, 0, -1, 2), 1.5),
+                             (r(3, 4), (-1, -1, 0, 0))],
+          ref=lambda x, pad, value=0.0: _constant_pad_ref(x, pad, value), door=_constant_pad_door)
 def constant_pad(input: Tensor, pad: tuple[int, ...], value: float = 0.0) -> Tensor:
     """`value` around the input, which is what `pad` does in its mode "constant".
 
@@ -370,7 +367,7 @@ def pad(input: Tensor, pad: tuple[int, ...], mode: str = "constant", value: floa
             raise ValueError(f"pad: mode '{mode}' can add 0 to {max(most, 0)} elements to "
                              f"dimension {d} of size {n}, got {(a, b)}")
         at = np.pad(np.arange(n), (a, b), mode=_PAD_MODES[mode])     # type: ignore[call-overload]
-        input = input[(*(slice(None),) * d, at)]
+        input = input[along(d, at)]
     return input
 _itself = pad                                      # which an argument hides in there
 

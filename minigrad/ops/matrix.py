@@ -7,24 +7,28 @@ from __future__ import annotations
 import numpy as np
 
 from ..autograd.engine import Tensor
-from ..autograd.op import composite, op
+from ..autograd.op import composite
 from .dims import many_dims
 from .indexing import getitem, getitem_grad
+from .kinds import movement
 from .shape import permute
 
 # --- triangles -----------------------------------------------------------------------------------
 
+def _matrices(r):
+    return [(r(3, 4),), (r(2, 3, 3), 1), (r(3, 3), -1)]
+
+
 def _matrix_door(name):
     def door(input, diagonal):
-        if np.ndim(input) < 2:
+        if input.ndim < 2:
             raise ValueError(f"{name}: want a matrix (2 dimensions or more), got shape "
-                             f"{np.shape(input)}")
+                             f"{input.shape}")
         return input, diagonal
     return door
 
 
-@op(samples=lambda r: [(r(3, 4),), (r(2, 3, 3), 1), (r(3, 3), -1)], ref=np.tril,
-    door=_matrix_door("tril"), promote=False, moves=True)
+@movement(samples=_matrices, ref=np.tril, door=_matrix_door("tril"))
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """The lower triangle of matrices (..., R, C), zeros above the given diagonal.
 
@@ -34,8 +38,7 @@ def tril(input: Tensor, diagonal: int = 0) -> Tensor:
 tril.vjp(input=lambda g, diagonal: tril(g, diagonal))
 
 
-@op(samples=lambda r: [(r(3, 4),), (r(2, 3, 3), 1), (r(3, 3), -1)], ref=np.triu,
-    door=_matrix_door("triu"), promote=False, moves=True)
+@movement(samples=_matrices, ref=np.triu, door=_matrix_door("triu"))
 def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """The upper triangle of matrices (..., R, C), zeros below the given diagonal.
 
@@ -55,14 +58,13 @@ def _diagonal_places(rows, columns, offset):
 
 
 def _diagonal_door(input, offset, dim1, dim2):
-    shape = np.shape(input)
-    if len(shape) < 2:
-        raise ValueError(f"diagonal: want 2 dimensions or more, got shape {shape}")
-    return input, offset, *(many_dims("diagonal", (dim1, dim2), len(shape)) or (0, 1))
+    if input.ndim < 2:
+        raise ValueError(f"diagonal: want 2 dimensions or more, got shape {input.shape}")
+    return input, offset, *(many_dims("diagonal", (dim1, dim2), input.ndim) or (0, 1))
 
 
-@op(samples=lambda r: [(r(3, 4),), (r(3, 4), 1), (r(2, 3, 4), -1, 0, 2)], ref=np.diagonal,
-    door=_diagonal_door, promote=False, moves=True)
+@movement(samples=lambda r: [(r(3, 4),), (r(3, 4), 1), (r(2, 3, 4), -1, 0, 2)], ref=np.diagonal,
+          door=_diagonal_door)
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """The diagonal of the matrices in two dimensions, as a new last dimension. A view.
 

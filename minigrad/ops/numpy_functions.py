@@ -14,13 +14,14 @@ import numpy as np
 from ..autograd.engine import Tensor
 from ..face import FUNCTIONS, UFUNCS, numpys_name
 from . import cast, creation, elementwise as e, gather, join, linear, matrix, order, reduce, shape
+from .dims import chosen_dims
 from .shape import broadcast_to, reshape
 from .vector_norm import norm
 
 
-def _some(axis: Any) -> Any:
-    """The axis, unless it is (): for NumPy that is none, our functions (and torch's) take all."""
-    if isinstance(axis, tuple) and not axis:
+def _some(axis: Any, function: Any) -> Any:
+    """The axis, unless it is () and the function, as torch's, takes all where NumPy takes none."""
+    if isinstance(axis, tuple) and not axis and function.op.dims["dim"] is not chosen_dims:
         raise ValueError("axis=() leaves every element to itself; leave axis out to take them all")
     return axis
 
@@ -28,7 +29,7 @@ def _some(axis: Any) -> Any:
 def _reduction(function: Callable) -> Callable:
     """NumPy's (a, axis, dtype, out, keepdims) for sum, mean, prod."""
     def of(a: Any, axis: Any = None, dtype: Any = None, *, keepdims: bool = False) -> Tensor:
-        return function(a, _some(axis), keepdims, dtype=dtype)
+        return function(a, _some(axis, function), keepdims, dtype=dtype)
     return of
 
 
@@ -36,7 +37,7 @@ def _spread(function: Callable) -> Callable:
     """NumPy's std and var, which divide by n where ours divide by n - 1."""
     def of(a: Any, axis: Any = None, *, ddof: float = 0, correction: float | None = None,
            keepdims: bool = False) -> Tensor:
-        return function(a, _some(axis), keepdim=keepdims,
+        return function(a, _some(axis, function), keepdim=keepdims,
                         correction=ddof if correction is None else correction)
     return of
 
@@ -44,9 +45,7 @@ def _spread(function: Callable) -> Callable:
 def _extreme(function: Callable) -> Callable:
     """NumPy's (a, axis, out, keepdims), for max, argmax and all."""
     def of(a: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
-        if function not in (reduce.all, reduce.any):             # for which () is none, too
-            axis = _some(axis)
-        return function(a, axis, keepdims)
+        return function(a, _some(axis, function), keepdims)
     return of
 
 

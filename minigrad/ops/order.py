@@ -11,13 +11,14 @@ import numpy as np
 from numpy import ndarray
 
 from ..autograd.engine import Tensor, wrap
-from ..autograd.op import composite, op, refuse_other
+from ..autograd.op import composite, refuse_other
+from ..kernels.rowwise import order as kernel
 from .cast import clone, to
-from .dims import Dim, count_of, many_dims, one_dim
+from .dims import Dim, one_dim
 from .elementwise import eq, logical_or, maximum, minimum, ne
 from .gather import gather, gather_grad
+from .kinds import movement, reduction
 from .reduce import sum
-from .samples import numpy_names
 from .shape import reshape, spread
 
 # --- extremes ------------------------------------------------------------------------------------
@@ -26,22 +27,6 @@ class Extremes(NamedTuple):
     """What max, min, sort and topk along a dimension return."""
     values: Tensor
     indices: Tensor
-
-
-def _nonempty(name, input, dim):
-    """Raises ValueError where an extreme would be taken of no elements."""
-    shape = np.shape(input)
-    if 0 in shape and not count_of(shape, dim):
-        raise ValueError(f"{name}: a tensor of shape {shape} has no elements "
-                         + ("" if dim is None else f"along dim {dim} ") + "to choose from")
-
-
-def _extreme_door(name):
-    def door(input, dim, keepdim):
-        dim = many_dims(name, dim, np.ndim(input))
-        _nonempty(name, input, dim)
-        return input, dim, keepdim
-    return door
 
 
 def _extreme_rule(g, input, out, input_shape, dim, keepdim):
@@ -56,7 +41,7 @@ def _ties(r):                                      # where ties share: as smooth
             (r.apart(3, 4), (1,), True)]
 
 
-@op(samples=_ties, ref=numpy_names(np.max), door=_extreme_door("amax"))
+@reduction(np.max, samples=_ties, choice=True)
 def amax(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The largest element along dim. Equal ones share the gradient evenly, as in torch.
 
@@ -66,7 +51,7 @@ def amax(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
 amax.vjp(input=_extreme_rule)
 
 
-@op(samples=_ties, ref=numpy_names(np.min), door=_extreme_door("amin"))
+@reduction(np.min, samples=_ties, choice=True)
 def amin(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The smallest element along dim. Equal ones share the gradient evenly, as in torch.
 
@@ -76,19 +61,10 @@ def amin(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
 amin.vjp(input=_extreme_rule)
 
 
-def _chosen_door(name):
-    def door(input, dim, keepdim):
-        d = None if dim is None else one_dim(name, dim, np.ndim(input))
-        _nonempty(name, input, None if d is None or not np.ndim(input) else (d,))
-        return input, d, keepdim
-    return door
-
-
 _ties_of_one = lambda r: [(r.apart(3, 4),), (r.apart(2, 3, 4), 1), (r.apart(3, 4), -1, True)]
 
 
-@op(samples=_ties_of_one, ref=numpy_names(np.argmax), door=_chosen_door("argmax"),
-    promote=False, moves=True)
+@reduction(np.argmax, samples=_ties_of_one, read=one_dim, choice=True, any_dtype=True)
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The index of the (first) largest element along dim; without dim, in the flattened tensor.
 
@@ -97,8 +73,7 @@ def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
     return np.argmax(input, axis=dim, keepdims=keepdim)
 
 
-@op(samples=_ties_of_one, ref=numpy_names(np.argmin), door=_chosen_door("argmin"),
-    promote=False, moves=True)
+@reduction(np.argmin, samples=_ties_of_one, read=one_dim, choice=True, any_dtype=True)
 def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The index of the (first) smallest element along dim; without dim, in the flattened tensor.
 
@@ -109,7 +84,7 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
 
 def _at_extreme(input, dim, keepdim, arg):
     """((values, indices), indices with the dimension kept: what the derivative needs)."""
-    if not np.ndim(input):
+    if not input.ndim:
         at = np.zeros((), np.int64)
         return (np.array(input), at), at
     kept = arg(input, axis=dim, keepdims=True)
@@ -123,24 +98,24 @@ def _at_extreme_rule(g, input_shape, dim, keepdim, aux):
     return gather_grad(g[0] if keepdim else reshape(g[0], aux.shape), dim, aux, input_shape)
 
 
-def _at_extreme_ref(ref):
-    return lambda x, dim, keepdim=False: (ref[0](x, axis=dim, keepdims=keepdim),
-                                          ref[1](x, axis=dim, keepdims=keepdim))
+def _at_extreme_ref(best, place):
+    return lambda x, dim, keepdim=False: (best(x, axis=dim, keepdims=keepdim),
+                                          place(x, axis=dim, keepdims=keepdim))
 
 
 _one_dim_samples = lambda r: [(r.apart(3, 4), 0), (r.apart(2, 3, 4), -2), (r.apart(2, 3), 1, True)]
 
 
-@op(samples=_one_dim_samples, ref=_at_extreme_ref((np.max, np.argmax)),
-    door=_chosen_door("max_dim"), promote=False, moves=True)
+@reduction(ref=_at_extreme_ref(np.max, np.argmax), samples=_one_dim_samples, read=one_dim,
+           choice=True, any_dtype=True)
 def max_dim(input: Tensor, dim: int, keepdim: bool = False) -> tuple[Tensor, Tensor]:
     """max(input, dim): the largest elements along dim and their indices."""
     return _at_extreme(input, dim, keepdim, np.argmax)
 max_dim.vjp(input=_at_extreme_rule)
 
 
-@op(samples=_one_dim_samples, ref=_at_extreme_ref((np.min, np.argmin)),
-    door=_chosen_door("min_dim"), promote=False, moves=True)
+@reduction(ref=_at_extreme_ref(np.min, np.argmin), samples=_one_dim_samples, read=one_dim,
+           choice=True, any_dtype=True)
 def min_dim(input: Tensor, dim: int, keepdim: bool = False) -> tuple[Tensor, Tensor]:
     """min(input, dim): the smallest elements along dim and their indices."""
     return _at_extreme(input, dim, keepdim, np.argmin)
@@ -152,15 +127,15 @@ def _extreme_samples(r):
     return [(r.apart(3, 4),), (r.apart(3, 4), 0), (r.apart(2, 3), 1, True), (a[0], b[0])]
 
 
-def _extreme_ref(pair, elementwise):
+def _extreme_ref(best, place, elementwise):
     def function(x, dim=None, keepdim=False):
         if isinstance(dim, ndarray):
             return elementwise(x, dim)
-        return pair[0](x) if dim is None else _at_extreme_ref(pair)(x, dim, keepdim)
+        return best(x) if dim is None else _at_extreme_ref(best, place)(x, dim, keepdim)
     return function
 
 
-def _extreme(name, input, dim, keepdim, other, overall, along, elementwise):
+def _extreme(name, input, dim, keepdim, other, overall, along_dim, elementwise):
     if isinstance(dim, (Tensor, ndarray)):
         other = dim
     if other is not None:
@@ -173,10 +148,10 @@ def _extreme(name, input, dim, keepdim, other, overall, along, elementwise):
     if isinstance(dim, (tuple, list)):
         raise ValueError(f"{name}: want one dim, got {dim}: there is no single index in several; "
                          f"use a{name} for the values")
-    return Extremes(*along(input, dim, keepdim))
+    return Extremes(*along_dim(input, dim, keepdim))
 
 
-@composite(samples=_extreme_samples, ref=_extreme_ref((np.max, np.argmax), np.maximum))
+@composite(samples=_extreme_samples, ref=_extreme_ref(np.max, np.argmax, np.maximum))
 def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """The largest element. Three forms, as in torch:
 
@@ -190,7 +165,7 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = N
     return _extreme("max", input, dim, keepdim, other, amax, max_dim, maximum)
 
 
-@composite(samples=_extreme_samples, ref=_extreme_ref((np.min, np.argmin), np.minimum))
+@composite(samples=_extreme_samples, ref=_extreme_ref(np.min, np.argmin, np.minimum))
 def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """The smallest element: min(input), min(input, dim) or min(input, other); see max."""
     return _extreme("min", input, dim, keepdim, other, amin, min_dim, minimum)
@@ -198,29 +173,21 @@ def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = N
 
 # --- order ---------------------------------------------------------------------------------------
 
-def _argsort_door(input, dim, descending, stable):
-    return input, one_dim("argsort", dim, np.ndim(input)), descending, stable
-
-
 def _argsort_ref(x, dim=-1, descending=False):
     return np.argsort(-x if descending else x, dim)
 
 
-@op(samples=lambda r: [(r.apart(3, 4),), (r.apart(3, 4), 0, True)], ref=_argsort_ref,
-    door=_argsort_door, promote=False, moves=True)
+@movement(samples=lambda r: [(r.apart(3, 4),), (r.apart(3, 4), 0, True)], ref=_argsort_ref,
+          dims={"dim": one_dim})
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
     """The indices that sort the input along dim. Equal elements keep their order (always stable);
     what is not a number counts as the largest.
 
     Raises: ValueError if dim does not exist.
     """
-    if not np.ndim(input):
+    if not input.ndim:
         return np.zeros((), np.int64)
-    if not descending:
-        return np.argsort(input, axis=dim, kind="stable")
-    # Sorted from behind, so that equal ones keep their order.
-    last = input.shape[dim] - 1
-    return last - np.flip(np.argsort(np.flip(input, dim), axis=dim, kind="stable"), dim)
+    return kernel.argsort(input, dim, descending)
 
 
 @composite(samples=lambda r: [(r.apart(3, 4),), (r.apart(3, 4), 0, True)],
@@ -260,14 +227,6 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True,
     if not array.ndim:
         return Extremes(clone(input), argsort(input)) if k else \
             Extremes(reshape(input, (1,))[:0], reshape(argsort(input), (1,))[:0])
-    lead = (slice(None),) * d
-    if 0 < k < n // 8:                             # choosing first is linear, sorting n log n
-        chosen = (np.argpartition(array, n - k, d)[(*lead, slice(n - k, n))] if largest
-                  else np.argpartition(array, k - 1, d)[(*lead, slice(0, k))])
-        chosen = np.sort(chosen, d)
-        order = argsort(np.take_along_axis(array, chosen, d), d, largest)
-        at = np.take_along_axis(chosen, order, d)
-    else:
-        at = argsort(array, d, largest)[(*lead, slice(0, k))]
+    at = kernel.argtopk(array, k, d, largest)
     indices = wrap(at) if isinstance(input, Tensor) else at
     return Extremes(gather(input, d, indices), indices)

@@ -19,7 +19,7 @@ from ..foreign import got, named
 from ..autograd.op import composite, op
 from ..promotion import WIDE, as_own, dtype_named, refuse_unfit
 from .inplace import copy_
-from .creation import _dtype, _leaf, shape_of
+from .creation import dtype_or_default, new_leaf, shape_of
 
 # --- generators ----------------------------------------------------------------------------------
 
@@ -152,7 +152,7 @@ def _floats(draw: Callable, shape: tuple[int, ...], dtype: np.dtype) -> ndarray:
 
 
 def _float_dtype(name: str, dtype: Any) -> np.dtype:
-    found = _dtype(name, dtype)
+    found = dtype_or_default(name, dtype)
     if found.kind != "f":
         raise TypeError(f"{name}: want a floating dtype, got {found}; use randint for integers")
     return found
@@ -169,7 +169,7 @@ def rand(*size: Any, generator: Generator | None = None, dtype: Any = None, devi
     array = _floats(draw, shape_of("rand", size), dtype)
     if dtype in WIDE:                              # 0.9999 was rounded to 1
         array = np.minimum(array, np.nextafter(dtype.type(1), dtype.type(0)))
-    return _leaf("rand", array, device, requires_grad)
+    return new_leaf("rand", array, device, requires_grad)
 
 
 def randn(*size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None,
@@ -180,7 +180,7 @@ def randn(*size: Any, generator: Generator | None = None, dtype: Any = None, dev
     """
     draw = _source("randn", generator).standard_normal
     array = _floats(draw, shape_of("randn", size), _float_dtype("randn", dtype))
-    return _leaf("randn", array, device, requires_grad)
+    return new_leaf("randn", array, device, requires_grad)
 
 
 def randint(low: Any = 0, high: Any = None, size: Any = None, *, generator: Generator | None = None,
@@ -205,7 +205,7 @@ def randint(low: Any = 0, high: Any = None, size: Any = None, *, generator: Gene
     refuse_unfit("randint", dtype, int(low), int(high) - 1)
     array = _source("randint", generator).integers(low, high, shape_of("randint", (size,)))
     array = np.asarray(array).astype(dtype, copy=False)
-    return _leaf("randint", array, device, requires_grad)
+    return new_leaf("randint", array, device, requires_grad)
 
 
 def randperm(n: int, *, generator: Generator | None = None, dtype: Any = np.int64,
@@ -218,7 +218,7 @@ def randperm(n: int, *, generator: Generator | None = None, dtype: Any = np.int6
         raise ValueError(f"randperm: n must be 0 or more, got {n}")
     dtype = dtype_named("randperm", dtype)
     order = _source("randperm", generator).permutation(n).astype(dtype, copy=False)
-    return _leaf("randperm", order, device, False)
+    return new_leaf("randperm", order, device, False)
 
 
 def rand_like(input: Tensor, *, generator: Generator | None = None, dtype: Any = None,
@@ -265,7 +265,7 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Gene
                      None)
     dtype = _float_dtype("normal", dtype)
     array = _floats(_source("normal", generator).standard_normal, shape, dtype)
-    return _leaf("normal", (array * s + m).astype(dtype, copy=False), None, requires_grad)
+    return new_leaf("normal", (array * s + m).astype(dtype, copy=False), None, requires_grad)
 
 
 def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:

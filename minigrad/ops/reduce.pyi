@@ -4,18 +4,6 @@ from typing import Any, overload
 from ..autograd.engine import Tensor
 from .dims import Dim
 
-def check_floating(name: str, input: Any) -> None:
-    """Raises TypeError for integers and booleans."""
-
-def dim_samples(r: Any) -> Any: ...
-
-def add_up(x: Any, dim: Any, keepdim: Any=False, dtype: Any=None) -> Any:
-    """np.add.reduce, without its loss of digits: see `sums.py`.
-
-    Here long last dimensions go to all threads. dtype: convert x to this dtype first; to float16
-    the result only, for sums of its numbers overflow and stall.
-    """
-
 @overload
 def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None, axis: Dim = None, keepdims: bool | None = None) -> Tensor:
     """The sum of the elements along dim. Integers and booleans are summed as int64.
@@ -61,8 +49,8 @@ def std(input: ndarray, dim: Dim = None, unbiased: bool | None = None, keepdim: 
 
 @overload
 def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
-    """Running sums along dim: y[i] = x[0] + ... + x[i]. They are added in float64 (float16: in
-    float32), integers and booleans as int64.
+    """Running sums along dim: y[i] = x[0] + ... + x[i]. They are added in float64, integers and
+    booleans as int64.
 
     dtype: convert to this dtype first (and return it).
 

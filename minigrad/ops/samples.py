@@ -44,10 +44,3 @@ class Draw:
         """Positive numbers that sum to 1 along the last dimension."""
         p = self.rng.uniform(0.2, 1.0, shape)
         return p / p.sum(-1, keepdims=True)
-
-
-def numpy_names(ref):
-    """A NumPy function under torch's argument names, for the references."""
-    def function(x, dim=None, keepdim=False, **options):
-        return ref(x, axis=dim, keepdims=keepdim, **options)
-    return function

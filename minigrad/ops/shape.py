@@ -10,11 +10,11 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy import ndarray
 
 from ..autograd.engine import Tensor
-from ..autograd.op import Op, composite, op, refuse_other
-from .dims import as_shape, many_dims, one_dim, spelt_product
+from ..autograd.op import Op, composite, refuse_other
+from .dims import as_shape, chosen_dims, many_dims, new_dim, one_dim, spelt_product
+from .kinds import movement
 
 # --- one shape for another -----------------------------------------------------------------------
 
@@ -46,8 +46,9 @@ def _reshape_error(op: Op, error: Exception, input: Any, shape: Any) -> Exceptio
     return ValueError(f"reshape: {have}, the shape {tuple(new)} wants {spelt_product(new)}{fix}")
 
 
-@op(samples=lambda r: [(r(2, 3, 4), (4, 6)), (r(2, 3, 4), (-1,)), (r(2, 3), (3, -1, 1)), (r(3), 3)],
-    ref=np.reshape, door=_reshape_door, explain=_reshape_error, promote=False, moves=True)
+@movement(samples=lambda r: [(r(2, 3, 4), (4, 6)), (r(2, 3, 4), (-1,)), (r(2, 3), (3, -1, 1)),
+                             (r(3), 3)],
+          ref=np.reshape, door=_reshape_door, explain=_reshape_error)
 def reshape(input: Tensor, shape: tuple[int, ...]) -> Tensor:
     """The elements in row-major order under another shape. One size may be -1: the rest of them.
 
@@ -56,8 +57,6 @@ def reshape(input: Tensor, shape: tuple[int, ...]) -> Tensor:
 
     Raises: ValueError if the number of elements differs, or a -1 cannot be inferred.
     """
-    if input.__class__ is not ndarray:
-        input = np.asarray(input)
     return input.reshape(shape)
 reshape.vjp(input=lambda g, input_shape: reshape(g, input_shape))
 
@@ -111,45 +110,32 @@ def unflatten(input: Tensor, dim: int, sizes: tuple[int, ...]) -> Tensor:
     if sizes.count(-1) > 1 or (shape[d] % known if -1 in sizes else known != shape[d]):
         raise ValueError(f"unflatten: dimension {dim} has size {shape[d]}, the sizes {sizes} make "
                          f"{spelt_product([s for s in sizes if s != -1])}")
-    if -1 in sizes and not known:
-        raise ValueError(f"unflatten: the -1 in {sizes} cannot be inferred beside a 0")
     if -1 in sizes:
         sizes = tuple(shape[d] // known if s == -1 else s for s in sizes)
     return reshape(input, (*shape[:d], *sizes, *shape[d + 1:]))
 
 
-def _squeeze_door(input, dim):
-    shape = np.shape(input)
-    dims = many_dims("squeeze", dim, len(shape), empty=())
-    chosen = range(len(shape)) if dims is None else dims
-    return input, tuple([d for d in chosen if shape[d] == 1])
-
-
-@op(samples=lambda r: [(r(1, 3, 1),), (r(1, 3, 1), 0), (r(1, 3, 1), (0, -1)), (r(1, 3), 1)],
-    ref=lambda x, dim=None: np.squeeze(x, None if dim is None else tuple(
-        d for d in np.atleast_1d(dim) if x.shape[d] == 1)), door=_squeeze_door,
-    promote=False, moves=True)
+@movement(samples=lambda r: [(r(1, 3, 1),), (r(1, 3, 1), 0), (r(1, 3, 1), (0, -1)), (r(1, 3), 1)],
+          ref=lambda x, dim=None: np.squeeze(x, None if dim is None else tuple(
+              d for d in np.atleast_1d(dim) if x.shape[d] == 1)), dims={"dim": chosen_dims})
 def squeeze(input: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
     """Without the dimensions of size 1: all of them, or those named. Others stay as they are.
 
     Raises: ValueError if a dimension does not exist.
     """
-    return np.squeeze(input, dim)
+    dims = range(input.ndim) if dim is None else dim
+    return input.squeeze(tuple([d for d in dims if input.shape[d] == 1]))
 squeeze.vjp(input=lambda g, input_shape: reshape(g, input_shape))
 
 
-def _unsqueeze_door(input, dim):
-    return input, one_dim("unsqueeze", dim, np.ndim(input) + 1)
-
-
-@op(samples=lambda r: [(r(3, 4), 0), (r(3, 4), -1), (r(3, 4), 1)], ref=np.expand_dims,
-    door=_unsqueeze_door, promote=False, moves=True)
+@movement(samples=lambda r: [(r(3, 4), 0), (r(3, 4), -1), (r(3, 4), 1)], ref=np.expand_dims,
+          dims={"dim": new_dim})
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """With a dimension of size 1 inserted before `dim` (-1: at the end).
 
     Raises: ValueError if dim is outside -ndim - 1 .. ndim.
     """
-    return np.asarray(input)[(slice(None),) * dim + (None,)]
+    return input[(slice(None),) * dim + (None,)]
 unsqueeze.vjp(input=lambda g, input_shape: reshape(g, input_shape))
 
 
@@ -178,10 +164,10 @@ def _expand_error(op: Op, error: Exception, input: Any, shape: Any) -> Exception
                       "be repeated")
 
 
-@op(samples=lambda r: [(r(3, 1), (3, 4)), (r(1, 4), (2, 3, 4)), (r(3, 1), (2, -1, 5))],
-    ref=lambda x, s: np.broadcast_to(x, [x.shape[i - len(s)] if n == -1 else n
-                                         for i, n in enumerate(s)]),
-    door=_expand_door, explain=_expand_error, promote=False, moves=True)
+@movement(samples=lambda r: [(r(3, 1), (3, 4)), (r(1, 4), (2, 3, 4)), (r(3, 1), (2, -1, 5))],
+          ref=lambda x, s: np.broadcast_to(x, [x.shape[i - len(s)] if n == -1 else n
+                                               for i, n in enumerate(s)]),
+          door=_expand_door, explain=_expand_error)
 def expand(input: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Dimensions of size 1 repeated to the given sizes, new ones added in front; -1 keeps a size.
 
@@ -221,13 +207,8 @@ def spread(g, shape, dim, keepdim):
 
 # --- the order of dimensions ---------------------------------------------------------------------
 
-def _transpose_door(input, dim0, dim1):
-    n = np.ndim(input)
-    return input, one_dim("transpose", dim0, n, "dim0"), one_dim("transpose", dim1, n, "dim1")
-
-
-@op(samples=lambda r: [(r(3, 4), 0, 1), (r(2, 3, 4), -1, 0)], ref=np.swapaxes, door=_transpose_door,
-    promote=False, moves=True)
+@movement(samples=lambda r: [(r(3, 4), 0, 1), (r(2, 3, 4), -1, 0)], ref=np.swapaxes,
+          dims={"dim0": one_dim, "dim1": one_dim})
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """With two dimensions exchanged. A view.
 
@@ -244,17 +225,17 @@ def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
 
 
 def _permute_door(input, dims):
-    n = np.ndim(input)
+    n = input.ndim
     given = as_shape("permute", dims)
     order = tuple([one_dim("permute", d, n) for d in given])
     if len(order) != n or len(set(order)) < n:
-        raise ValueError(f"permute: a tensor of shape {np.shape(input)} needs each of its {n} "
+        raise ValueError(f"permute: a tensor of shape {input.shape} needs each of its {n} "
                          f"dimensions once, got {given}")
     return input, order
 
 
-@op(samples=lambda r: [(r(2, 3, 4), (2, 0, 1)), (r(2, 3, 4), (0, -1, 1)), (r(3, 4), (1, 0))],
-    ref=np.transpose, door=_permute_door, promote=False, moves=True)
+@movement(samples=lambda r: [(r(2, 3, 4), (2, 0, 1)), (r(2, 3, 4), (0, -1, 1)), (r(3, 4), (1, 0))],
+          ref=np.transpose, door=_permute_door)
 def permute(input: Tensor, dims: tuple[int, ...]) -> Tensor:
     """The dimensions in another order: result dimension i is dimension dims[i]. A view.
 
@@ -309,14 +290,8 @@ def matrix_transpose(input: Tensor) -> Tensor:
     return transpose(input, -2, -1)
 
 
-def _dims_door(name):
-    def door(input, dims):
-        return input, many_dims(name, dims, np.ndim(input), "dims", empty=())
-    return door
-
-
-@op(samples=lambda r: [(r(3, 4), (0,)), (r(2, 3, 4), (0, -1)), (r(4), 0)], ref=np.flip,
-    door=_dims_door("flip"), promote=False, moves=True)
+@movement(samples=lambda r: [(r(3, 4), (0,)), (r(2, 3, 4), (0, -1)), (r(4), 0)], ref=np.flip,
+          dims={"dims": chosen_dims})
 def flip(input: Tensor, dims: tuple[int, ...]) -> Tensor:
     """The order of elements reversed along the given dimensions. A copy.
 
@@ -345,8 +320,8 @@ def _roll_door(input, shifts, dims):
     return input, shifts, tuple([one_dim("roll", d, np.ndim(input), "dims") for d in given])
 
 
-@op(samples=lambda r: [(r(3, 4), 1), (r(3, 4), 2, 1), (r(3, 4), (1, -1), (0, 1))], ref=np.roll,
-    door=_roll_door, promote=False, moves=True)
+@movement(samples=lambda r: [(r(3, 4), 1), (r(3, 4), 2, 1), (r(3, 4), (1, -1), (0, 1))],
+          ref=np.roll, door=_roll_door)
 def roll(input: Tensor, shifts: int | tuple[int, ...],
          dims: int | tuple[int, ...] | None = None) -> Tensor:
     """Elements moved by `shifts` places along dims; those pushed out come in at the other end.

@@ -10,17 +10,18 @@ import numpy as np
 
 from ..autograd.engine import Tensor
 from ..autograd.op import composite, op
-from ..sums import ROWS
+from ..kernels.rowwise.sums import sum_along
 from .cast import to
 from .dims import Dim, many_dims
 from .elementwise import abs as absolute, eq, ne, sign, where
+from .kinds import refuse_integers
 from .order import amax, amin
-from .reduce import add_up, check_floating, sum
+from .reduce import sum
 from .shape import spread
 
 
 def _norm_door(input, ord, dim, keepdim):
-    check_floating("norm", input)
+    refuse_integers("norm", input)
     if not 0 < ord < math.inf:
         raise ValueError(f"vector_norm: want 0 < ord < inf, got {ord}; use norm for the others")
     return input, float(ord), many_dims("norm", dim, np.ndim(input)), keepdim
@@ -48,13 +49,10 @@ def vector_norm(input: Tensor, ord: float = 2.0, dim: Dim = None, keepdim: bool 
     Raises: TypeError for integers; ValueError unless 0 < ord < inf, or if dim does not exist.
     """
     if ord == 2.0:
-        squares = np.square(input)
-        if squares.size < ROWS:                                  # 0.2 us less than to ask
-            return np.sqrt(np.add.reduce(squares, axis=dim, keepdims=keepdim))
-        return np.sqrt(add_up(squares, dim, keepdim))
-    powers = np.abs(input) if ord == 1.0 else np.abs(input) ** ord
-    total = add_up(powers, dim, keepdim)
-    return total if ord == 1.0 else total ** (1.0 / ord)
+        return np.sqrt(sum_along(np.square(input), dim, keepdim))
+    if ord == 1.0:
+        return sum_along(np.abs(input), dim, keepdim)
+    return sum_along(np.abs(input) ** ord, dim, keepdim) ** (1.0 / ord)
 vector_norm.vjp(input=_norm_rule)
 
 

@@ -346,6 +346,13 @@ def test_errors(call, error, message):
         call(mg.zeros(3, 4))
 
 
+@pytest.mark.parametrize("index", [[[1, 1], [0, 2]], [[3], [3]], [[1, 0, 1, 1], [2, 2, 2, 2]]])
+def test_an_index_that_comes_again_in_a_line_gets_all_its_gradients(index):
+    x = leaf(2, 4)
+    g, = grad(x.gather(1, mg.tensor(index)).sum(), x)
+    np.testing.assert_array_equal(g.array, [np.bincount(line, minlength=4) for line in index])
+
+
 def test_sort_is_stable_in_both_directions_and_puts_nan_last():
     x = mg.tensor([1.0, 0.0, 1.0, float("nan"), 0.0])
     values, at = x.sort()

@@ -23,10 +23,14 @@ from pathlib import Path
 
 import minigrad
 from minigrad.autograd.op import NUMPY_NAMES
+from minigrad.ops import kinds
 
 OPS_FOLDER = Path(minigrad.__file__).parent / "ops"
 HEADER = "# Written by tests/typing/make_stubs.py from {}: run it again instead of editing this.\n"
 NUMBER = "float | np.number"                       # what a Tensor computes with beside arrays
+
+# What makes a function an operation.
+DECORATORS = {"op", "composite", *vars(kinds)}
 
 # Where the type of the result depends on the arguments. {0} is the first parameter.
 EXTREME = ["({0}) -> Tensor",
@@ -189,7 +193,7 @@ def re_exports(tree: ast.Module) -> list[str]:
 
 def is_op(node: ast.stmt) -> bool:
     return isinstance(node, ast.FunctionDef) and any(
-        isinstance(d, ast.Call) and ast.unparse(d.func) in ("op", "composite")
+        isinstance(d, ast.Call) and ast.unparse(d.func) in DECORATORS
         for d in node.decorator_list)
 
 

@@ -15,6 +15,7 @@ from ..jit.kernel import jit_disabled
 from ..simd.flat import tail
 from ..parallel import parallel
 
+_LOOP = 1 << 10  # numbers from which the loop beats NumPy
 _WIDTH = 256  # neighbours that go along the dimension together
 _GRAIN = 1 << 14  # numbers worth a chunk: 20 us
 
@@ -53,6 +54,8 @@ def scan_range(start, stop, x, n, inner, width, reverse, y):
 
 def cumsum(x: np.ndarray, d: int) -> np.ndarray:
     """np.cumsum along dimension d of a float32 or float64 array, in its dtype, added in float64."""
+    if x.size < _LOOP:
+        return cumsum_reference(x, d)
     reverse = x.strides[d] < 0  # as the gradient of a running sum is: read it where it lies
     if reverse:
         x = np.flip(x, d)
@@ -62,14 +65,13 @@ def cumsum(x: np.ndarray, d: int) -> np.ndarray:
     x = ready(x)
     y = np.empty(x.shape, x.dtype)
     n, inner = x.shape[d], int(np.prod(x.shape[d + 1 :]))
-    if x.size:
-        width = min(_WIDTH, inner)
-        items = x.size // (n * inner) * -(-inner // width)
-        parallel(scan_range, items, x.reshape(-1), n, inner, width, reverse, y.reshape(-1),
-                 grain=max(1, _GRAIN // (n * width)))  # fmt: skip
+    width = min(_WIDTH, inner)
+    items = x.size // (n * inner) * -(-inner // width)
+    parallel(scan_range, items, x.reshape(-1), n, inner, width, reverse, y.reshape(-1),
+             grain=max(1, _GRAIN // (n * width)))  # fmt: skip
     return np.flip(y, d) if reverse else y
 
 
 def cumsum_reference(x: np.ndarray, d: int) -> np.ndarray:
     """The plain twin of `cumsum`."""
-    return np.cumsum(x, d, np.float64).astype(x.dtype)
+    return np.cumsum(x, d, np.float64).astype(x.dtype, copy=False)

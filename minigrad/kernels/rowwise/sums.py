@@ -1,12 +1,17 @@
-"""Sums of rows, over threads: what a sum over the last dimensions comes down to.
+"""Sums over dimensions: by NumPy where there are few numbers, else so that they keep their digits.
 
-Not here: which dimensions are meant, small sums (ops/reduce.py adds those by NumPy).
+`sum_along` is what operations call, and the one place that chooses among the three ways. Not here:
+the tree of sums over other than the last dimensions (`minigrad/sums.py`, which needs no compiler),
+running sums (scan.py).
 """
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from ...sums import MANY, ROWS, few, total
 from ..jit import jit, ready
 from ..jit.kernel import jit_disabled
 from ..simd.flat import tail
@@ -14,6 +19,43 @@ from ..parallel import parallel
 
 _BLOCK = 512  # numbers added in the array's own precision before float64 takes over
 _GRAIN = 1 << 15  # numbers worth a chunk: 2 us
+
+# From where our loop over rows beats NumPy: numbers in all, numbers in a row. A single long row is
+# cut up, for threads, into this many pieces at most.
+_LARGE, _LONG, _PIECES = 1 << 14, 32, 64
+
+
+def sum_along(x, dims, keepdims=False, dtype=None):
+    """np.add.reduce over dims (a tuple counted from 0, or None for all), without its loss of
+    digits. dtype: of integers, or to which it should be converted on the way.
+
+    NumPy: what is no float32 or float64, and few numbers. Rows on threads: long last dimensions of
+    float32 in order. Else, or for what is left, the tree of `total`.
+    """
+    if x.size < ROWS or dtype is not None or x.dtype.char not in "fd" \
+            or (dims is None and x.size < MANY) or few(x):
+        return np.add.reduce(x, axis=dims, dtype=dtype, keepdims=keepdims)
+    left = tuple(range(x.ndim)) if dims is None else tuple(sorted(dims))
+    kept = [1 if d in left else n for d, n in enumerate(x.shape)] if keepdims else None
+    ends = 0  # how many of the last dimensions are added up
+    while ends < len(left) and left[-1 - ends] == x.ndim - 1 - ends:
+        ends += 1
+    if ends and x.size >= _LARGE and x.dtype.char == "f" and x.flags.c_contiguous:
+        rows = math.prod(x.shape[:-ends])
+        if x.size // rows >= _LONG:
+            x = _long_rows(x, rows).reshape(x.shape[:-ends])
+            left = left[: len(left) - ends]
+    y = total(x, left)
+    return y if kept is None else y.reshape(kept)
+
+
+def _long_rows(x, rows):
+    """The sums of so many equal stretches of x: few long ones are cut up for the threads first."""
+    pieces = 1
+    while rows * pieces < _PIECES and x.size % (2 * rows * pieces) == 0:
+        pieces *= 2
+    sums = row_sums(x, rows * pieces)
+    return sums if pieces == 1 else np.add.reduce(sums.reshape(rows, pieces), axis=1)
 
 
 @jit(fastmath={"contract", "reassoc", "nsz"}, inline=True)
