@@ -273,6 +273,17 @@ def test_the_cell_refuses():
         F.rnn_cell(mg.zeros(2, 4), h, w, u)
 
 
+def test_the_cell_does_not_broadcast_its_state():
+    w, u = mg.zeros(5, 3), mg.zeros(5, 5)
+    with raises(ValueError, "rnn_cell: input (2, 3) is (N, I), so N = 2; hx (1, 5) is (N, D), so "
+                "N = 1"):
+        F.rnn_cell(mg.zeros(2, 3), mg.zeros(1, 5), w, u)
+    with raises(ValueError, "rnn_cell: input (2, 3) is (N, I); want hx (N, D), got (5,)"):
+        F.rnn_cell(mg.zeros(2, 3), mg.zeros(5), w, u)
+    with raises(ValueError, "rnn_cell", "w_hh (1, 5) is (D, D), so D = 1", "want w_hh (5, 5)"):
+        F.rnn_cell(mg.zeros(2, 3), mg.zeros(2, 5), w, mg.zeros(1, 5))
+
+
 def test_the_scan_refuses():
     v, w = mg.zeros(3, 2, 4), mg.zeros(4, 4)
     with raises(ValueError, "rnn_scan: v (3, 2, 4) is (T, N, D), so D = 4; "
