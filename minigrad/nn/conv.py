@@ -12,6 +12,7 @@ from ..ops.conv import CONV, conv2d
 from ..ops.conv_pool import conv2d_relu_max_pool2d
 from ..ops.pool import AVG_POOL, MAX_POOL, avg_pool2d, max_pool2d
 from ..ops.join import pad
+from ..ops.windows import WINDOW
 from .activation import ReLU
 from .init import fan_in_uniform_
 from .module import Module, new_parameter, positive
@@ -50,7 +51,7 @@ class Conv2d(Module):
             if channels % groups:
                 raise ValueError(f"Conv2d: groups={groups} must divide {name}={channels}; "
                                  f"{channels} / {groups} = {channels / groups:.2f}")
-        self.kernel_size, = MAX_POOL.settle("Conv2d", kernel_size=kernel_size)
+        self.kernel_size = WINDOW.check(Case("Conv2d"), "kernel_size", kernel_size)
         self.stride, self.dilation, sides = CONV.settle(
             "Conv2d", dict(zip(("KH", "KW"), self.kernel_size)), stride=stride, dilation=dilation,
             padding=padding)

@@ -58,6 +58,11 @@ def _class_dim(x) -> int:
     return 1 if x.ndim > 1 else 0
 
 
+def _label_shape(shape):
+    """(N, C, d1, ...) -> (N, d1, ...); (C,) -> ()."""
+    return shape[:1] + shape[2:] if len(shape) > 1 else ()
+
+
 def _no_classes(case: Case) -> str:
     """What (4, 0) lacks."""
     x = case.shapes["input"] or ()
@@ -71,7 +76,7 @@ def _labels(case: Case) -> str:
         return f"{swapped}{case.op}(scores, class_numbers)" if swapped else \
             "want class numbers: convert it with target.long()"
     x, t = case.shapes["input"] or (), case.shapes["target"] or ()
-    want = x[:1] + x[2:] if len(x) > 1 else ()
+    want = _label_shape(x)
     if t == x:
         return ("it has the shape of the input, so it seems to be one-hot: target.argmax("
                 f"{min(len(x) - 1, 1)}) gives class numbers")
@@ -100,7 +105,7 @@ def _of_labels(shapes: str, dtypes: str, options: dict[str, Option] | None = Non
 
 def _refuse_unknown_labels(name, shape, target, ignore_index):
     """Raises ValueError for a label that is neither from 0 to C - 1 nor ignore_index."""
-    classes = shape[1 if len(shape) > 1 else 0]
+    classes = shape[min(len(shape) - 1, 1)]
     # The places of the extremes cost 0.4 us, target.min() and max() 3.
     if not target.size or (target.item(target.argmin()) >= 0
                            and target.item(target.argmax()) < classes):
@@ -353,7 +358,7 @@ def _or_labels(case: Case) -> str:
     """What a target of floats means, and what to do if it holds class numbers."""
     x = case.shapes["input"] or ()
     return (f"a target of {case.dtypes['target']} means probabilities; if it holds class numbers "
-            f"convert it, target.long(), of shape {x[:1] + x[2:] if len(x) > 1 else ()}")
+            f"convert it, target.long(), of shape {_label_shape(x)}")
 
 
 _BY_PROBABILITIES = Signature(
@@ -442,8 +447,7 @@ def _spread_ref(g, target, shape):
 
 def _spread_door(g, target, shape):
     shape = as_shape("spread_class", shape)
-    if not shape or g.shape != (shape[:1] + shape[2:] if len(shape) > 1 else ()) \
-            or not shape[1 if len(shape) > 1 else 0]:
+    if not shape or g.shape != _label_shape(shape) or not shape[min(len(shape) - 1, 1)]:
         raise ValueError(f"spread_class: g {g.shape} is (N, d1, ...), so shape must be (N, C, d1, "
                          f"...) with at least one class, got {shape}")
     _refuse_unknown_labels("spread_class", shape, target, None)

@@ -156,7 +156,8 @@ def test_every_wrong_option_is_refused(name):
         assert kind.wrong and kind.wants
         for value in kind.wrong:
             for given in samples(name)[:2]:
-                refused(entry, {**given, option: value}, (ValueError, TypeError), option)
+                what = () if value is None else (str(value).strip("()"),)
+                refused(entry, {**given, option: value}, (ValueError, TypeError), option, *what)
 
 
 @pytest.mark.parametrize("name", DECLARED)
