@@ -26,6 +26,7 @@ from ..modes import settings
 from ..promotion import (
     BOOL, DTYPES, FLOAT32, FLOAT64, INT64, WIDE, Casts, as_own, dtype_named, fits, plan,
 )
+from .signature import Signature
 from .writes import OUTSIDE, PACKAGE, Where, now, user_line, user_place
 
 P = ParamSpec("P")
@@ -93,12 +94,14 @@ class Op:
                  promote: bool | str = True, order: int | float = float("inf"),
                  flat: bool = False, floating: bool = False, waits: bool = False,
                  moves: bool = False, apart: tuple[str, ...] = (),
-                 dims: dict[str, Callable] | None = None) -> None:
+                 dims: dict[str, Callable] | None = None,
+                 takes: Signature | None = None) -> None:
         self.name, self.forward, self.doc = forward.__name__, forward, forward.__doc__
         self.samples, self.ref, self.flat, self.order = samples, ref, flat, order
         self.door, self.explain, self.promote = door, explain, promote
         self.floating, self.waits, self.moves, self.apart = floating, waits, moves, apart
         self.dims = dims or {}
+        self.takes = takes.of(self.name) if takes else None
         self.signature = inspect.signature(forward)
         self.parameters = self.signature.parameters
         self.hints = {p.name: str(p.annotation) for p in self.parameters.values()}
@@ -342,6 +345,8 @@ class Op:
             given = sig.parameters[name].default is None and f"    if {name} is not None:\n    "
             add(f"{given or ''}    {name} = READ_{name}({self.name!r}, {name}, "
                 f"{self.tensors[0]}.ndim, {name!r})")
+        if self.takes is not None:
+            lines += self.takes.lines()
         if self.door is not None:
             add(f"    {', '.join(sig.parameters)}, = DOOR({passed})")
         if self.explain is not None:
@@ -484,6 +489,8 @@ class Op:
         forward = self.forward
         known = dict(_WRAPPER_NAMES, OP=self, FORWARD=forward, DOOR=self.door, EXPLAIN=self.explain,
                      **{f"READ_{name}": read for name, read in self.dims.items()})
+        if self.takes is not None:
+            known.update(KNOWN=self.takes.known, ANEW=self.takes.anew)
         public: Any = FunctionType(_first_call.__code__, known, self.name)
         self.public = public
         public.__doc__, public.__module__ = forward.__doc__, forward.__module__
@@ -507,8 +514,9 @@ def op(*, samples: Callable | None, ref: Callable | None = None, **about: Any
     samples: rng -> list of legal inputs, each a tuple of positional arguments whose last element
         may be a dict of options. Tests, gradient checks and the documentation all draw on it.
     ref: an obvious version (NumPy or loops). A NumPy ufunc also makes np.ufunc(tensor) this op.
+    takes: the declaration of shapes, dtypes and options, see signature.py; checked first.
     door: (all parameters) -> all parameters, normalised; refuses bad input with ValueError or
-        TypeError.
+        TypeError that no declaration can say, such as labels out of range.
     dims: {option: reader} for the options that name dimensions of the first argument: before the
         door an option that is given becomes reader(op's name, option, ndim, option's name), which
         counts from 0 or refuses; the readers are in `ops/dims.py`.
@@ -594,8 +602,10 @@ class Composite:
     order: int | float = float("inf")
     flat = False
 
-    def __init__(self, forward: Callable, samples: Callable | None, ref: Callable | None) -> None:
+    def __init__(self, forward: Callable, samples: Callable | None, ref: Callable | None,
+                 takes: Signature | None = None) -> None:
         self.name, self.doc = forward.__name__, forward.__doc__
+        self.takes = takes.of(self.name) if takes else None
         self.public: Any = forward
         self.samples, self.ref = samples, ref
         self.signature = inspect.signature(forward)
@@ -629,11 +639,14 @@ class Composite:
         return f"<composite {self.name}>"
 
 
-def composite(*, samples: Callable | None, ref: Callable | None = None
-              ) -> Callable[[Callable[P, R]], OpFunction[P, R]]:
-    """Enters a function of Tensors, made of ops, into the table: it is tested like an op."""
+def composite(*, samples: Callable | None, ref: Callable | None = None,
+              takes: Signature | None = None) -> Callable[[Callable[P, R]], OpFunction[P, R]]:
+    """Enters a function of Tensors, made of ops, into the table: it is tested like an op.
+
+    takes: its declaration, whose `check` it calls itself.
+    """
     def decorate(forward: Callable[P, R]) -> OpFunction[P, R]:
-        entry = OPS[forward.__name__] = Composite(forward, samples, ref)
+        entry = OPS[forward.__name__] = Composite(forward, samples, ref, takes)
         public: Any = entry.public
         public.op = entry
         return cast("OpFunction[P, R]", public)

@@ -7,15 +7,19 @@ from typing import Any
 from ..autograd.engine import Tensor
 from ..ops.cast import check_device
 from ..modes import settings
-from ..ops.conv import conv2d, pair
+from ..autograd.options import Case, choice
+from ..ops.conv import CONV, conv2d
 from ..ops.conv_pool import conv2d_relu_max_pool2d
-from ..ops.pool import avg_pool2d, max_pool2d
+from ..ops.pool import AVG_POOL, MAX_POOL, avg_pool2d, max_pool2d
 from ..ops.join import pad
+from ..ops.windows import WINDOW
 from .activation import ReLU
 from .init import fan_in_uniform_
 from .module import Module, new_parameter, positive
 
 Pair = tuple[int, int]
+
+_BORDER = choice("zeros", "reflect", "replicate", "circular")
 
 
 class Conv2d(Module):
@@ -47,20 +51,12 @@ class Conv2d(Module):
             if channels % groups:
                 raise ValueError(f"Conv2d: groups={groups} must divide {name}={channels}; "
                                  f"{channels} / {groups} = {channels / groups:.2f}")
-        self.kernel_size = pair("Conv2d", "kernel_size", kernel_size, 1)
-        self.stride = pair("Conv2d", "stride", stride, 1)
-        self.dilation = pair("Conv2d", "dilation", dilation, 1)
-        if isinstance(padding, str) and padding not in ("same", "valid"):
-            raise ValueError(f"Conv2d: padding must be numbers, 'same' or 'valid', got {padding!r}")
-        if padding == "same" and self.stride != (1, 1):
-            raise ValueError(f"Conv2d: padding='same' wants stride 1, got {self.stride}: with a "
-                             "stride the output cannot have the size of the input; give numbers")
-        self.padding = padding if isinstance(padding, str) else \
-            pair("Conv2d", "padding", padding, 0)
-        if padding_mode not in ("zeros", "reflect", "replicate", "circular"):
-            raise ValueError("Conv2d: padding_mode must be 'zeros', 'reflect', 'replicate' or "
-                             f"'circular', got {padding_mode!r}")
-        self.padding_mode = padding_mode
+        self.kernel_size = WINDOW.check(Case("Conv2d"), "kernel_size", kernel_size)
+        self.stride, self.dilation, sides = CONV.settle(
+            "Conv2d", dict(zip(("KH", "KW"), self.kernel_size)), stride=stride, dilation=dilation,
+            padding=padding)
+        self.padding = padding if isinstance(padding, str) else sides[:2]
+        self.padding_mode = _BORDER.check(Case("Conv2d"), "padding_mode", padding_mode)
         self.weight = new_parameter(self.out_channels, self.in_channels // self.groups,
                                     *self.kernel_size, dtype=dtype)
         self.bias = new_parameter(self.out_channels, dtype=dtype) if bias else None
@@ -116,8 +112,8 @@ class MaxPool2d(Module):
                  padding: int | Pair = 0, dilation: int | Pair = 1, return_indices: bool = False,
                  ceil_mode: bool = False) -> None:
         super().__init__()
-        _check_windows("MaxPool2d", kernel_size, stride, padding)
-        pair("MaxPool2d", "dilation", dilation, 1)
+        MAX_POOL.settle("MaxPool2d", kernel_size=kernel_size, stride=stride, padding=padding,
+                        dilation=dilation, ceil_mode=ceil_mode)
         self.kernel_size, self.padding, self.dilation = kernel_size, padding, dilation
         self.stride = kernel_size if stride is None else stride
         self.return_indices, self.ceil_mode = return_indices, ceil_mode
@@ -144,7 +140,9 @@ class AvgPool2d(Module):
                  padding: int | Pair = 0, ceil_mode: bool = False, count_include_pad: bool = True,
                  divisor_override: int | None = None) -> None:
         super().__init__()
-        _check_windows("AvgPool2d", kernel_size, stride, padding)
+        AVG_POOL.settle("AvgPool2d", kernel_size=kernel_size, stride=stride, padding=padding,
+                        ceil_mode=ceil_mode, count_include_pad=count_include_pad,
+                        divisor_override=divisor_override)
         self.kernel_size, self.padding, self.ceil_mode = kernel_size, padding, ceil_mode
         self.stride = kernel_size if stride is None else stride
         self.count_include_pad, self.divisor_override = count_include_pad, divisor_override
@@ -187,15 +185,3 @@ def conv_relu_pool(layers: Sequence[Module], input: Any) -> Tensor | None:
 
 _KINDS: tuple[type[Module], ...] = (Conv2d, ReLU, MaxPool2d)
 _FUSED = [(kind, kind.forward) for kind in _KINDS]
-
-
-def _check_windows(layer: str, kernel_size: Any, stride: Any, padding: Any) -> None:
-    """Refuses at construction what no image could make right."""
-    kernel = pair(layer, "kernel_size", kernel_size, 1)
-    if stride is not None:
-        pair(layer, "stride", stride, 1)
-    border = pair(layer, "padding", padding, 0)
-    if any(2 * p > k for p, k in zip(border, kernel)):
-        raise ValueError(f"{layer}: padding {border} is over half of the window {kernel}: some "
-                         "windows would hold nothing else; at most "
-                         f"{tuple(k // 2 for k in kernel)}")

@@ -7,17 +7,16 @@ documentation does: torch's own positions still hold two arguments that it gave 
 from __future__ import annotations
 
 from ..autograd.engine import Tensor
+from ..autograd.options import Case
 from ..ops import loss as ops
+from ..ops.class_loss import REDUCTION, SMOOTHING
 from .module import Module
 
 
 class _Loss(Module):
     def __init__(self, reduction: str) -> None:
         super().__init__()
-        if reduction not in ("mean", "sum", "none"):
-            raise ValueError(f"{type(self).__name__}: reduction must be 'mean', 'sum' or 'none', "
-                             f"got {reduction!r}")
-        self.reduction = reduction
+        self.reduction = REDUCTION.check(Case(type(self).__name__), "reduction", reduction)
 
 
 class MSELoss(_Loss):
@@ -95,9 +94,7 @@ class CrossEntropyLoss(_Loss):
     def __init__(self, weight: Tensor | None = None, *, ignore_index: int = -100,
                  reduction: str = "mean", label_smoothing: float = 0.0) -> None:
         super().__init__(reduction)
-        if not 0.0 <= label_smoothing <= 1.0:
-            raise ValueError("CrossEntropyLoss: label_smoothing must be from 0 to 1, got "
-                             f"{label_smoothing}")
+        SMOOTHING.check(Case("CrossEntropyLoss"), "label_smoothing", label_smoothing)
         self.register_buffer("weight", weight)
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 

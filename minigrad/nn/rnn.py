@@ -13,19 +13,21 @@ from typing import Any
 import numpy as np
 
 from ..autograd.engine import Tensor, to_array, wrap
+from ..autograd.options import Case
 from ..foreign import got
 from ..ops.cast import check_device, clone
 from ..ops.random import dropout
-from ..ops.rnn import ACTIVATIONS, rnn_cell, rnn_layer
+from ..ops.rnn import NONLINEARITY, rnn_cell, rnn_layer
 from ..ops.join import cat, stack
 from ..ops.shape import squeeze, transpose, unsqueeze
 from .init import uniform_
 from .module import Module, Parameter, new_parameter, positive
 
 def _check_nonlinearity(layer: str, nonlinearity: str) -> None:
-    if nonlinearity not in ACTIVATIONS:
-        raise ValueError(f"{layer}: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}; "
-                         "for another one compose a cell of two Linear layers")
+    try:
+        NONLINEARITY.check(Case(layer), "nonlinearity", nonlinearity)
+    except ValueError as error:
+        raise ValueError(f"{error}; for another one compose a cell of two Linear layers") from None
 
 
 def _both_names(layer: str, hx: Any, h_0: Any) -> Any:

@@ -33,6 +33,7 @@ from . import rnn as rnn
 from . import samples as samples
 from . import shape as shape
 from . import vector_norm as vector_norm
+from . import windows as windows
 from .dims import Dim
 from .order import Extremes
 from .random import Generator
@@ -579,6 +580,7 @@ class TensorMethods:
     def norm(self, p: _float | str = 2, dim: Dim = None, keepdim: _bool = False, *, axis: Dim = None, keepdims: _bool | None = None) -> Tensor:
         """The norm of the elements along dim, taken as a vector (also of a matrix), as torch.norm.
 
+        input (d1, ...)
         p: 2 or "fro": sqrt(sum(x**2)); inf: max |x|; -inf: min |x|; 0: how many are not 0; else
         sum(|x|**p) ** (1/p). Where the norm is 0 the gradient is 0.
 
@@ -957,22 +959,26 @@ class TensorMethods:
         """
     def __rmatmul__(self, other: Tensor | ndarray | _float | np.number) -> Tensor: ...
     def mm(self, mat2: Tensor | ndarray) -> Tensor:
-        """The product of two matrices: (N, K) @ (K, M) -> (N, M).
+        """The product of two matrices: input (N, K), mat2 (K, M) -> (N, M).
 
         Raises: ValueError for other ranks or sizes.
         """
     def bmm(self, mat2: Tensor | ndarray) -> Tensor:
-        """The products of two batches of matrices: (B, N, K) @ (B, K, M) -> (B, N, M); no broadcasting.
+        """The products of two batches of matrices, without broadcasting:
+
+        input (B, N, K), mat2 (B, K, M) -> (B, N, M)
 
         Raises: ValueError for other ranks or sizes.
         """
     def dot(self, tensor: Tensor | ndarray) -> Tensor:
-        """The inner product of two vectors: (K,), (K,) -> ().
+        """The inner product of two vectors: input and tensor (K,) -> ().
 
         Raises: ValueError for other ranks or sizes.
         """
     def outer(self, vec2: Tensor | ndarray) -> Tensor:
-        """The outer product of two vectors, y[n, m] = input[n] * vec2[m]: (N,), (M,) -> (N, M).
+        """The outer product of two vectors, y[n, m] = input[n] * vec2[m]:
+
+        input (N,), vec2 (M,) -> (N, M)
 
         Raises: ValueError for other ranks.
         """
@@ -987,6 +993,7 @@ class TensorMethods:
     def softmax(self, dim: _int | tuple[_int, ...] | None = None, *, axis: _int | tuple[_int, ...] | None = None) -> Tensor:
         """e^x_k / sum_j e^x_j along `dim`: positive numbers that sum to 1. Safe for logits of any size.
 
+        input (d1, ...) -> (d1, ...)
         dim: the dimension of the classes; -1 or 1 for (N, C). A tuple: all of these together. It has
         no default, since a wrong guess gives a plausible result.
 
@@ -995,6 +1002,7 @@ class TensorMethods:
     def log_softmax(self, dim: _int | tuple[_int, ...] | None = None, *, axis: _int | tuple[_int, ...] | None = None) -> Tensor:
         """x_k - log sum_j e^x_j along `dim`: the logarithm of softmax, without its overflow to log 0.
 
+        input (d1, ...) -> (d1, ...)
         dim: as for softmax.
 
         Raises: ValueError without `dim` or if there is no such dimension; TypeError for integers.
@@ -1002,9 +1010,9 @@ class TensorMethods:
     def logsumexp(self, dim: _int | tuple[_int, ...] | None, keepdim: _bool = False, *, keepdims: _bool | None = None) -> Tensor:
         """log sum_j e^x_j along `dim` (one, several, or None: all), a smooth maximum. Never overflows.
 
-        keepdim: keep the reduced dimensions, with size 1.
+        input (d1, ...). keepdim: keep the reduced dimensions, with size 1.
 
-        Raises: ValueError if there is no such dimension; TypeError for integers.
+        Raises: ValueError if there is no such dimension; TypeError for a dim that is no integer.
         """
     def uniform_(self: Itself, from_: _float = 0.0, to: _float = 1.0, *, generator: Generator | None = None, **bounds: _float) -> Itself:
         """Fills the tensor with uniform numbers, from <= x < to, and returns it.

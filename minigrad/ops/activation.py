@@ -14,9 +14,11 @@ from ..kernels.pointwise import activation as loops
 from ..kernels.rowwise import softmax as rows
 from ..kernels.rowwise import softmax_columns as columns
 from ..autograd.op import composite, op
+from ..autograd.options import flag
+from ..autograd.signature import Signature
 from .elementwise import exp, where
 from .reduce import sum
-from .dims import many_dims
+from .dims import dims
 
 _BOTH_SIDES = np.array([-30.0, -2.0, -0.7, -0.3, 0.2, 0.6, 3.0, 25.0])
 
@@ -309,23 +311,25 @@ def which_dim(name: str, shape: tuple[int, ...] | None = None) -> ValueError:
                       f"say {fix}")
 
 
-def _softmax_door(name):
-    def door(input, dim):
-        if dim is None:
-            raise which_dim(name, np.shape(input))
-        _refuse_integers(name, input)
-        if type(dim) is int and -input.ndim <= dim < input.ndim:
-            return input, dim
-        if isinstance(dim, (tuple, list)) and not dim and input.ndim:
-            raise ValueError(f"{name}: dim={dim} names no dimension to sum to 1 along")
-        return input, many_dims(name, dim, input.ndim)
-    return door
+class _SoftmaxDims(dims):
+    """The dimensions of the classes, which must be said. One that is given stays as it is."""
+    wants = "a dimension, or several together"
+    wrong = (*dims.wrong, None, ())
+
+    def check(self, case, name, value):
+        """The dimension, or a tuple of several."""
+        shape = case.shapes[self.argument]
+        if value is None:
+            raise which_dim(case.op, shape)
+        if type(value) is int and -len(shape) <= value < len(shape):
+            return value
+        if isinstance(value, (tuple, list)) and not value and shape:
+            case.refuse(f"{name}={value} names no dimension to sum to 1 along")
+        return super().check(case, name, value)
 
 
-def _refuse_integers(name, x):
-    if getattr(x, "dtype", None) not in (np.float32, np.float64):
-        given = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
-        raise TypeError(f"{name}: want a floating tensor, got {given}; convert it with x.float()")
+def _softmax():
+    return Signature("input (*d) -> (*d)", "floating", {"dim": _SoftmaxDims()})
 
 
 def _along(name, dim, *arrays):
@@ -365,10 +369,11 @@ def _logsumexp_ref(x, dim, keepdim=False):
     return x if keepdim else x.squeeze(dims)
 
 
-@op(samples=_dims_samples, ref=_softmax_ref, door=_softmax_door("softmax"))
+@op(samples=_dims_samples, ref=_softmax_ref, takes=_softmax())
 def softmax(input: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
     """e^x_k / sum_j e^x_j along `dim`: positive numbers that sum to 1. Safe for logits of any size.
 
+    input (d1, ...) -> (d1, ...)
     dim: the dimension of the classes; -1 or 1 for (N, C). A tuple: all of these together. It has
     no default, since a wrong guess gives a plausible result.
 
@@ -388,10 +393,11 @@ softmax_grad.vjp(g=lambda u, y, dim: softmax_grad(u, y, dim),
 
 
 @op(samples=_dims_samples, ref=lambda x, dim: x - _logsumexp_ref(x, dim, True),
-    door=_softmax_door("log_softmax"))
+    takes=_softmax())
 def log_softmax(input: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
     """x_k - log sum_j e^x_j along `dim`: the logarithm of softmax, without its overflow to log 0.
 
+    input (d1, ...) -> (d1, ...)
     dim: as for softmax.
 
     Raises: ValueError without `dim` or if there is no such dimension; TypeError for integers.
@@ -409,21 +415,26 @@ log_softmax_grad.vjp(g=lambda u, y, dim: u - sum(u * exp(y), dim, True),
                      y=lambda u, g, y, dim: -(u * exp(y) * sum(g, dim, True)))
 
 
-def _logsumexp_door(input, dim, keepdim):
-    dims = many_dims("logsumexp", dim, input.ndim)
-    return input, tuple(range(input.ndim)) if dims is None else dims, bool(keepdim)
+class _AllDims(dims):
+    """The dimensions as a tuple, also if they are all."""
+
+    def check(self, case, name, value):
+        """The tuple."""
+        some = super().check(case, name, value)
+        return tuple(range(len(case.shapes[self.argument]))) if some is None else some
 
 
 @op(samples=lambda r: [(r(3, 4), 1), (r(2, 3, 2), 0), (r(2, 3, 2), (0, 2)), (r(5), 0),
                        (r(2, 3, 2), 1, True), (r(2, 3, 2), (0, -1), True),
                        (np.array([[1e4, 1e4 - 2, 0.0], [-1e4, -1e4 + 1, -1e4]]), 1)],
-    ref=_logsumexp_ref, door=_logsumexp_door, floating=True)
+    ref=_logsumexp_ref, floating=True,
+    takes=Signature("input (*d)", options={"dim": _AllDims(), "keepdim": flag()}))
 def logsumexp(input: Tensor, dim: int | tuple[int, ...] | None, keepdim: bool = False) -> Tensor:
     """log sum_j e^x_j along `dim` (one, several, or None: all), a smooth maximum. Never overflows.
 
-    keepdim: keep the reduced dimensions, with size 1.
+    input (d1, ...). keepdim: keep the reduced dimensions, with size 1.
 
-    Raises: ValueError if there is no such dimension; TypeError for integers.
+    Raises: ValueError if there is no such dimension; TypeError for a dim that is no integer.
     """
     if input.ndim == 0:
         return input.copy()

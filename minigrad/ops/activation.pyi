@@ -157,6 +157,7 @@ def which_dim(name: str, shape: tuple[int, ...] | None=None) -> ValueError:
 def softmax(input: Tensor, dim: int | tuple[int, ...] | None = None, *, axis: int | tuple[int, ...] | None = None) -> Tensor:
     """e^x_k / sum_j e^x_j along `dim`: positive numbers that sum to 1. Safe for logits of any size.
 
+    input (d1, ...) -> (d1, ...)
     dim: the dimension of the classes; -1 or 1 for (N, C). A tuple: all of these together. It has
     no default, since a wrong guess gives a plausible result.
 
@@ -177,6 +178,7 @@ def softmax_grad(g: ndarray, y: ndarray, dim: int) -> ndarray: ...
 def log_softmax(input: Tensor, dim: int | tuple[int, ...] | None = None, *, axis: int | tuple[int, ...] | None = None) -> Tensor:
     """x_k - log sum_j e^x_j along `dim`: the logarithm of softmax, without its overflow to log 0.
 
+    input (d1, ...) -> (d1, ...)
     dim: as for softmax.
 
     Raises: ValueError without `dim` or if there is no such dimension; TypeError for integers.
@@ -196,9 +198,9 @@ def log_softmax_grad(g: ndarray, y: ndarray, dim: int) -> ndarray: ...
 def logsumexp(input: Tensor, dim: int | tuple[int, ...] | None, keepdim: bool = False, *, keepdims: bool | None = None) -> Tensor:
     """log sum_j e^x_j along `dim` (one, several, or None: all), a smooth maximum. Never overflows.
 
-    keepdim: keep the reduced dimensions, with size 1.
+    input (d1, ...). keepdim: keep the reduced dimensions, with size 1.
 
-    Raises: ValueError if there is no such dimension; TypeError for integers.
+    Raises: ValueError if there is no such dimension; TypeError for a dim that is no integer.
     """
 @overload
 def logsumexp(input: ndarray, dim: int | tuple[int, ...] | None, keepdim: bool = False, *, keepdims: bool | None = None) -> ndarray: ...

@@ -56,12 +56,6 @@ def cast_discrete(input: Tensor, dtype: np.dtype) -> Tensor:
     return np.array(input).astype(dtype)
 
 
-def convert_all(name: str, dtype: np.dtype) -> str:
-    """The advice for arguments that should have one floating dtype, that of the weights if it is
-    one."""
-    return f"convert the {name}: {name}.to({dtype})" if dtype.kind == "f" else \
-        f"convert all of them: {name}.float()"
-
 
 def check_device(name: str, device: Any) -> None:
     """Raises ValueError unless the device is the CPU."""

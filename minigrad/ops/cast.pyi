@@ -28,11 +28,6 @@ def cast_discrete(input: Tensor, dtype: np.dtype) -> Tensor:
 @overload
 def cast_discrete(input: ndarray, dtype: np.dtype) -> ndarray: ...
 
-def convert_all(name: str, dtype: np.dtype) -> str:
-    """The advice for arguments that should have one floating dtype, that of the weights if it is
-    one.
-    """
-
 def check_device(name: str, device: Any) -> None:
     """Raises ValueError unless the device is the CPU."""
 

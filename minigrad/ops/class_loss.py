@@ -16,23 +16,20 @@ from ..autograd.engine import Tensor
 from ..kernels.rowwise import softmax as rows
 from ..kernels.rowwise import softmax_columns as columns
 from ..autograd.op import composite, op, rounded_once
+from ..autograd.options import Case, Option, choice, integer, number
+from ..autograd.signature import Signature
 from ..promotion import WIDE
 from .activation import log_softmax, softmax, softmax_grad
+from .dims import as_shape
 from .elementwise import where
 from .reduce import mean, sum
 
-_REDUCTIONS = ("mean", "sum", "none")
+REDUCTION = choice("mean", "sum", "none")
 
 
 def raw(x):
     """The array of a Tensor, or the array itself."""
     return x.array if isinstance(x, Tensor) else np.asarray(x)
-
-
-def check_reduction(name, reduction):
-    """Raises ValueError for an unknown reduction."""
-    if reduction not in _REDUCTIONS:
-        raise ValueError(f"{name}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
 
 
 def reduced(loss, reduction):
@@ -53,6 +50,10 @@ def scaled(g, factor):
 
 # --- classes: which dimension, which label -------------------------------------------------------
 
+LOGITS = "input (N, C>0, *d) | (C>0,)"             # the classes are dimension 1
+LABELS = f"{LOGITS}; target (N, *d) | ()"
+
+
 def _class_dim(x) -> int:
     return 1 if x.ndim > 1 else 0
 
@@ -62,49 +63,66 @@ def _label_shape(shape):
     return shape[:1] + shape[2:] if len(shape) > 1 else ()
 
 
-def _refuse_no_classes(name, x):
-    if x.ndim and x.shape[_class_dim(x)] == 0:
-        raise ValueError(f"{name}: input {x.shape} has no classes: dimension {_class_dim(x)} is 0")
+def _no_classes(case: Case) -> str:
+    """What (4, 0) lacks."""
+    x = case.shapes["input"] or ()
+    return f"it has no classes, dimension {min(len(x) - 1, 1)} is 0"
 
 
-def _check_labels(name, input, target, ignore_index):
-    """The labels as int64, each in 0 .. C - 1 or ignore_index; raises ValueError or TypeError."""
-    if input.ndim == 0:
-        raise ValueError(f"{name}: input is a single number, want (N, C) or (C,), C classes")
-    if target.dtype.kind not in "iu":
-        refuse_swapped(name, input, target, f"{name}(scores, class_numbers)")
-        raise TypeError(f"{name}: target must hold class numbers (integers), got {target.dtype}; "
-                        "convert it with target.long()")
-    shape, want = input.shape, _label_shape(input.shape)
-    _refuse_no_classes(name, input)
-    if target.shape != want:
-        if target.shape == shape:
-            fix = ("it has the shape of the input, so it seems to be one-hot: target.argmax("
-                   f"{_class_dim(input)}) gives class numbers")
-        elif target.size == prod(want):
-            fix = f"it has the right number of elements: target.reshape({want})"
-        elif input.ndim > 2 and target.shape == shape[:-1]:
-            fix = (f"the classes must be dimension 1, here they seem to be the last: "
-                   f"input.reshape(-1, {shape[-1]}) with target.reshape(-1)")
-        else:
-            fix = f"{prod(want)} labels are wanted, {target.size} were given"
-        axes = "N, C, " + ", ".join(f"d{i}" for i in range(1, len(shape) - 1)) if len(shape) > 2 \
-            else "N, C" if len(shape) == 2 else "C"
-        raise ValueError(f"{name}: input {shape} is ({axes}), so target must have shape {want}, "
-                         f"got {target.shape}: {fix}")
-    classes = shape[_class_dim(input)]
+def _labels(case: Case) -> str:
+    """The likely fix for a target that does not hold one class number for each prediction."""
+    if case.dtypes["target"].kind not in "iu":
+        swapped = _look_swapped(case)
+        return f"{swapped}{case.op}(scores, class_numbers)" if swapped else \
+            "want class numbers: convert it with target.long()"
+    x, t = case.shapes["input"] or (), case.shapes["target"] or ()
+    want = _label_shape(x)
+    if t == x:
+        return ("it has the shape of the input, so it seems to be one-hot: target.argmax("
+                f"{min(len(x) - 1, 1)}) gives class numbers")
+    if prod(t) == prod(want):
+        return f"it has the right number of elements: target.reshape({want})"
+    if len(x) > 2 and t == x[:-1]:
+        return ("the classes must be dimension 1, here they seem to be the last: "
+                f"input.reshape(-1, {x[-1]}) with target.reshape(-1)")
+    return f"{prod(want)} labels are wanted, {prod(t)} were given"
+
+
+def _logits(case: Case) -> str:
+    """The likely fix for logits that are integers."""
+    if case.shapes["input"] == ():
+        return "C classes are wanted"
+    swapped = _look_swapped(case)
+    return f"{swapped}{case.op}(scores, class_numbers)" if swapped else \
+        "logits are float32 or float64: convert it with x.float()"
+
+
+def _of_labels(shapes: str, dtypes: str, options: dict[str, Option] | None = None) -> Signature:
+    """The declaration of what takes scores and class numbers."""
+    return Signature(shapes, dtypes, options, advice={
+        "input": _logits, "target": _labels, "N": _labels, "d": _labels, "C>0": _no_classes})
+
+
+def _refuse_unknown_labels(name, shape, target, ignore_index):
+    """Raises ValueError for a label that is neither from 0 to C - 1 nor ignore_index."""
+    classes = shape[min(len(shape) - 1, 1)]
     # The places of the extremes cost 0.4 us, target.min() and max() 3.
-    if target.size and (target.item(target.argmin()) < 0
-                        or target.item(target.argmax()) >= classes):
-        bad = ((target < 0) | (target >= classes)) & (target != ignore_index)
-        if bad.any():
-            at, place = first_place("target", bad)
-            counted = target[target != ignore_index]
-            hint = "; they seem to count from 1: target - 1" \
-                if counted.min() == 1 and counted.max() == classes else \
-                f"; to leave elements out, give them the label ignore_index={ignore_index}"
-            raise ValueError(f"{name}: label {target[at]} at {place} does not exist: input {shape} "
-                             f"has {classes} classes, so labels are 0 to {classes - 1}{hint}")
+    if not target.size or (target.item(target.argmin()) >= 0
+                           and target.item(target.argmax()) < classes):
+        return
+    bad = ((target < 0) | (target >= classes)) & (target != ignore_index)
+    if bad.any():
+        at, place = first_place("target", bad)
+        counted = target[target != ignore_index]
+        hint = "they seem to count from 1: target - 1" \
+            if counted.min() == 1 and counted.max() == classes else \
+            f"to leave elements out, give them the label ignore_index={ignore_index}"
+        raise ValueError(f"{name}: label {target[at]} at {place} does not exist: input {shape} has "
+                         f"{classes} classes, so labels are 0 to {classes - 1}; {hint}")
+
+
+def _whole(target):
+    """The labels as int64."""
     return target.astype(np.int64, copy=False)
 
 
@@ -114,12 +132,12 @@ def first_place(name: str, mask: ndarray) -> tuple[tuple, str]:
     return at, f"{name}[{', '.join(map(str, at))}]" if at else name
 
 
-def refuse_swapped(name: str, input: ndarray, target: ndarray, fix: str) -> None:
-    """Raises TypeError for class numbers or labels, which are integers, where the prediction
-    belongs, and a prediction where they belong."""
-    if input.dtype.kind in "iub" and target.dtype.kind == "f":
-        raise TypeError(f"{name}: input and target look swapped: input holds {input.dtype}, target "
-                        f"{target.dtype}; write {fix}")
+def _look_swapped(case: Case) -> str:
+    """What to say of class numbers or labels, which are integers, where the prediction belongs, and
+    a prediction where they belong; else nothing."""
+    x, t = case.dtypes.get("input"), case.dtypes["target"]
+    return "input and target look swapped: write " \
+        if x is not None and x.kind in "iub" and t.kind == "f" else ""
 
 
 def _refuse_swapped_probabilities(name, x, target, d):
@@ -131,18 +149,14 @@ def _refuse_swapped_probabilities(name, x, target, d):
                          f"target {target[at]:.6g} at {place}; write {name}(scores, probabilities)")
 
 
-def _check_weight(name, input, weight):
-    """One weight for each class, as an array of the input's dtype, or None."""
+def _class_weights(name, input, weight):
+    """The weights of the classes as an array of the input's dtype, or None."""
     if weight is None:
         return None
     if isinstance(weight, Tensor) and weight.requires_grad:
         raise ValueError(f"{name}: weight requires grad, but no gradient of class weights is "
                          "computed; pass weight.detach()")
-    weight, classes = raw(weight), input.shape[_class_dim(input)]
-    if weight.shape != (classes,):
-        raise ValueError(f"{name}: weight must have shape {(classes,)}, one number for each class, "
-                         f"got {weight.shape}")
-    return weight.astype(input.dtype, copy=False)
+    return raw(weight).astype(input.dtype, copy=False)
 
 
 def _per_class(weight, ndim):
@@ -186,14 +200,8 @@ def _ce_ref(x, target, weight=None, ignore_index=-100, reduction="mean", label_s
 
 def _ce_door(input, target, weight, ignore_index, reduction, label_smoothing):
     name = "cross_entropy"
-    check_reduction(name, reduction)
-    if input.dtype.kind != "f":
-        raise TypeError(f"{name}: input must be logits of float32 or float64, got {input.dtype}; "
-                        "convert it with x.float()")
-    if not 0.0 <= label_smoothing <= 1.0:
-        raise ValueError(f"{name}: label_smoothing must be between 0 and 1, got {label_smoothing}")
-    target = _check_labels(name, input, target, ignore_index)
-    return (input, target, _check_weight(name, input, weight), ignore_index, reduction,
+    _refuse_unknown_labels(name, input.shape, target, ignore_index)
+    return (input, _whole(target), _class_weights(name, input, weight), ignore_index, reduction,
             label_smoothing)
 
 
@@ -205,13 +213,21 @@ def _for_kernels(x):
     return rows, x.reshape((x.size // classes, classes))
 
 
-@op(samples=_ce_samples, ref=_ce_ref, door=_ce_door, apart=("target",))
+SMOOTHING = number(0, 1)
+_CE_OPTIONS: dict[str, Option] = {"ignore_index": integer(), "reduction": REDUCTION,
+                                  "label_smoothing": SMOOTHING}
+_BY_LABELS = _of_labels(f"{LABELS}; weight (C,)? -> () | (N, *d)",
+                        "input floating; target integer", _CE_OPTIONS).of("cross_entropy")
+
+
+@op(samples=_ce_samples, ref=_ce_ref, takes=_BY_LABELS, door=_ce_door, apart=("target",))
 def cross_entropy_labels(input: Tensor, target: Tensor, weight: np.ndarray | None = None,
                          ignore_index: int = -100, reduction: str = "mean",
                          label_smoothing: float = 0.0) -> Tensor:
     """cross_entropy for a target of class numbers: softmax, logarithm and choice in one pass.
 
-    weight: an array of (C,) or None. The rest as for cross_entropy.
+    input (N, C, d1, ...) or (C,), target (N, d1, ...) or (), weight (C,) -> () or (N, d1, ...), the
+    latter for reduction "none". The rest as for cross_entropy.
     """
     t = target.reshape(-1)
     kernel, x = _for_kernels(input)
@@ -247,14 +263,19 @@ def _ce_grad_ref(g, x, target, weight=None, ignore_index=-100, label_smoothing=0
     return gx
 
 
+_OF_GRAD = _of_labels(f"{LABELS}; weight (C,)?", "input floating; target integer"
+                      ).of("cross_entropy_grad")
+
+
 def _ce_grad_door(g, input, target, weight, ignore_index, label_smoothing, log_z):
     name = "cross_entropy_grad"
     if log_z is None:                                      # else our own rule calls: all checked
-        target = _check_labels(name, input, target, ignore_index)
-        weight = _check_weight(name, input, weight)
+        _OF_GRAD.check(input, target, weight)
         if np.ndim(g) and g.shape != target.shape:
             raise ValueError(f"{name}: g must be one number or have the shape of the target, "
                              f"{target.shape}, got {g.shape}")
+        _refuse_unknown_labels(name, input.shape, target, ignore_index)
+        target, weight = _whole(target), _class_weights(name, input, weight)
     return g, input, target, weight, ignore_index, label_smoothing, log_z
 
 
@@ -333,16 +354,34 @@ def _ce_any_ref(x, target, weight=None, ignore_index=-100, reduction="mean", lab
         loss.sum() / loss.size if loss.size else np.nan
 
 
-@composite(samples=_ce_any_samples, ref=_ce_any_ref)
+def _or_labels(case: Case) -> str:
+    """What a target of floats means, and what to do if it holds class numbers."""
+    x = case.shapes["input"] or ()
+    return (f"a target of {case.dtypes['target']} means probabilities; if it holds class numbers "
+            f"convert it, target.long(), of shape {_label_shape(x)}")
+
+
+_BY_PROBABILITIES = Signature(
+    f"{LOGITS}; target (N, C, *d) | (C,); weight (C,)? -> () | (N, *d)", "input floating; "
+    "target floating", _CE_OPTIONS, name="cross_entropy", advice={
+        "input": _logits, "target": _or_labels, "N": _or_labels, "C": _or_labels, "d": _or_labels,
+        "C>0": _no_classes})
+
+
+@composite(samples=_ce_any_samples, ref=_ce_any_ref, takes=_BY_PROBABILITIES)
 def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None,
                   ignore_index: int = -100, reduction: str = "mean",
                   label_smoothing: float = 0.0) -> Tensor:
     """-sum_k q_k w_k log p_k with p = softmax(input): how much the target surprises the prediction.
 
-    input: logits (any numbers, no softmax before), (N, C), (C,) or (N, C, d1, ...): C classes.
-    target: class numbers 0 .. C - 1, integers of shape (N,), () or (N, d1, ...); q is then 1 for
-        the class and 0 for the others. Or probabilities q: floats in the shape of the input.
-    weight: (C,), one weight w_k for each class; it gets no gradient.
+    input (N, C, d1, ...) or (C,), target (N, d1, ...) or (), weight (C,) -> () or (N, d1, ...) for
+    class numbers, and for probabilities
+    input (N, C, d1, ...) or (C,), target (N, C, d1, ...) or (C,), weight (C,) -> () or (N, d1, ...)
+
+    input: logits (any numbers, no softmax before) of C classes, which are dimension 1.
+    target: class numbers 0 .. C - 1, integers; q is then 1 for the class and 0 for the others. Or
+        probabilities q: floats in the shape of the input.
+    weight: one weight w_k for each class; it gets no gradient.
     ignore_index: labels with this value count for nothing.
     label_smoothing: q becomes (1 - ls) q + ls / C, from 0 to 1.
     reduction: "mean" (for class numbers divided by the sum of the labels' weights, for
@@ -360,20 +399,11 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None,
             raise TypeError("cross_entropy: target is bool; for class numbers write target.long(), "
                             "for one logit and two classes binary_cross_entropy_with_logits")
         return cross_entropy_labels(input, target, weight, ignore_index, reduction, label_smoothing)
-    check_reduction("cross_entropy", reduction)
+    _BY_PROBABILITIES.check(input, target, weight, ignore_index, reduction, label_smoothing)
     x = raw(input)
-    refuse_swapped("cross_entropy", x, t, "cross_entropy(scores, class_numbers)")
-    if t.shape != x.shape or x.ndim == 0:
-        raise ValueError(f"cross_entropy: a target of {t.dtype} means probabilities and needs the "
-                         f"shape of the input, {x.shape}, got {t.shape}; if it holds class numbers "
-                         f"convert it, target.long(), of shape {_label_shape(x.shape)}")
-    if not 0.0 <= label_smoothing <= 1.0:
-        raise ValueError(f"cross_entropy: label_smoothing must be between 0 and 1, got "
-                         f"{label_smoothing}")
-    _refuse_no_classes("cross_entropy", x)
     d = _class_dim(x)
     _refuse_swapped_probabilities("cross_entropy", x, t, d)
-    weight = _check_weight("cross_entropy", x, weight)
+    weight = _class_weights("cross_entropy", x, weight)
     q = target
     if label_smoothing:
         q = q * (1.0 - label_smoothing) + label_smoothing / x.shape[d]
@@ -385,7 +415,8 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None,
 # --- negative log-likelihood: a choice by labels -------------------------------------------------
 
 def _choose_door(input, target):
-    return input, _check_labels("choose_class", input, target, None)
+    _refuse_unknown_labels("choose_class", input.shape, target, None)
+    return input, _whole(target)
 
 
 def _choose_ref(x, target):
@@ -395,9 +426,13 @@ def _choose_ref(x, target):
 
 @op(samples=lambda r: [(r(3, 4), r.integers(4, 3)), (r(4), np.array(2)),
                        (r(2, 3, 2), r.integers(3, 2, 2))], ref=_choose_ref,
-    door=_choose_door, promote=False, moves=True, apart=("target",))
+    takes=_of_labels(f"{LABELS} -> (N, *d) | ()", "target integer"), door=_choose_door,
+    promote=False, moves=True, apart=("target",))
 def choose_class(input: Tensor, target: Tensor) -> Tensor:
-    """y[n, ...] = input[n, target[n, ...], ...]: (N, C, d1, ...) and integers (N, d1, ...)."""
+    """y[n, ...] = input[n, target[n, ...], ...], target holding class numbers.
+
+    input (N, C, d1, ...) or (C,), target (N, d1, ...) or () -> (N, d1, ...) or ()
+    """
     return _choose_ref(input, target)
 choose_class.vjp(input=lambda g, target, input_shape: spread_class(g, target, input_shape))
 
@@ -411,18 +446,23 @@ def _spread_ref(g, target, shape):
 
 
 def _spread_door(g, target, shape):
-    target = _check_labels("spread_class", np.broadcast_to(0.0, shape), target, None)
-    if np.shape(g) != target.shape:
-        raise ValueError(f"spread_class: g must have the shape of the target, {target.shape}, got "
-                         f"{np.shape(g)}")
-    return g, target, shape
+    shape = as_shape("spread_class", shape)
+    if not shape or g.shape != _label_shape(shape) or not shape[min(len(shape) - 1, 1)]:
+        raise ValueError(f"spread_class: g {g.shape} is (N, d1, ...), so shape must be (N, C, d1, "
+                         f"...) with at least one class, got {shape}")
+    _refuse_unknown_labels("spread_class", shape, target, None)
+    return g, _whole(target), shape
 
 
 @op(samples=lambda r: [(r(3), r.integers(4, 3), (3, 4)), (np.array(0.4), np.array(2), (4,)),
                        (r(2, 2), r.integers(3, 2, 2), (2, 3, 2))], ref=_spread_ref,
-    door=_spread_door, promote=False, moves=True, apart=("target",))
+    takes=Signature("g, target (N, *d) | ()", "target integer"), door=_spread_door,
+    promote=False, moves=True, apart=("target",))
 def spread_class(g: Tensor, target: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Zeros of `shape`, but g[n, ...] at [n, target[n, ...], ...]: the gradient of choose_class."""
+    """Zeros of `shape`, but g[n, ...] at [n, target[n, ...], ...]: the gradient of choose_class.
+
+    g and target (N, d1, ...) or (), shape (N, C, d1, ...) or (C,), which is that of the result.
+    """
     return _spread_ref(g, target, shape)
 spread_class.vjp(g=lambda u, target: choose_class(u, target))
 
@@ -447,13 +487,18 @@ def _nll_samples(r):
             (r(2, 4, 2), r.integers(4, 2, 2), {"ignore_index": 1, "reduction": "sum"})]
 
 
-@composite(samples=_nll_samples, ref=_nll_ref)
+NLL = _of_labels(f"{LABELS}; weight (C,)? -> () | (N, *d)", "input floating; target integer",
+                 {"ignore_index": integer(), "reduction": REDUCTION})
+
+
+@composite(samples=_nll_samples, ref=_nll_ref, takes=NLL)
 def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None,
              ignore_index: int = -100, reduction: str = "mean") -> Tensor:
     """-w_t input[n, t] for the label t = target[n]: cross-entropy of logarithms of probabilities.
 
-    input: the result of log_softmax, (N, C), (C,) or (N, C, d1, ...). The rest as for
-    cross_entropy, with class numbers only.
+    input (N, C, d1, ...) or (C,), target (N, d1, ...) or (), weight (C,) -> () or (N, d1, ...)
+
+    input: the result of log_softmax. The rest as for cross_entropy, with class numbers only.
 
     Raises: ValueError for a label that does not exist, shapes that do not fit, an unknown
     reduction; TypeError for a target that does not hold integers.
@@ -462,9 +507,10 @@ def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None,
         return rounded_once(nll_loss, input, target, weight=weight,
                             ignore_index=ignore_index, reduction=reduction)
     x = raw(input)
-    check_reduction("nll_loss", reduction)
-    t = _check_labels("nll_loss", x, raw(target), ignore_index)
-    weight = _check_weight("nll_loss", x, weight)
+    NLL.check(input, target, weight, ignore_index, reduction)
+    t = _whole(raw(target))
+    _refuse_unknown_labels("nll_loss", x.shape, t, ignore_index)
+    weight = _class_weights("nll_loss", x, weight)
     counted = t != ignore_index
     safe = np.where(counted, t, 0)
     w = counted.astype(x.dtype) if weight is None else np.where(counted, weight[safe], 0)

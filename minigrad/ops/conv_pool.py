@@ -8,29 +8,44 @@ Not here: the three by themselves (`conv.py`, `activation.py`, `pool.py`), the l
 """
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from ..autograd.engine import Tensor
-from ..kernels.conv import pooled as kernel
 from ..autograd.op import op
+from ..autograd.options import Case, Option, flag, pair
+from ..autograd.signature import Signature
+from ..kernels.conv import pooled as kernel
 from . import conv as _conv, pool as _pool
-from .conv import Pair, conv2d_grad_w, conv2d_grad_x
-from .dims import remembered
+from .conv import CONV, conv2d_grad_w, conv2d_grad_x, conv_hw
 from .pool import max_pool2d_grad
+from .windows import WINDOW, HalfPadding, Pair, count, counted
+
+POOLING: dict[str, Option] = {
+    "pool_size": WINDOW, "pool_stride": pair(1, like="pool_size"),
+    "pool_padding": HalfPadding("pool_size"), "pool_dilation": WINDOW, "ceil_mode": flag()}
 
 
-@remembered
-def _geometry(x, w, b, dtype, dtype_w, dtype_b, stride, padding, dilation, groups, *pooling):
-    """(what the kernel of the convolution is told, what that of the pooling is, see
-    kernels/conv/pooled.py, and the options of conv2d's gradients), or the reason against these.
+def _windows_fit(case: Case) -> None:
+    """Refuses kernels larger than the image, and windows larger than what the kernels make."""
+    _conv.check_windows(case)
+    shapes, options = case.shapes, case.options
+    hw = conv_hw(shapes["input"] or (), shapes["weight"] or (), options["stride"],
+                 options["padding"], options["dilation"])
+    counted(case, hw, options["pool_size"], options["pool_stride"], options["pool_padding"] * 2,
+            options["pool_dilation"], options["ceil_mode"], "pooling window")
 
-    Shapes and dtypes of x, w and the bias (None without). One look into a memory, for all of it.
-    """
-    options = stride, sides, dilation, groups = _conv._options(
-        x, w, b, dtype, dtype_w, dtype_b, stride, padding, dilation, groups)
-    conv_hw = _conv._out_hw(x, w, stride, sides, dilation)
-    *pairs, out_hw = _pool._options("max_pool2d", (*x[:-3], w[0], *conv_hw), dtype, *pooling)
-    return (conv_hw, stride, sides[:2], dilation, groups), (*pairs, out_hw), options
+
+@functools.lru_cache(maxsize=512)
+def _geometry(x, w, stride, padding, dilation, groups, *pooling):
+    """What the kernel of the convolution is told of shapes and options, and what that of the
+    pooling is, see kernels/conv/pooled.py."""
+    hw = conv_hw(x, w, stride, padding, dilation)
+    size, step, (ph, pw), spread, ceil = pooling
+    out_hw = (count(hw[0], size[0], step[0], 2 * ph, spread[0], ceil, ph),
+              count(hw[1], size[1], step[1], 2 * pw, spread[1], ceil, pw))
+    return (hw, stride, padding[:2], dilation, groups), (*pooling[:-1], out_hw)
 
 
 def _samples(r):
@@ -53,7 +68,8 @@ def _ref(x, w, b=None, stride=1, padding=0, dilation=1, groups=1, *pooling):
     return _pool._max_ref(np.maximum(y, 0.0), *(pooling or (2,)))[0]
 
 
-@op(samples=_samples, ref=_ref)
+@op(samples=_samples, ref=_ref, takes=Signature(
+    CONV.shapes, CONV.dtypes, {**CONV.options, **POOLING}, then=_windows_fit, advice=CONV.advice))
 def conv2d_relu_max_pool2d(
         input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int | Pair = 1,
         padding: int | Pair | str = 0, dilation: int | Pair = 1, groups: int = 1,
@@ -67,18 +83,16 @@ def conv2d_relu_max_pool2d(
     minigrad's own, torch has no such function; nn.Sequential uses it for three such layers in a
     row. The result of the convolution and its gradient never exist for all images at once.
 
-    input (N, C, H, W) or (C, H, W), weight (F, C/groups, KH, KW), bias (F,), and the options from
-    stride to groups: as for conv2d. The rest: as for max_pool2d (pool_size is its kernel_size, and
-    the default of pool_stride). -> (N, F, OH, OW) or (F, OH, OW), the sizes of the pooling.
+    input (N, C, H, W) or (C, H, W), weight (F, C/groups, KH, KW), bias (F,) -> (N, F, OH, OW) or
+    (F, OH, OW), the sizes of the pooling. The options from stride to groups: as for conv2d. The
+    rest: as for max_pool2d (pool_size is its kernel_size, and the default of pool_stride).
 
     A window without a positive element gives 0 and has no gradient; NaN stays NaN, as in relu.
 
     Raises: as conv2d and max_pool2d.
     """
-    b, dtype_b = (None, None) if bias is None else (bias.shape, bias.dtype)
-    conv, pool, _ = _geometry(input.shape, weight.shape, b, input.dtype, weight.dtype, dtype_b,
-                              stride, padding, dilation, groups, pool_size, pool_stride,
-                              pool_padding, pool_dilation, ceil_mode)
+    conv, pool = _geometry(input.shape, weight.shape, stride, padding, dilation, groups, pool_size,
+                           pool_stride, pool_padding, pool_dilation, ceil_mode)
     x, added = _conv._batched(input)
     y, places = kernel.conv2d_relu_max_pool2d(x, weight, bias, conv, pool)
     return (y[0], places[0]) if added else (y, places)
@@ -88,10 +102,10 @@ def conv2d_relu_max_pool2d(
     "input": ("weight",), "weight": ("input",), "bias": ()})
 def _gradients(g, input, weight, input_shape, weight_shape, aux, needs, stride, padding, dilation,
                groups, pool_size, pool_stride, pool_padding, pool_dilation, ceil_mode):
-    conv, pool, options = _geometry(input_shape, weight_shape, None, g.dtype, g.dtype, None, stride,
-                                    padding, dilation, groups, pool_size, pool_stride,
-                                    pool_padding, pool_dilation, ceil_mode)
+    conv, pool = _geometry(input_shape, weight_shape, stride, padding, dilation, groups, pool_size,
+                           pool_stride, pool_padding, pool_dilation, ceil_mode)
     if isinstance(g, Tensor):                      # to be differentiated again: the composition's
+        options = stride, padding, dilation, groups
         result = max_pool2d_grad(g, aux, conv[0], *pool[:-1])
         return (
             conv2d_grad_x(result, weight, input_shape[-2:], *options) if needs[0] else None,

@@ -2,7 +2,7 @@
 from numpy import ndarray
 from typing import overload
 from ..autograd.engine import Tensor
-from .conv import Pair
+from .windows import Pair
 
 @overload
 def conv2d_relu_max_pool2d(input: Tensor, weight: Tensor | ndarray, bias: Tensor | ndarray | None = None, stride: int | Pair = 1, padding: int | Pair | str = 0, dilation: int | Pair = 1, groups: int = 1, pool_size: int | Pair = 2, pool_stride: int | Pair | None = None, pool_padding: int | Pair = 0, pool_dilation: int | Pair = 1, ceil_mode: bool = False) -> Tensor:
@@ -13,9 +13,9 @@ def conv2d_relu_max_pool2d(input: Tensor, weight: Tensor | ndarray, bias: Tensor
     minigrad's own, torch has no such function; nn.Sequential uses it for three such layers in a
     row. The result of the convolution and its gradient never exist for all images at once.
 
-    input (N, C, H, W) or (C, H, W), weight (F, C/groups, KH, KW), bias (F,), and the options from
-    stride to groups: as for conv2d. The rest: as for max_pool2d (pool_size is its kernel_size, and
-    the default of pool_stride). -> (N, F, OH, OW) or (F, OH, OW), the sizes of the pooling.
+    input (N, C, H, W) or (C, H, W), weight (F, C/groups, KH, KW), bias (F,) -> (N, F, OH, OW) or
+    (F, OH, OW), the sizes of the pooling. The options from stride to groups: as for conv2d. The
+    rest: as for max_pool2d (pool_size is its kernel_size, and the default of pool_stride).
 
     A window without a positive element gives 0 and has no gradient; NaN stays NaN, as in relu.
 

@@ -13,7 +13,8 @@ from numpy import ndarray
 from ..autograd.engine import Tensor
 from ..kernels.matmul import linear as kernel
 from ..autograd.op import Op, composite, op
-from .cast import convert_all
+from ..autograd.options import Case
+from ..autograd.signature import Signature
 
 
 def _column(x):
@@ -138,90 +139,84 @@ def _matmul_other(g, input, other_shape):
     return product(input.mT, g)                         # (..., K, N) @ (..., N, M) -> (..., K, M)
 
 
-def _ranks(name: str, want: int, **given) -> None:
-    for argument, x in given.items():
-        if np.ndim(x) != want:
-            raise ValueError(f"{name}: {argument} must have {want} dimension{'s' * (want > 1)}, "
-                             f"got shape {np.shape(x)}; matmul takes any ranks")
+def _for_any(case: Case) -> str:
+    """Of a product for one rank only: who takes the others."""
+    return "matmul takes any ranks"
 
 
-@composite(samples=lambda r: [(r(2, 3), r(3, 2))], ref=np.matmul)
+def _of_ranks(shapes: str, first: str, second: str) -> Signature:
+    return Signature(shapes, advice={first: _for_any, second: _for_any})
+
+
+MM = _of_ranks("input (N, K); mat2 (K, M) -> (N, M)", "input", "mat2")
+BMM = _of_ranks("input (B, N, K); mat2 (B, K, M) -> (B, N, M)", "input", "mat2")
+BMM.advice["B"] = lambda case: "matmul broadcasts"
+DOT = _of_ranks("input, tensor (K,) -> ()", "input", "tensor")
+OUTER = _of_ranks("input (N,); vec2 (M,) -> (N, M)", "input", "vec2")
+
+
+@composite(samples=lambda r: [(r(2, 3), r(3, 2))], ref=np.matmul, takes=MM)
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
-    """The product of two matrices: (N, K) @ (K, M) -> (N, M).
+    """The product of two matrices: input (N, K), mat2 (K, M) -> (N, M).
 
     Raises: ValueError for other ranks or sizes.
     """
-    _ranks("mm", 2, input=input, mat2=mat2)
+    MM.check(input, mat2)
     return matmul(input, mat2)
 
 
-@composite(samples=lambda r: [(r(2, 2, 3), r(2, 3, 2))], ref=np.matmul)
+@composite(samples=lambda r: [(r(2, 2, 3), r(2, 3, 2))], ref=np.matmul, takes=BMM)
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
-    """The products of two batches of matrices: (B, N, K) @ (B, K, M) -> (B, N, M); no broadcasting.
+    """The products of two batches of matrices, without broadcasting:
+
+    input (B, N, K), mat2 (B, K, M) -> (B, N, M)
 
     Raises: ValueError for other ranks or sizes.
     """
-    _ranks("bmm", 3, input=input, mat2=mat2)
-    if input.shape[0] != mat2.shape[0]:
-        raise ValueError(f"bmm: input has {input.shape[0]} matrices, mat2 {mat2.shape[0]}; want "
-                         "equally many (matmul broadcasts)")
+    BMM.check(input, mat2)
     return matmul(input, mat2)
 
 
-@composite(samples=lambda r: [(r(3), r(3))], ref=np.dot)
+@composite(samples=lambda r: [(r(3), r(3))], ref=np.dot, takes=DOT)
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
-    """The inner product of two vectors: (K,), (K,) -> ().
+    """The inner product of two vectors: input and tensor (K,) -> ().
 
     Raises: ValueError for other ranks or sizes.
     """
-    _ranks("dot", 1, input=input, tensor=tensor)
+    DOT.check(input, tensor)
     return matmul(input, tensor)
 
 
-@composite(samples=lambda r: [(r(3), r(2))], ref=np.outer)
+@composite(samples=lambda r: [(r(3), r(2))], ref=np.outer, takes=OUTER)
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
-    """The outer product of two vectors, y[n, m] = input[n] * vec2[m]: (N,), (M,) -> (N, M).
+    """The outer product of two vectors, y[n, m] = input[n] * vec2[m]:
+
+    input (N,), vec2 (M,) -> (N, M)
 
     Raises: ValueError for other ranks.
     """
-    _ranks("outer", 1, input=input, vec2=vec2)
+    OUTER.check(input, vec2)
     return _column(input) * vec2
 
 
 # --- the linear layer ----------------------------------------------------------------------------
 
-def _linear_error(input, weight, bias) -> Exception:
-    """What is wrong with the arguments of linear, and the likely fix."""
-    if weight.ndim != 2:
-        return ValueError(f"linear: weight must have 2 dimensions (out_features, in_features), got "
-                          f"shape {weight.shape}")
-    if input.ndim == 0:
-        return ValueError("linear: input is a single number, want (..., in_features); "
-                          "x.reshape(1, 1) is a batch of one with one feature")
-    features, given = weight.shape[1], input.shape[-1]
-    if given != features:
-        # What people mean is often a forgotten flatten, or sizes of a convolution that came out
-        # differently: do the arithmetic for them.
-        fix = f"set in_features={given}, or change what comes before"
-        for start in range(input.ndim - 1):
-            if prod(input.shape[start:]) == features:
-                sizes = " x ".join(map(str, input.shape[start:]))
-                fix = f"{sizes} = {features}: flatten first, x.flatten({start})"
-        if weight.shape == (given, features) and given != features:
-            fix = "the weight seems to be transposed, it is (out_features, in_features): weight.T"
-        return ValueError(f"linear: expects in_features={features} features in the last dimension, "
-                          f"got {given} (input {input.shape}, weight {weight.shape}): {fix}")
-    if bias is not None and bias.shape != weight.shape[:1]:
-        return ValueError(f"linear: bias must have shape {weight.shape[:1]}, one number for each "
-                          f"of the out_features, got {bias.shape}")
-    dtypes = {"input": input.dtype, "weight": weight.dtype}
-    if bias is not None:
-        dtypes["bias"] = bias.dtype
-    given = ", ".join(f"{name} {dtype}" for name, dtype in dtypes.items())
-    return TypeError(f"linear: all arguments must be of one floating dtype, got {given}; "
-                     + (f"convert the input with x.to(minigrad.{weight.dtype}), an array with "
-                        f"x.astype('{weight.dtype}')" if weight.dtype.kind == "f" else
-                        convert_all("input", weight.dtype)))
+def _features(case: Case) -> str:
+    """What people mean is often a forgotten flatten, or sizes of a convolution that came out
+    differently: the arithmetic is done for them."""
+    x, weight = case.shapes["input"] or (), case.shapes["weight"] or ()
+    features, given = weight[1], x[-1]
+    if weight == (given, features):
+        return "the weight seems to be transposed, it is (out_features, in_features): weight.T"
+    for start in reversed(range(len(x) - 1)):
+        if prod(x[start:]) == features:
+            sizes = " x ".join(map(str, x[start:]))
+            return f"{sizes} = {features}: flatten first, x.flatten({start})"
+    return f"set in_features={given}, or change what comes before"
+
+
+def _of_input(case: Case) -> str:
+    return "" if case.shapes["input"] else "x.reshape(1, 1) is a batch of one with one feature"
 
 
 def _linear_samples(r):
@@ -229,20 +224,19 @@ def _linear_samples(r):
             (r(3, 4), r(2, 4)), (r(0, 4), r(2, 4), r(2)), (r(4, 1), r(1, 1), r(1))]
 
 
-@op(samples=_linear_samples, ref=lambda x, w, b=0.0: np.einsum("...i,oi->...o", x, w) + b)
+@op(samples=_linear_samples, ref=lambda x, w, b=0.0: np.einsum("...i,oi->...o", x, w) + b,
+    takes=Signature(
+        "input (..., in_features); weight (out_features, in_features); bias (out_features,)? "
+        "-> (..., out_features)", "floating",
+        advice={"in_features": _features, "input": _of_input}))
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """y = input @ weight.T + bias, for each vector in the last dimension of the input.
 
-    input (..., in_features), weight (out_features, in_features), bias (out_features,) or None
-    -> (..., out_features). All of one floating dtype.
+    input (..., in_features), weight (out_features, in_features), bias (out_features,)
+    -> (..., out_features). All are of one floating dtype.
 
     Raises: ValueError where the sizes do not fit; TypeError for different or integer dtypes.
     """
-    dtype = weight.dtype
-    if (weight.ndim != 2 or input.ndim == 0 or input.shape[-1] != weight.shape[1]
-            or input.dtype != dtype or dtype.kind != "f"
-            or (bias is not None and (bias.shape != weight.shape[:1] or bias.dtype != dtype))):
-        raise _linear_error(input, weight, bias)
     if input.ndim <= 2 and input.size * weight.shape[0] <= _SMALL:
         y = input.dot(weight.T)                            # (N, I) @ (I, O) -> (N, O)
         if bias is not None:

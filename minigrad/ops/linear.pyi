@@ -23,9 +23,17 @@ def matmul(input: ndarray, other: Tensor) -> Tensor: ...
 @overload
 def matmul(input: ndarray, other: ndarray) -> ndarray: ...
 
+MM: Any
+
+BMM: Any
+
+DOT: Any
+
+OUTER: Any
+
 @overload
 def mm(input: Tensor, mat2: Tensor | ndarray) -> Tensor:
-    """The product of two matrices: (N, K) @ (K, M) -> (N, M).
+    """The product of two matrices: input (N, K), mat2 (K, M) -> (N, M).
 
     Raises: ValueError for other ranks or sizes.
     """
@@ -36,7 +44,9 @@ def mm(input: ndarray, mat2: ndarray) -> ndarray: ...
 
 @overload
 def bmm(input: Tensor, mat2: Tensor | ndarray) -> Tensor:
-    """The products of two batches of matrices: (B, N, K) @ (B, K, M) -> (B, N, M); no broadcasting.
+    """The products of two batches of matrices, without broadcasting:
+
+    input (B, N, K), mat2 (B, K, M) -> (B, N, M)
 
     Raises: ValueError for other ranks or sizes.
     """
@@ -47,7 +57,7 @@ def bmm(input: ndarray, mat2: ndarray) -> ndarray: ...
 
 @overload
 def dot(input: Tensor, tensor: Tensor | ndarray) -> Tensor:
-    """The inner product of two vectors: (K,), (K,) -> ().
+    """The inner product of two vectors: input and tensor (K,) -> ().
 
     Raises: ValueError for other ranks or sizes.
     """
@@ -58,7 +68,9 @@ def dot(input: ndarray, tensor: ndarray) -> ndarray: ...
 
 @overload
 def outer(input: Tensor, vec2: Tensor | ndarray) -> Tensor:
-    """The outer product of two vectors, y[n, m] = input[n] * vec2[m]: (N,), (M,) -> (N, M).
+    """The outer product of two vectors, y[n, m] = input[n] * vec2[m]:
+
+    input (N,), vec2 (M,) -> (N, M)
 
     Raises: ValueError for other ranks.
     """
@@ -71,8 +83,8 @@ def outer(input: ndarray, vec2: ndarray) -> ndarray: ...
 def linear(input: Tensor, weight: Tensor | ndarray, bias: Tensor | ndarray | None = None) -> Tensor:
     """y = input @ weight.T + bias, for each vector in the last dimension of the input.
 
-    input (..., in_features), weight (out_features, in_features), bias (out_features,) or None
-    -> (..., out_features). All of one floating dtype.
+    input (..., in_features), weight (out_features, in_features), bias (out_features,)
+    -> (..., out_features). All are of one floating dtype.
 
     Raises: ValueError where the sizes do not fit; TypeError for different or integer dtypes.
     """

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from math import inf, prod
 
-
 import numpy as np
 from numpy import ndarray
 
@@ -16,9 +15,11 @@ from ..advice import advise
 from ..autograd.engine import Tensor
 from ..kernels.rowwise import binary_cross_entropy as kernel
 from ..autograd.op import composite, op, rounded_once
+from ..autograd.options import Case, Option, choice, flag, number
+from ..autograd.signature import Signature
 from ..promotion import WIDE
 from .activation import logsigmoid, sigmoid
-from .class_loss import check_reduction, first_place, raw, reduced, refuse_swapped, scaled
+from .class_loss import REDUCTION, first_place, raw, reduced, scaled
 from .class_loss import cross_entropy as cross_entropy
 from .class_loss import nll_loss as nll_loss
 from .elementwise import abs as absolute
@@ -26,16 +27,9 @@ from .elementwise import exp, log, maximum, sign, where
 from .reduce import sum
 
 
-def _check_pair(name, input, target, reduction):
-    """Refuses different shapes, which would broadcast, and unknown reductions."""
-    a, b = getattr(input, "shape", ()), getattr(target, "shape", ())
-    if a != b:
-        raise ValueError(f"{name}: input {a} and target {b} must have the same shape: "
-                         f"{_shape_fix(a, b)}")
-    check_reduction(name, reduction)
-
-
-def _shape_fix(a, b):
+def _shape_fix(case: Case) -> str:
+    """The reshape that lines up two shapes which differ, or what broadcasting would do."""
+    a, b = case.shapes["input"] or (), case.shapes["target"] or ()
     if prod(a) == prod(b):
         return f"both have {prod(a)} elements, so target.reshape{a} lines them up"
     try:
@@ -45,6 +39,12 @@ def _shape_fix(a, b):
     longer = "target" if prod(b) < prod(a) else "input"
     return (f"broadcasting would compare {both} = {prod(both)} pairs; if that is meant, write "
             f"{longer}.expand{both}")
+
+
+def _pair(more: str = "", **options: Option) -> Signature:
+    """The declaration of a loss that compares two tensors of one shape, element by element."""
+    return Signature(f"input, target (*d){more} -> () | (*d)",
+                     options={"reduction": REDUCTION, **options}, advice={"target": _shape_fix})
 
 
 def _reference(elements):
@@ -79,15 +79,14 @@ FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 # --- errors of numbers ---------------------------------------------------------------------------
 
-@op(samples=_pairs, ref=_reference(lambda x, t: (x - t) ** 2))
+@op(samples=_pairs, ref=_reference(lambda x, t: (x - t) ** 2), takes=_pair())
 def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """(input - target)^2, and the mean or the sum of all of them.
 
-    input, target: equal shapes. reduction: "mean", "sum" -> (), "none" -> the shape of the input.
+    input and target (d1, ...) -> () or (d1, ...), the latter for reduction "none".
 
     Raises: ValueError for different shapes (they are not broadcast) or an unknown reduction.
     """
-    _check_pair("mse_loss", input, target, reduction)
     d = input - target
     if reduction == "none":
         return d * d
@@ -103,15 +102,14 @@ def _mse_rule(g, input, target, reduction, needs):
     return gx, -gx if needs[1] else None
 
 
-@op(samples=_apart_pairs, ref=_reference(lambda x, t: np.abs(x - t)))
+@op(samples=_apart_pairs, ref=_reference(lambda x, t: np.abs(x - t)), takes=_pair())
 def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """|input - target|, and the mean or the sum of all of them. The gradient at 0 is 0.
 
-    input, target: equal shapes. reduction: "mean", "sum" -> (), "none" -> the shape of the input.
+    input and target (d1, ...) -> () or (d1, ...), the latter for reduction "none".
 
     Raises: ValueError for different shapes (they are not broadcast) or an unknown reduction.
     """
-    _check_pair("l1_loss", input, target, reduction)
     d = np.abs(input - target)
     if reduction == "none":
         return d
@@ -129,20 +127,25 @@ def _huber(d, delta):
     return np.where(a <= delta, 0.5 * d * d, delta * (a - 0.5 * delta))
 
 
+HUBER = _pair(delta=number(above=0))
+
+
 @composite(samples=lambda r: [*_pairs(r), (r(3, 4), r(3, 4), "mean", 0.5)],
            ref=lambda x, t, reduction="mean", delta=1.0:
-               _reference(lambda x, t: _huber(x - t, delta))(x, t, reduction))
+               _reference(lambda x, t: _huber(x - t, delta))(x, t, reduction),
+           takes=HUBER)
 def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean",
                delta: float = 1.0) -> Tensor:
     """d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), d = input - target; then reduced.
 
-    Raises: ValueError for different shapes, an unknown reduction or delta <= 0.
+    input and target (d1, ...) -> () or (d1, ...), the latter for reduction "none".
+
+    Raises: ValueError for different shapes, an unknown reduction or delta <= 0; TypeError for a
+        delta that is no number.
     """
     if getattr(input, "dtype", None) in WIDE:
         return rounded_once(huber_loss, input, target, reduction, delta)
-    _check_pair("huber_loss", input, target, reduction)
-    if not delta > 0:
-        raise ValueError(f"huber_loss: delta must be positive, got {delta}")
+    HUBER.check(input, target, reduction, delta)
     d = input - target
     if delta == inf:                                       # no residual is beyond
         return reduced(d * d * 0.5, reduction)
@@ -152,22 +155,26 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean",
     return reduced(where(inside, near * near * 0.5, (a - 0.5 * delta) * delta), reduction)
 
 
+SMOOTH_L1 = _pair(beta=number(0))
+
+
 @composite(samples=lambda r: [*_pairs(r), (r(3, 4), r(3, 4), "mean", 0.5)],
            ref=lambda x, t, reduction="mean", beta=1.0:
-               _reference(lambda x, t: _huber(x - t, beta) / beta)(x, t, reduction))
+               _reference(lambda x, t: _huber(x - t, beta) / beta)(x, t, reduction),
+           takes=SMOOTH_L1)
 def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean",
                    beta: float = 1.0) -> Tensor:
     """d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, d = input - target; then reduced.
 
-    beta=0 is l1_loss.
+    input and target (d1, ...) -> () or (d1, ...), the latter for reduction "none". beta=0 is
+    l1_loss.
 
-    Raises: ValueError for different shapes, an unknown reduction or a negative beta.
+    Raises: ValueError for different shapes, an unknown reduction or a negative beta; TypeError for
+        a beta that is no number.
     """
     if getattr(input, "dtype", None) in WIDE:
         return rounded_once(smooth_l1_loss, input, target, reduction, beta)
-    _check_pair("smooth_l1_loss", input, target, reduction)
-    if beta < 0:
-        raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
+    SMOOTH_L1.check(input, target, reduction, beta)
     if beta == 0:
         return l1_loss(input, target, reduction)
     d = input - target
@@ -212,7 +219,11 @@ def _advise_if_swapped(name, input):
 
 
 def _refuse_labels(name, input, target):
-    refuse_swapped(name, input, target, f"{_CALL[name]}; or convert input with x.float()")
+    """Raises TypeError for labels, which are integers, where the prediction belongs, and floats
+    where they belong."""
+    if input.dtype.kind in "iub" and target.dtype.kind == "f":
+        raise TypeError(f"{name}: input and target look swapped: input holds {input.dtype}, target "
+                        f"{target.dtype}; write {_CALL[name]}; or convert input with x.float()")
 
 
 _TINY = float(np.float32(1e-12))                           # least x (1 - x), torch's very number
@@ -249,37 +260,31 @@ def _bce_ref(x, y, weight=None, reduction="mean"):
     return _reference(lambda x, y: loss)(x, y, reduction)
 
 
-@composite(samples=_bce_samples, ref=_bce_ref)
+BCE = _pair("; weight (~*d)?")
+
+
+@composite(samples=_bce_samples, ref=_bce_ref, takes=BCE)
 def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None,
                          reduction: str = "mean") -> Tensor:
     """-w (y log x + (1 - y) log(1 - x)) for probabilities x = input of the class y = target.
 
-    input, target: equal shapes, between 0 and 1. weight: broadcasts to them. The logarithms are cut
-    off at -100, so that a certain wrong answer costs 100 and not infinity (as in torch).
+    input and target (d1, ...), weight (d1, ...) -> () or (d1, ...), the latter for reduction
+    "none". Input and target are from 0 to 1, weight broadcasts to them. The logarithms are cut off
+    at -100, so that a certain wrong answer costs 100 and not infinity (as in torch).
 
     Raises: ValueError for numbers outside of 0 .. 1, different shapes or an unknown reduction.
     """
     if getattr(input, "dtype", None) in WIDE:
         return rounded_once(binary_cross_entropy, input, target, weight, reduction)
     name = "binary_cross_entropy"
-    _check_pair(name, input, target, reduction)
+    BCE.check(input, target, weight, reduction)
     _refuse_labels(name, raw(input), raw(target))
     _check_range(name, "input", raw(input), _NO_LOGITS)
     _check_range(name, "target", raw(target), _TARGET_FIX, raw(input))
     if getattr(target, "_requires_grad", False) and not getattr(input, "_requires_grad", False):
         _advise_if_swapped(name, raw(input))
     loss = binary_cross_entropy_terms(input, target)
-    if weight is not None:
-        loss = loss * weight
-        _check_broadcast(name, "weight", weight, loss, input)
-    return reduced(loss, reduction)
-
-
-def _check_broadcast(name, what, given, loss, input):
-    """Refuses a weight that made the losses more than the inputs."""
-    if np.shape(loss) != np.shape(input):
-        raise ValueError(f"{name}: {what} {np.shape(given)} does not broadcast to the input's "
-                         f"shape {np.shape(input)}")
+    return reduced(loss if weight is None else loss * weight, reduction)
 
 
 def _logits_ref(x, y, pos_weight=None):
@@ -305,14 +310,16 @@ def _logits_loss_ref(x, y, weight=None, reduction="mean", pos_weight=None):
     return _reference(lambda x, y: loss)(x, y, reduction)
 
 
-@op(samples=_logits_samples, ref=_logits_loss_ref)
+@op(samples=_logits_samples, ref=_logits_loss_ref,
+    takes=_pair("; weight, pos_weight (~*d)?"))
 def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tensor | None = None,
                                      reduction: str = "mean",
                                      pos_weight: Tensor | None = None) -> Tensor:
     """-w (p y log s + (1 - y) log(1 - s)) with s = sigmoid(input): for logits of any size.
 
-    input, target: equal shapes, target between 0 and 1. weight w, pos_weight p: broadcast to them;
-    pos_weight > 1 makes missed positives dearer. More exact than sigmoid with binary_cross_entropy.
+    input and target (d1, ...), weight and pos_weight (d1, ...) -> () or (d1, ...), the latter for
+    reduction "none". target is from 0 to 1; weight w and pos_weight p broadcast to it; pos_weight
+    > 1 makes missed positives dearer. More exact than sigmoid with binary_cross_entropy.
     An infinite logit costs 0 if it is right (in torch NaN), else infinity; its gradient is finite.
 
     Since log s = x + log(1 - s), this is w ((1 - y) x - (1 + (p - 1) y) log s): no logarithm of a
@@ -321,7 +328,6 @@ def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tens
     Raises: ValueError for targets outside of 0 .. 1, different shapes or an unknown reduction.
     """
     name = "binary_cross_entropy_with_logits"
-    _check_pair(name, input, target, reduction)
     if weight is None and pos_weight is None and reduction != "none" and _by_loop(input, target):
         total, inside = kernel.logits_loss(input, target)
         if not inside:
@@ -338,7 +344,6 @@ def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tens
         loss = x - x * target - log_s
     else:
         loss = (1.0 - target) * x - (1.0 + (pos_weight - 1.0) * target) * log_s
-        _check_broadcast(name, "pos_weight", pos_weight, loss, input)
     if finite is not None:                                 # inf costs nothing if it is right
         wrong = np.where(input > 0, 1.0 - target, target if pos_weight is None
                          else target * pos_weight)
@@ -346,7 +351,6 @@ def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tens
         loss = np.where(finite, loss, np.where(input != input, input, endless)).astype(loss.dtype)
     if weight is not None:
         loss = loss * weight
-        _check_broadcast(name, "weight", weight, loss, input)
     if reduction == "none":
         return loss
     total = loss.sum()
@@ -405,13 +409,19 @@ def _refuse_negative(input, target):
                 "if these are logarithms of probabilities, pass log_target=True"))
 
 
+KL = _pair(reduction=choice("batchmean", "mean", "sum", "none"), log_target=flag())
+
+
 @composite(samples=lambda r: [
         (np.log(r.probabilities(3, 4)), r.probabilities(3, 4)),
         (np.log(r.probabilities(3, 4)), r.probabilities(3, 4), "batchmean"),
-        (np.log(r.probabilities(3, 4)), np.log(r.probabilities(3, 4)), "sum", True)], ref=_kl_ref)
+        (np.log(r.probabilities(3, 4)), np.log(r.probabilities(3, 4)), "sum", True)], ref=_kl_ref,
+    takes=KL)
 def kl_div(input: Tensor, target: Tensor, reduction: str = "mean",
            log_target: bool = False) -> Tensor:
     """t (log t - input), elementwise, then reduced: input is log p, target t are probabilities.
+
+    input and target (d1, ...) -> () or (d1, ...), the latter for reduction "none".
 
     reduction: as for the others, or "batchmean": the sum divided by the first dimension, which is
     the divergence of distributions. log_target: the target holds log t.
@@ -421,7 +431,7 @@ def kl_div(input: Tensor, target: Tensor, reduction: str = "mean",
     """
     if getattr(input, "dtype", None) in WIDE:
         return rounded_once(kl_div, input, target, reduction, log_target)
-    _check_pair("kl_div", input, target, "sum" if reduction == "batchmean" else reduction)
+    KL.check(input, target, reduction, log_target)
     if not log_target:
         _refuse_negative(raw(input), raw(target))
     if log_target:

@@ -14,7 +14,7 @@ FLOATS: Any
 def mse_loss(input: Tensor, target: Tensor | ndarray, reduction: str = 'mean') -> Tensor:
     """(input - target)^2, and the mean or the sum of all of them.
 
-    input, target: equal shapes. reduction: "mean", "sum" -> (), "none" -> the shape of the input.
+    input and target (d1, ...) -> () or (d1, ...), the latter for reduction "none".
 
     Raises: ValueError for different shapes (they are not broadcast) or an unknown reduction.
     """
@@ -27,7 +27,7 @@ def mse_loss(input: ndarray, target: ndarray, reduction: str = 'mean') -> ndarra
 def l1_loss(input: Tensor, target: Tensor | ndarray, reduction: str = 'mean') -> Tensor:
     """|input - target|, and the mean or the sum of all of them. The gradient at 0 is 0.
 
-    input, target: equal shapes. reduction: "mean", "sum" -> (), "none" -> the shape of the input.
+    input and target (d1, ...) -> () or (d1, ...), the latter for reduction "none".
 
     Raises: ValueError for different shapes (they are not broadcast) or an unknown reduction.
     """
@@ -36,24 +36,33 @@ def l1_loss(input: ndarray, target: Tensor, reduction: str = 'mean') -> Tensor: 
 @overload
 def l1_loss(input: ndarray, target: ndarray, reduction: str = 'mean') -> ndarray: ...
 
+HUBER: Any
+
 @overload
 def huber_loss(input: Tensor, target: Tensor | ndarray, reduction: str = 'mean', delta: float = 1.0) -> Tensor:
     """d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), d = input - target; then reduced.
 
-    Raises: ValueError for different shapes, an unknown reduction or delta <= 0.
+    input and target (d1, ...) -> () or (d1, ...), the latter for reduction "none".
+
+    Raises: ValueError for different shapes, an unknown reduction or delta <= 0; TypeError for a
+        delta that is no number.
     """
 @overload
 def huber_loss(input: ndarray, target: Tensor, reduction: str = 'mean', delta: float = 1.0) -> Tensor: ...
 @overload
 def huber_loss(input: ndarray, target: ndarray, reduction: str = 'mean', delta: float = 1.0) -> ndarray: ...
 
+SMOOTH_L1: Any
+
 @overload
 def smooth_l1_loss(input: Tensor, target: Tensor | ndarray, reduction: str = 'mean', beta: float = 1.0) -> Tensor:
     """d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, d = input - target; then reduced.
 
-    beta=0 is l1_loss.
+    input and target (d1, ...) -> () or (d1, ...), the latter for reduction "none". beta=0 is
+    l1_loss.
 
-    Raises: ValueError for different shapes, an unknown reduction or a negative beta.
+    Raises: ValueError for different shapes, an unknown reduction or a negative beta; TypeError for
+        a beta that is no number.
     """
 @overload
 def smooth_l1_loss(input: ndarray, target: Tensor, reduction: str = 'mean', beta: float = 1.0) -> Tensor: ...
@@ -68,12 +77,15 @@ def binary_cross_entropy_terms(input: ndarray, target: Tensor) -> Tensor: ...
 @overload
 def binary_cross_entropy_terms(input: ndarray, target: ndarray) -> ndarray: ...
 
+BCE: Any
+
 @overload
 def binary_cross_entropy(input: Tensor, target: Tensor | ndarray, weight: Tensor | ndarray | None = None, reduction: str = 'mean') -> Tensor:
     """-w (y log x + (1 - y) log(1 - x)) for probabilities x = input of the class y = target.
 
-    input, target: equal shapes, between 0 and 1. weight: broadcasts to them. The logarithms are cut
-    off at -100, so that a certain wrong answer costs 100 and not infinity (as in torch).
+    input and target (d1, ...), weight (d1, ...) -> () or (d1, ...), the latter for reduction
+    "none". Input and target are from 0 to 1, weight broadcasts to them. The logarithms are cut off
+    at -100, so that a certain wrong answer costs 100 and not infinity (as in torch).
 
     Raises: ValueError for numbers outside of 0 .. 1, different shapes or an unknown reduction.
     """
@@ -86,8 +98,9 @@ def binary_cross_entropy(input: ndarray, target: ndarray, weight: ndarray | None
 def binary_cross_entropy_with_logits(input: Tensor, target: Tensor | ndarray, weight: Tensor | ndarray | None = None, reduction: str = 'mean', pos_weight: Tensor | ndarray | None = None) -> Tensor:
     """-w (p y log s + (1 - y) log(1 - s)) with s = sigmoid(input): for logits of any size.
 
-    input, target: equal shapes, target between 0 and 1. weight w, pos_weight p: broadcast to them;
-    pos_weight > 1 makes missed positives dearer. More exact than sigmoid with binary_cross_entropy.
+    input and target (d1, ...), weight and pos_weight (d1, ...) -> () or (d1, ...), the latter for
+    reduction "none". target is from 0 to 1; weight w and pos_weight p broadcast to it; pos_weight
+    > 1 makes missed positives dearer. More exact than sigmoid with binary_cross_entropy.
     An infinite logit costs 0 if it is right (in torch NaN), else infinity; its gradient is finite.
 
     Since log s = x + log(1 - s), this is w ((1 - y) x - (1 + (p - 1) y) log s): no logarithm of a
@@ -100,9 +113,13 @@ def binary_cross_entropy_with_logits(input: ndarray, target: Tensor, weight: Ten
 @overload
 def binary_cross_entropy_with_logits(input: ndarray, target: ndarray, weight: ndarray | None = None, reduction: str = 'mean', pos_weight: ndarray | None = None) -> ndarray: ...
 
+KL: Any
+
 @overload
 def kl_div(input: Tensor, target: Tensor | ndarray, reduction: str = 'mean', log_target: bool = False) -> Tensor:
     """t (log t - input), elementwise, then reduced: input is log p, target t are probabilities.
+
+    input and target (d1, ...) -> () or (d1, ...), the latter for reduction "none".
 
     reduction: as for the others, or "batchmean": the sum divided by the first dimension, which is
     the divergence of distributions. log_target: the target holds log t.

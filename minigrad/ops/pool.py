@@ -10,50 +10,71 @@ import numpy as np
 
 from ..autograd.engine import Tensor
 from ..autograd.fusion import behind
-from ..kernels.pool import average as pool_avg, indices as pool_indices, maximum as pool_max
 from ..autograd.op import composite, op
-from .conv import Pair, pair
-from .dims import remembered
+from ..autograd.options import Case, Option, flag, is_integer, pair, sizes
+from ..autograd.signature import Advice, Signature
+from ..kernels.pool import average as pool_avg, indices as pool_indices, maximum as pool_max
+from .windows import WINDOW, HalfPadding, Pair, count, counted
+
+# --- what it takes -------------------------------------------------------------------------------
+
+WINDOWS: dict[str, Option] = {"kernel_size": WINDOW, "stride": pair(1, like="kernel_size"),
+                              "padding": HalfPadding("kernel_size")}
 
 
-def _axis_out(name: str, axis: str, n: int, k: int, s: int, p: int, d: int, ceil: bool) -> int:
-    """The number of windows along an axis, torch's rule."""
-    reach = d * (k - 1) + 1
-    room = n + 2 * p - reach
-    out = (room + (s - 1 if ceil else 0)) // s + 1
-    # A window that hangs over the end must at least begin on the image or the padding before it.
-    out = out - 1 if ceil and (out - 1) * s >= n + p else out
-    if out < 1:
-        raise ValueError(f"{name}: the window is larger than the image: {axis} {n} + 2*{p} padding "
-                         f"= {n + 2 * p}, but a window of {k} with dilation {d} covers {reach}")
-    return out
+def _out_hw(case: Case) -> tuple[Pair]:
+    """(OH, OW), or the error."""
+    options, dilation = case.options, case.options.get("dilation", (1, 1))
+    return (counted(case, (case.sizes["H"], case.sizes["W"]), options["kernel_size"],
+                    options["stride"], options["padding"] * 2, dilation, options["ceil_mode"],
+                    "window"),)
 
 
-def _geometry(name, input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
-    """The options as pairs, and (OH, OW)."""
-    return _options(name, np.shape(input), getattr(input, "dtype", None), kernel_size, stride,
-                    padding, dilation, ceil_mode)
+def _maximum() -> Signature:
+    """check(input, kernel_size, stride, padding, dilation, ceil_mode) -> these options, out_hw."""
+    return Signature("input (N?, C, H, W) -> (N?, C, OH, OW)", "floating",
+                     {**WINDOWS, "dilation": WINDOW, "ceil_mode": flag()}, then=_out_hw)
 
 
-@remembered
-def _options(name, shape, dtype, kernel_size, stride, padding, dilation, ceil_mode):
-    """The same for an input of this shape and dtype; refuses what does not fit."""
-    if len(shape) not in (3, 4):
-        raise ValueError(f"{name}: want input (N, C, H, W) or (C, H, W), got {shape}")
-    if dtype.kind != "f":
-        raise TypeError(f"{name}: want a floating input, got {dtype}; use input.float()")
-    kernel_size = pair(name, "kernel_size", kernel_size, 1)
-    empty = stride is None or (isinstance(stride, (tuple, list)) and not stride)
-    stride = kernel_size if empty else pair(name, "stride", stride, 1)
-    padding = pair(name, "padding", padding, 0)
-    dilation = pair(name, "dilation", dilation, 1)
-    if padding[0] > kernel_size[0] // 2 or padding[1] > kernel_size[1] // 2:
-        raise ValueError(f"{name}: padding {padding} must be at most half of kernel_size "
-                         f"{kernel_size}, {(kernel_size[0] // 2, kernel_size[1] // 2)}; more would "
-                         "make windows that see no image")
-    out_hw = tuple(_axis_out(name, axis, *sizes, ceil_mode) for axis, *sizes in zip(
-        ("height", "width"), shape[-2:], kernel_size, stride, padding, dilation))
-    return kernel_size, stride, padding, dilation, out_hw
+class _Divisor(Option):
+    """What sums are divided by in place of the window's size, or None."""
+    exact = True
+    wants = "None or an integer other than 0"
+    wrong = (0, 1.5, "2", True)
+
+    def check(self, case: Case, name: str, value: object) -> int:
+        """The integer, or 0 for None."""
+        if value is not None and not is_integer(value):
+            case.refuse(f"{name} must be an integer or None, got {value!r}", TypeError)
+        if value is not None and not value:
+            case.refuse(f"{name} must not be 0, got {value!r}")
+        return int(value or 0)                     # type: ignore[call-overload]
+
+
+MAX_POOL = _maximum()
+RELU_MAX_POOL = _maximum()
+AVG_POOL = Signature(
+    "input (N?, C, H, W) -> (N?, C, OH, OW)", "floating",
+    {**WINDOWS, "ceil_mode": flag(), "count_include_pad": flag(), "divisor_override": _Divisor()},
+    then=_out_hw)
+
+
+def _fit_the_image(case: Case) -> None:
+    """Refuses places that are not those of windows on an image of this size."""
+    options = case.options
+    for i, (n, out) in enumerate((("H", "OH"), ("W", "OW"))):
+        k, s, p, d = (options[o][i] for o in ("kernel_size", "stride", "padding", "dilation"))
+        fit = [count(case.sizes[n], k, s, 2 * p, d, ceil, p) for ceil in (False, True)]
+        if case.sizes[out] not in fit:
+            case.refuse(f"{n} = {case.sizes[n]} with a window of {k}, stride {s}, padding {p} and "
+                        f"dilation {d} gives {out} = {fit[0]}, or {fit[1]} with ceil_mode; places "
+                        f"{case.shapes['places']} has {out} = {case.sizes[out]}")
+
+
+def _kept(what: str) -> dict[str, Advice]:
+    """What to say wherever these do not fit: they are not made by hand."""
+    text = f"want the {what} that max_pool2d gave, integers in the shape of its result"
+    return dict.fromkeys((what, "N", "C", "OH", "OW"), lambda case: text)
 
 
 def _as_batch(x):
@@ -63,7 +84,13 @@ def _as_batch(x):
 # --- maximum -------------------------------------------------------------------------------------
 
 def _max_ref(x, *options):
-    return _max_windows(x, *_geometry("", x, *options))
+    return _max_windows(x, *_normal(x, *options))
+
+
+def _normal(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
+    """The options of max_pool2d_windows."""
+    *pairs, _, out_hw = MAX_POOL.check(x, kernel_size, stride, padding, dilation, ceil_mode)
+    return *pairs, out_hw
 
 
 def _max_windows(x, k, s, p, d, out_hw):
@@ -91,7 +118,7 @@ def _max_samples(r):
             (r.apart(2, 5, 6), 2, None, 0, 1, True)]
 
 
-@composite(samples=_max_samples, ref=lambda *args: _max_ref(*args)[0])
+@composite(samples=_max_samples, ref=lambda *args: _max_ref(*args)[0], takes=MAX_POOL)
 def max_pool2d(input: Tensor, kernel_size: int | Pair, stride: int | Pair | None = None,
                padding: int | Pair = 0, dilation: int | Pair = 1, ceil_mode: bool = False,
                return_indices: bool = False) -> Tensor:
@@ -110,7 +137,9 @@ def max_pool2d(input: Tensor, kernel_size: int | Pair, stride: int | Pair | None
     Raises: ValueError for a window larger than the image or padding over half of it; TypeError for
         an input that is not floating.
     """
-    options = _geometry("max_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode)
+    kernel_size, stride, padding, dilation, _, out_hw = MAX_POOL.check(
+        input, kernel_size, stride, padding, dilation, ceil_mode)
+    options = kernel_size, stride, padding, dilation, out_hw
     if return_indices:
         return max_pool2d_with_indices(input, *options)          # type: ignore[return-value]
     fused = behind(input, "relu", relu_max_pool2d_windows, max_pool2d_windows, *options)
@@ -118,7 +147,7 @@ def max_pool2d(input: Tensor, kernel_size: int | Pair, stride: int | Pair | None
 
 
 @composite(samples=lambda r: [*_max_samples(r), (r.apart(2, 1, 5, 5) - 0.9, 3, 1, 1)],
-           ref=lambda x, *args: _max_ref(np.maximum(x, 0.0), *args)[0])
+           ref=lambda x, *args: _max_ref(np.maximum(x, 0.0), *args)[0], takes=RELU_MAX_POOL)
 def relu_max_pool2d(input: Tensor, kernel_size: int | Pair, stride: int | Pair | None = None,
                     padding: int | Pair = 0, dilation: int | Pair = 1, ceil_mode: bool = False
                     ) -> Tensor:
@@ -126,17 +155,20 @@ def relu_max_pool2d(input: Tensor, kernel_size: int | Pair, stride: int | Pair |
 
         y[n, c, u, v] = max(0, max_ij x[n, c, u*sh - ph + i*dh, v*sw - pw + j*dw])
 
+    input (N, C, H, W) or (C, H, W) -> (N, C, OH, OW) or (C, OH, OW).
+
     minigrad's own, torch has no such function. It neither writes nor reads the image between the
     two operations, nor its gradient. Arguments and errors as for max_pool2d.
 
     A window without a positive element gives 0 and has no gradient; NaN stays NaN, as in relu.
     """
-    options = _geometry("relu_max_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode)
-    return relu_max_pool2d_windows(input, *options)
+    kernel_size, stride, padding, dilation, _, out_hw = RELU_MAX_POOL.check(
+        input, kernel_size, stride, padding, dilation, ceil_mode)
+    return relu_max_pool2d_windows(input, kernel_size, stride, padding, dilation, out_hw)
 
 
 def _windows_samples(r):
-    return [(x, *_geometry("", x, *options)) for x, *options in _max_samples(r)]
+    return [(x, *_normal(x, *options)) for x, *options in _max_samples(r)]
 
 
 def _places(input, relu, *options):
@@ -197,31 +229,19 @@ def _pick_ref(x, places, *options):
     return out
 
 
-def _check_places(name, x, places, dims):
-    if x.shape[:dims] != places.shape[:dims] or places.dtype.kind not in "iu" or x.ndim < 3:
-        raise ValueError(f"{name}: want the places that max_pool2d kept, integers in the shape of "
-                         f"its result; got {places.dtype} of shape {places.shape} with an array of "
-                         f"shape {x.shape}")
+_PLACED: dict[str, Option] = {**WINDOWS, "dilation": WINDOW}
 
 
-def _max_grad_door(g, places, hw, kernel_size, stride, padding, dilation):
-    _check_places("max_pool2d_grad", g, places, g.ndim)
-    return g, places, hw, kernel_size, stride, padding, dilation
-
-
-def _pick_door(input, places, kernel_size, stride, padding, dilation):
-    _check_places("max_pool2d_pick", input, places, input.ndim - 2)
-    return input, places, kernel_size, stride, padding, dilation
-
-
-@op(samples=_place_samples, ref=_max_grad_ref, door=_max_grad_door)
+@op(samples=_place_samples, ref=_max_grad_ref, takes=Signature(
+    "g, places (N?, C, OH, OW) -> (N?, C, H, W)", "g floating; places integer",
+    {"hw": sizes("H", "W"), **_PLACED}, then=_fit_the_image, advice=_kept("places")))
 def max_pool2d_grad(g: Tensor, places: np.ndarray, hw: Pair, kernel_size: Pair, stride: Pair,
                     padding: Pair, dilation: Pair) -> Tensor:
     """The gradient of max_pool2d: each number of g added where its maximum was found.
 
-    g, places (N, C, OH, OW), hw (H, W) -> (N, C, H, W); also without N. places: i * KW + j of each
-    maximum in its window, as the kernel gave them (their range is trusted); the largest integer
-    of their dtype: nowhere.
+    g and places (N, C, OH, OW) or (C, OH, OW) -> (N, C, H, W) or (C, H, W), hw being (H, W).
+    places: i * KW + j of each maximum in its window, as the kernel gave them (their range is
+    trusted); the largest integer of their dtype: nowhere.
     """
     gx = pool_max.max_pool2d_grad(_as_batch(g), _as_batch(places), hw, kernel_size, stride, padding,
                                 dilation)
@@ -232,12 +252,16 @@ max_pool2d_grad.vjp(g=lambda u, places, kernel_size, stride, padding, dilation:
 
 @op(samples=lambda r: [(r(*g.shape[:-2], *hw), places, *options)
                        for g, places, hw, *options in _place_samples(r)],
-    ref=_pick_ref, door=_pick_door)
+    ref=_pick_ref, takes=Signature(
+        "input (N?, C, H, W); places (N?, C, OH, OW) -> (N?, C, OH, OW)",
+        "input floating; places integer", _PLACED, then=_fit_the_image,
+        advice=_kept("places")))
 def max_pool2d_pick(input: Tensor, places: np.ndarray, kernel_size: Pair, stride: Pair,
                     padding: Pair, dilation: Pair) -> Tensor:
     """The elements of each image at the given places: the transpose of max_pool2d_grad.
 
-    input (N, C, H, W), places (N, C, OH, OW) -> (N, C, OH, OW), 0 for nowhere; also without N.
+    input (N, C, H, W) or (C, H, W), places (N, C, OH, OW) or (C, OH, OW) -> (N, C, OH, OW) or
+    (C, OH, OW), 0 for nowhere.
     """
     y = pool_max.max_pool2d_pick(_as_batch(input), _as_batch(places), kernel_size, stride, padding,
                                dilation)
@@ -274,29 +298,14 @@ def _scatter_ref(g, indices, hw):
     return out.reshape(*g.shape[:-2], *hw)
 
 
-def _check_indices(name, x, indices, dims):
-    if x.shape[:dims] != indices.shape[:dims] or indices.dtype.kind not in "iu" or x.ndim < 3:
-        raise ValueError(f"{name}: want the indices that max_pool2d gave, integers in the shape of "
-                         f"its result; got {indices.dtype} of shape {indices.shape} with an array "
-                         f"of shape {x.shape}")
-
-
-def _scatter_door(g, indices, hw):
-    _check_indices("max_pool2d_scatter", g, indices, g.ndim)
-    return g, indices, hw
-
-
-def _gather_door(input, indices):
-    _check_indices("max_pool2d_gather", input, indices, input.ndim - 2)
-    return input, indices
-
-
-@op(samples=_index_samples, ref=_scatter_ref, door=_scatter_door)
+@op(samples=_index_samples, ref=_scatter_ref, takes=Signature(
+    "g, indices (N?, C, OH, OW) -> (N?, C, H, W)", "g floating; indices integer",
+    {"hw": sizes("H", "W")}, advice=_kept("indices")))
 def max_pool2d_scatter(g: Tensor, indices: np.ndarray, hw: Pair) -> Tensor:
     """The gradient of max_pool2d_with_indices: g added where each maximum was found.
 
-    g, indices (N, C, OH, OW), hw (H, W) -> (N, C, H, W); also without N. indices: as max_pool2d
-    gave them for an image of this size; their range is trusted.
+    g and indices (N, C, OH, OW) or (C, OH, OW) -> (N, C, H, W) or (C, H, W), hw being (H, W).
+    indices: as max_pool2d gave them for an image of this size; their range is trusted.
     """
     gx = pool_indices.max_pool2d_scatter(_as_batch(g), _as_batch(indices), hw)
     return gx if g.ndim == 4 else gx[0]
@@ -306,12 +315,14 @@ max_pool2d_scatter.vjp(g=lambda u, indices: max_pool2d_gather(u, indices))
 @op(samples=lambda r: [(r(1, 2, 3, 4), i) for _, i, _ in _index_samples(r)[:1]],
     ref=lambda x, i: np.take_along_axis(x.reshape(1, 2, -1), i.reshape(len(x), 2, -1), 2
                                         ).reshape(len(x), *i.shape[1:])
-    if len(x) else np.empty((0, *i.shape[1:])), door=_gather_door)
+    if len(x) else np.empty((0, *i.shape[1:])), takes=Signature(
+        "input (N?, C, H, W); indices (N?, C, OH, OW) -> (N?, C, OH, OW)",
+        "input floating; indices integer", advice=_kept("indices")))
 def max_pool2d_gather(input: Tensor, indices: np.ndarray) -> Tensor:
     """The elements of each image at the given indices: the transpose of max_pool2d_scatter.
 
-    input (N, C, H, W), indices (N, C, OH, OW) -> (N, C, OH, OW); also without N. indices: as
-    max_pool2d gave them for an image of this size; their range is trusted.
+    input (N, C, H, W) or (C, H, W), indices (N, C, OH, OW) or (C, OH, OW) -> (N, C, OH, OW) or
+    (C, OH, OW). indices: as max_pool2d gave them for an image of this size; their range is trusted.
     """
     y = pool_indices.max_pool2d_gather(_as_batch(input), _as_batch(indices))
     return y if input.ndim == 4 else y[0]
@@ -323,7 +334,8 @@ max_pool2d_gather.vjp(
 
 def _avg_ref(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
              divisor_override=None):
-    k, s, p, _, out_hw = _geometry("", x, kernel_size, stride, padding, 1, ceil_mode)
+    k, s, p, *_, out_hw = AVG_POOL.check(x, kernel_size, stride, padding, ceil_mode,
+                                         count_include_pad, divisor_override)
     return _avg_windows(x, k, s, p, out_hw, count_include_pad, divisor_override)
 
 
@@ -358,7 +370,8 @@ def _window(u, v, hw, k, s, p, include, divisor):
 
 @composite(samples=lambda r: [(r(2, 2, 4, 6), 2), (r(1, 2, 7, 6), 3, 2, 1),
                               (r(1, 2, 7, 6), (3, 2), (2, 1), (1, 1), True, False),
-                              (r(2, 5, 5), 2, 2, 0, True, True, 3)], ref=_avg_ref)
+                              (r(2, 5, 5), 2, 2, 0, True, True, 3)], ref=_avg_ref,
+           takes=AVG_POOL)
 def avg_pool2d(input: Tensor, kernel_size: int | Pair, stride: int | Pair | None = None,
                padding: int | Pair = 0, ceil_mode: bool = False, count_include_pad: bool = True,
                divisor_override: int | None = None) -> Tensor:
@@ -373,12 +386,9 @@ def avg_pool2d(input: Tensor, kernel_size: int | Pair, stride: int | Pair | None
 
     Raises: ValueError as max_pool2d, and for a divisor of 0; TypeError for an integer input.
     """
-    if divisor_override is not None and divisor_override == 0:
-        raise ValueError("avg_pool2d: divisor_override must not be 0")
-    kernel_size, stride, padding, _, out_hw = _geometry(
-        "avg_pool2d", input, kernel_size, stride, padding, 1, ceil_mode)
-    return avg_pool2d_windows(input, kernel_size, stride, padding, out_hw, bool(count_include_pad),
-                              divisor_override or 0)
+    kernel_size, stride, padding, _, include, divisor, out_hw = AVG_POOL.check(
+        input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return avg_pool2d_windows(input, kernel_size, stride, padding, out_hw, include, divisor)
 
 
 _AVG_OPTIONS = [((3, 2), (2, 1), (1, 1), (4, 7), False, 0),

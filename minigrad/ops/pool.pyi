@@ -1,9 +1,15 @@
 # Written by tests/typing/make_stubs.py from pool.py: run it again instead of editing this.
 import numpy as np
 from numpy import ndarray
-from typing import overload
+from typing import Any, overload
 from ..autograd.engine import Tensor
-from .conv import Pair
+from .windows import Pair
+
+MAX_POOL: Any
+
+RELU_MAX_POOL: Any
+
+AVG_POOL: Any
 
 @overload
 def max_pool2d(input: Tensor, kernel_size: int | Pair, stride: int | Pair | None = None, padding: int | Pair = 0, dilation: int | Pair = 1, ceil_mode: bool = False, return_indices: bool = False) -> Tensor:
@@ -31,6 +37,8 @@ def relu_max_pool2d(input: Tensor, kernel_size: int | Pair, stride: int | Pair |
 
         y[n, c, u, v] = max(0, max_ij x[n, c, u*sh - ph + i*dh, v*sw - pw + j*dw])
 
+    input (N, C, H, W) or (C, H, W) -> (N, C, OH, OW) or (C, OH, OW).
+
     minigrad's own, torch has no such function. It neither writes nor reads the image between the
     two operations, nor its gradient. Arguments and errors as for max_pool2d.
 
@@ -55,9 +63,9 @@ def relu_max_pool2d_windows(input: ndarray, kernel_size: Pair, stride: Pair, pad
 def max_pool2d_grad(g: Tensor, places: np.ndarray, hw: Pair, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Tensor:
     """The gradient of max_pool2d: each number of g added where its maximum was found.
 
-    g, places (N, C, OH, OW), hw (H, W) -> (N, C, H, W); also without N. places: i * KW + j of each
-    maximum in its window, as the kernel gave them (their range is trusted); the largest integer
-    of their dtype: nowhere.
+    g and places (N, C, OH, OW) or (C, OH, OW) -> (N, C, H, W) or (C, H, W), hw being (H, W).
+    places: i * KW + j of each maximum in its window, as the kernel gave them (their range is
+    trusted); the largest integer of their dtype: nowhere.
     """
 @overload
 def max_pool2d_grad(g: ndarray, places: np.ndarray, hw: Pair, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> ndarray: ...
@@ -66,7 +74,8 @@ def max_pool2d_grad(g: ndarray, places: np.ndarray, hw: Pair, kernel_size: Pair,
 def max_pool2d_pick(input: Tensor, places: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Tensor:
     """The elements of each image at the given places: the transpose of max_pool2d_grad.
 
-    input (N, C, H, W), places (N, C, OH, OW) -> (N, C, OH, OW), 0 for nowhere; also without N.
+    input (N, C, H, W) or (C, H, W), places (N, C, OH, OW) or (C, OH, OW) -> (N, C, OH, OW) or
+    (C, OH, OW), 0 for nowhere.
     """
 @overload
 def max_pool2d_pick(input: ndarray, places: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> ndarray: ...
@@ -81,8 +90,8 @@ def max_pool2d_with_indices(input: ndarray, kernel_size: Pair, stride: Pair, pad
 def max_pool2d_scatter(g: Tensor, indices: np.ndarray, hw: Pair) -> Tensor:
     """The gradient of max_pool2d_with_indices: g added where each maximum was found.
 
-    g, indices (N, C, OH, OW), hw (H, W) -> (N, C, H, W); also without N. indices: as max_pool2d
-    gave them for an image of this size; their range is trusted.
+    g and indices (N, C, OH, OW) or (C, OH, OW) -> (N, C, H, W) or (C, H, W), hw being (H, W).
+    indices: as max_pool2d gave them for an image of this size; their range is trusted.
     """
 @overload
 def max_pool2d_scatter(g: ndarray, indices: np.ndarray, hw: Pair) -> ndarray: ...
@@ -91,8 +100,8 @@ def max_pool2d_scatter(g: ndarray, indices: np.ndarray, hw: Pair) -> ndarray: ..
 def max_pool2d_gather(input: Tensor, indices: np.ndarray) -> Tensor:
     """The elements of each image at the given indices: the transpose of max_pool2d_scatter.
 
-    input (N, C, H, W), indices (N, C, OH, OW) -> (N, C, OH, OW); also without N. indices: as
-    max_pool2d gave them for an image of this size; their range is trusted.
+    input (N, C, H, W) or (C, H, W), indices (N, C, OH, OW) or (C, OH, OW) -> (N, C, OH, OW) or
+    (C, OH, OW). indices: as max_pool2d gave them for an image of this size; their range is trusted.
     """
 @overload
 def max_pool2d_gather(input: ndarray, indices: np.ndarray) -> ndarray: ...

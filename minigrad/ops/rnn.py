@@ -18,9 +18,10 @@ from numpy import ndarray
 from ..autograd.engine import Tensor
 from ..kernels.recurrent import rnn as kernel
 from ..autograd.op import composite, op, rounded_once
+from ..autograd.options import choice, flag
+from ..autograd.signature import Signature
 from ..promotion import WIDE
 from .activation import relu, tanh
-from .cast import convert_all
 from .elementwise import where
 from .linear import linear, product
 from .reduce import sum
@@ -28,6 +29,7 @@ from .join import cat
 from .shape import reshape
 
 ACTIVATIONS = {"tanh": tanh, "relu": relu}
+NONLINEARITY = choice("tanh", "relu")
 
 
 # --- the linear recurrence -----------------------------------------------------------------------
@@ -52,21 +54,12 @@ def _scan_ref(v, d, w, reverse=False):
     return out
 
 
-def _scan_door(v, d, w, reverse):
-    if v.ndim != 3 or d.shape != v.shape or w.shape != v.shape[2:] * 2:
-        raise ValueError(f"rnn_scan: want v (T, N, D), d of the same shape and w (D, D), got "
-                         f"{v.shape}, {d.shape} and {w.shape}")
-    if not v.dtype == d.dtype == w.dtype or v.dtype.kind != "f":
-        raise TypeError(f"rnn_scan: want floating arrays of one dtype, got {v.dtype}, {d.dtype} "
-                        f"and {w.dtype}")
-    return v, d, w, bool(reverse)
-
-
-@op(samples=_scan_samples, ref=_scan_ref, door=_scan_door)
+@op(samples=_scan_samples, ref=_scan_ref, takes=Signature(
+    "v, d (T, N, D); w (D, D) -> (T, N, D)", "floating", {"reverse": flag()}))
 def rnn_scan(v: Tensor, d: Tensor, w: Tensor, reverse: bool = False) -> Tensor:
     """The linear recurrence r_t = d_t * (v_t + r_{t-1} w), with r_{t+1} instead if reverse.
 
-    v, d (T, N, D), w (D, D), of one floating dtype -> r (T, N, D). Before the first step r is 0.
+    v and d (T, N, D), w (D, D) -> (T, N, D), of one floating dtype. Before the first step r is 0.
 
     With r~ the step before r and u the recurrence run the other way on the gradient g with w^T,
         u_t = d_t * s_t,  s_t = g_t + u_{t+1} w^T:   gv = u,  gd_t = s_t * (v_t + r~_t w),
@@ -93,46 +86,6 @@ def _rows(x):
 
 # --- the layer -----------------------------------------------------------------------------------
 
-def _layer_door(input, h0, w_ih, w_hh, b_ih, b_hh, nonlinearity, reverse):
-    # Asked once, as what is wrong is the exception: 3 us less a call than one by one.
-    dtype = input.dtype
-    if not (nonlinearity in ACTIVATIONS and input.ndim == 3 and w_ih.ndim == 2 and dtype.kind == "f"
-            and input.shape[0] and input.shape[2] == w_ih.shape[1]
-            and w_hh.shape == (w_ih.shape[0],) * 2 and h0.shape == (input.shape[1], len(w_hh))
-            and h0.dtype == w_ih.dtype == w_hh.dtype == dtype
-            and (b_ih is None or (b_ih.shape == w_hh.shape[:1] and b_ih.dtype == dtype))
-            and (b_hh is None or (b_hh.shape == w_hh.shape[:1] and b_hh.dtype == dtype))):
-        _refuse_layer(input, h0, w_ih, w_hh, b_ih, b_hh, nonlinearity)
-    return input, h0, w_ih, w_hh, b_ih, b_hh, nonlinearity, bool(reverse)
-
-
-def _refuse_layer(input, h0, w_ih, w_hh, b_ih, b_hh, nonlinearity):
-    """Raises for what is wrong with the arguments of rnn_layer."""
-    if nonlinearity not in ACTIVATIONS:
-        raise ValueError(f"rnn_layer: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}")
-    x, h = np.shape(input), np.shape(h0)
-    if len(x) != 3:
-        raise ValueError(f"rnn_layer: want input (T, N, I), got {x}")
-    d, i = np.shape(w_ih) if np.ndim(w_ih) == 2 else (None, None)
-    if d is None or np.shape(w_hh) != (d, d):
-        raise ValueError(f"rnn_layer: want w_ih (D, I) and w_hh (D, D), got {np.shape(w_ih)} and "
-                         f"{np.shape(w_hh)}")
-    if x[2] != i:
-        raise ValueError(f"rnn_layer: w_ih {(d, i)} wants {i} features, input {x} has {x[2]} in "
-                         "its last dimension")
-    if h != (x[1], d):
-        raise ValueError(f"rnn_layer: h0 must be (N, D) = {(x[1], d)}, got {h}")
-    if x[0] == 0:
-        raise ValueError(f"rnn_layer: a sequence needs at least one step, input {x} has T = 0")
-    for name, b in (("b_ih", b_ih), ("b_hh", b_hh)):
-        if b is not None and np.shape(b) != (d,):
-            raise ValueError(f"rnn_layer: {name} must be (D,) = ({d},), got {np.shape(b)}")
-    given = {a.dtype for a in (input, h0, w_ih, w_hh, b_ih, b_hh) if a is not None}
-    if len(given) > 1 or input.dtype.kind != "f":
-        raise TypeError(f"rnn_layer: want floating arrays of one dtype, got input {input.dtype}, "
-                        f"h0 {h0.dtype}, weights {w_hh.dtype}; " + convert_all("input", w_hh.dtype))
-
-
 def _layer_samples(r):
     return [(r(3, 2, 4), r(2, 5), r(5, 4), r(5, 5) * 0.5, r(5), r(5)),
             (r(4, 1, 2), r(1, 3), r(3, 2), r(3, 3) * 0.5, None, None, "tanh", True),
@@ -148,7 +101,10 @@ def _layer_ref(x, h0, w_ih, w_hh, b_ih=None, b_hh=None, nonlinearity="tanh", rev
     return out
 
 
-@op(samples=_layer_samples, ref=_layer_ref, door=_layer_door)
+@op(samples=_layer_samples, ref=_layer_ref, takes=Signature(
+    "input (T>0, N, I); h0 (N, D); w_ih (D, I); w_hh (D, D); b_ih, b_hh (D,)? -> (T, N, D)",
+    "floating", {"nonlinearity": NONLINEARITY, "reverse": flag()},
+    advice={"T>0": lambda case: "a sequence needs at least one step"}))
 def rnn_layer(input: Tensor, h0: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None = None,
               b_hh: Tensor | None = None, nonlinearity: str = "tanh", reverse: bool = False
               ) -> Tensor:
@@ -156,7 +112,8 @@ def rnn_layer(input: Tensor, h0: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tenso
 
         h_t = act(x_t w_ih^T + b_ih + h_{t-1} w_hh^T + b_hh)
 
-    input (T, N, I), h0 (N, D), w_ih (D, I), w_hh (D, D), b_ih and b_hh (D,) -> (T, N, D).
+    input (T, N, I), h0 (N, D), w_ih (D, I), w_hh (D, D), b_ih and b_hh (D,) -> (T, N, D)
+
     reverse: from the last step to the first; the states stay in the order of the input.
 
     The last state is out[-1], or out[0] if reverse.
@@ -195,19 +152,31 @@ def _cell_ref(x, h, w_ih, w_hh, b_ih=None, b_hh=None, nonlinearity="tanh"):
     return _layer_ref(x[None], h, w_ih, w_hh, b_ih, b_hh, nonlinearity)[0]
 
 
+CELL = Signature(
+    "input (N?, I); hx (N?, D); w_ih (D, I); w_hh (D, D); b_ih, b_hh (D,)? -> (N?, D)",
+    "floating", {"nonlinearity": NONLINEARITY})
+
+
 @composite(samples=lambda r: [(r(2, 4), r(2, 5), r(5, 4), r(5, 5), r(5), r(5)),
                               (r(2, 2), r(2, 3), r(3, 2), r(3, 3), None, None, "relu")],
-           ref=_cell_ref)
+           ref=_cell_ref, takes=CELL)
 def rnn_cell(input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None = None,
              b_hh: Tensor | None = None, nonlinearity: str = "tanh") -> Tensor:
     """One step of a recurrent layer: act(x w_ih^T + b_ih + h w_hh^T + b_hh).
 
-    input (N, I), hx (N, D), w_ih (D, I), w_hh (D, D), b_ih and b_hh (D,) -> (N, D); also without N.
+    input (N, I) or (I,), hx (N, D) or (D,), w_ih (D, I), w_hh (D, D), b_ih and b_hh (D,) -> (N, D)
+    or (D,)
 
-    Raises: ValueError for shapes that do not fit or another nonlinearity.
+    Raises: ValueError for shapes that do not fit or another nonlinearity; TypeError for mixed
+        dtypes.
     """
     if getattr(input, "dtype", None) in WIDE:
         return rounded_once(rnn_cell, input, hx, w_ih, w_hh, b_ih, b_hh, nonlinearity)
-    if nonlinearity not in ACTIVATIONS:
-        raise ValueError(f"rnn_cell: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}")
-    return ACTIVATIONS[nonlinearity](linear(input, w_ih, b_ih) + linear(hx, w_hh, b_hh))
+    try:
+        x, h, act = linear(input, w_ih, b_ih), linear(hx, w_hh, b_hh), ACTIVATIONS[nonlinearity]
+    except (KeyError, TypeError, ValueError):
+        CELL.check(input, hx, w_ih, w_hh, b_ih, b_hh, nonlinearity)        # in the cell's own words
+        raise
+    if not x.shape == h.shape == hx.shape:         # they might broadcast; what else linear asks
+        CELL.check(input, hx, w_ih, w_hh, b_ih, b_hh, nonlinearity)
+    return act(x + h)

@@ -9,6 +9,7 @@ from minigrad.kernels.pool.indices import (
     max_pool2d, max_pool2d_gather_reference, max_pool2d_scatter_reference,
 )
 from minigrad.kernels.pool.maximum import max_pool2d_grad, max_pool2d_pick, max_pool2d_places
+from minigrad.ops import pool as ops
 
 WINDOWS = {
     "2x2": (2,),
@@ -112,3 +113,16 @@ def test_the_gradient_goes_where_the_indices_say_bit_for_bit(size, window):
     np.testing.assert_array_equal(
         max_pool2d_grad(g, places, size, *options), max_pool2d_scatter_reference(g, indices, size)
     )
+
+
+def test_places_that_do_not_fit_the_image_are_refused():
+    """The kernels trust them, and would drop part of a gradient, or read beside the image."""
+    places, pairs = np.zeros((1, 1, 4, 4), np.uint8), ((2, 2), (2, 2), (0, 0), (1, 1))
+    with pytest.raises(ValueError, match=r"max_pool2d_grad: H = 2 with a window of 2, stride 2, .*"
+                                         r"gives OH = 1, .* places \(1, 1, 4, 4\) has OH = 4"):
+        ops.max_pool2d_grad(np.ones((1, 1, 4, 4)), places, (2, 2), *pairs)
+    with pytest.raises(ValueError, match=r"max_pool2d_pick: W = 6 .*gives OW = 3.* has OW = 4"):
+        ops.max_pool2d_pick(np.ones((1, 1, 8, 6)), places, *pairs)
+    assert ops.max_pool2d_grad(np.ones((1, 1, 4, 4)), places, (8, 8), *pairs).sum() == 16
+    # A last window that hangs over the end, as ceil_mode makes it.
+    assert ops.max_pool2d_grad(np.ones((1, 1, 4, 4)), places, (7, 7), *pairs).sum() == 16

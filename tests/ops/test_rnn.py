@@ -246,19 +246,22 @@ def test_shapes_that_do_not_fit():
     x, h, w, u, b, c = (mg.zeros(*s) for s in ((4, 2, 3), (2, 5), (5, 3), (5, 5), (5,), (5,)))
     with raises(ValueError, "rnn_layer: want input (T, N, I), got (4, 3)"):
         F.rnn_layer(x[:, 0], h, w, u, b, c)
-    with raises(ValueError, "w_ih (5, 3) wants 3 features, input (4, 2, 7) has 7"):
+    with raises(ValueError, "input (4, 2, 7) is (T, N, I), so I = 7; "
+                "w_ih (5, 3) is (D, I), so I = 3"):
         F.rnn_layer(mg.zeros(4, 2, 7), h, w, u, b, c)
-    with raises(ValueError, "h0 must be (N, D) = (2, 5), got (5, 2)"):
+    with raises(ValueError, "so N = 2; h0 (5, 2) is (N, D), so N = 5", "h0 (2, 5)"):
         F.rnn_layer(x, h.T, w, u, b, c)
-    with raises(ValueError, "want w_ih (D, I) and w_hh (D, D), got (5, 3) and (5, 4)"):
+    with raises(ValueError, "so D = 5; w_hh (5, 4) is (D, D), so D = 4; want w_hh (5, 5)"):
         F.rnn_layer(x, h, w, mg.zeros(5, 4), b, c)
-    with raises(ValueError, "b_hh must be (D,) = (5,), got (4,)"):
+    with raises(ValueError, "so D = 5; b_hh (4,) is (D,), so D = 4; want b_hh (5,)"):
         F.rnn_layer(x, h, w, u, b, mg.zeros(4))
-    with raises(ValueError, "at least one step, input (0, 2, 3) has T = 0"):
+    with raises(ValueError, "input (0, 2, 3) is (T, N, I), so T = 0: "
+                "a sequence needs at least one step"):
         F.rnn_layer(x[:0], h, w, u, b, c)
     with raises(ValueError, "nonlinearity must be 'tanh' or 'relu', got 'gelu'"):
         F.rnn_layer(x, h, w, u, b, c, nonlinearity="gelu")
-    with raises(TypeError, "one dtype", "input float64", "weights float32", "input.to(float32)"):
+    with raises(TypeError, "one dtype", "input float64", "w_hh float32",
+                "input.to(minigrad.float32)"):
         F.rnn_layer(x.double(), h, w, u, b, c)
 
 
@@ -266,17 +269,29 @@ def test_the_cell_refuses():
     h, w, u = mg.zeros(2, 5), mg.zeros(5, 3), mg.zeros(5, 5)
     with raises(ValueError, "rnn_cell", "'tanh' or 'relu', got 'sigmoid'"):
         F.rnn_cell(mg.zeros(2, 3), h, w, u, nonlinearity="sigmoid")
-    with raises(ValueError, "in_features=3", "got 4"):
+    with raises(ValueError, "input (2, 4) is (N, I), so I = 4; w_ih (5, 3) is (D, I), so I = 3"):
         F.rnn_cell(mg.zeros(2, 4), h, w, u)
+
+
+def test_the_cell_does_not_broadcast_its_state():
+    w, u = mg.zeros(5, 3), mg.zeros(5, 5)
+    with raises(ValueError, "rnn_cell: input (2, 3) is (N, I), so N = 2; hx (1, 5) is (N, D), so "
+                "N = 1"):
+        F.rnn_cell(mg.zeros(2, 3), mg.zeros(1, 5), w, u)
+    with raises(ValueError, "rnn_cell: input (2, 3) is (N, I); want hx (N, D), got (5,)"):
+        F.rnn_cell(mg.zeros(2, 3), mg.zeros(5), w, u)
+    with raises(ValueError, "rnn_cell", "w_hh (1, 5) is (D, D), so D = 1", "want w_hh (5, 5)"):
+        F.rnn_cell(mg.zeros(2, 3), mg.zeros(2, 5), w, mg.zeros(1, 5))
 
 
 def test_the_scan_refuses():
     v, w = mg.zeros(3, 2, 4), mg.zeros(4, 4)
-    with raises(ValueError, "rnn_scan", "(3, 2, 4), (3, 2, 4) and (4, 5)"):
+    with raises(ValueError, "rnn_scan: v (3, 2, 4) is (T, N, D), so D = 4; "
+                "w (4, 5) is (D, D), so D = 5"):
         rnn_scan(v, v, mg.zeros(4, 5))
     with raises(ValueError, "rnn_scan", "(2, 2, 4)"):
         rnn_scan(v, v[1:], w)
-    with raises(TypeError, "one dtype, got float32, float32 and float64"):
+    with raises(TypeError, "one dtype, got v float32, d float32, w float64"):
         rnn_scan(v, v, w.double())
 
 
