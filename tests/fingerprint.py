@@ -4,7 +4,7 @@ that have changed are from the truth.
     python -m tests.fingerprint                      a hash of this checkout's results
     python -m tests.fingerprint --out FILE           and of each call, in a file
     python -m tests.fingerprint --against FILE       compared with such a file
-    python -m tests.fingerprint --against REVISION   compared with another revision of the repository
+    python -m tests.fingerprint --against REVISION   compared with another revision (git)
     -k TEXT                                          only the calls whose name contains TEXT
 
 Who changes how something is computed runs the one with REVISION: each result whose bits differ is
@@ -627,8 +627,8 @@ def against_revision(revision: str, wanted: str, folder: Path) -> tuple[dict, in
                 print(f"{title}: {name}")
     same = sum(old[n] == new[n] for n in old.keys() & new.keys())
     print(f"{same} calls have the bits of {revision}; in {len(apart)} others {counts['ok']} "
-          f"results are no farther from the truth, {counts['worse']} are farther, {counts['unknown']} "
-          "cannot be judged")
+          f"results are no farther from the truth, {counts['worse']} are farther, "
+          f"{counts['unknown']} cannot be judged")
     return new, int(counts["worse"] + counts["unknown"] > 0 or old.keys() > new.keys())
 
 
