@@ -83,6 +83,7 @@ AGREE = """if True:
 
 
 @needs_jit
+@pytest.mark.slow                  # the tile of products is tried so in kernels/matmul/ each time
 @pytest.mark.parametrize("path", PATHS)
 def test_each_kind_of_vector_instructions_agrees_with_numpy(tmp_path, path):
     name, features, lanes = PATHS[path]
