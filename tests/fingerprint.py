@@ -141,6 +141,58 @@ def whole_range(n: int, dtype: type, seed: int) -> ndarray:
     return x
 
 
+# Functions of one number in the words of mpmath (m), which has as many digits as it is asked for:
+# the truth of what is computed in float64, its gradients too.
+FORMULAS: dict[str, Callable[[Any, Any], Any]] = {
+    **{name: (lambda m, x, n=name: getattr(m, n)(x)) for name in (
+        "exp", "expm1", "log", "log10", "log1p", "sqrt", "sin", "cos", "tan", "asin", "acos",
+        "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf")},
+    "exp2": lambda m, x: m.mpf(2) ** x,
+    "log2": lambda m, x: m.log(x, 2),
+    "rsqrt": lambda m, x: 1 / m.sqrt(x),
+    "reciprocal": lambda m, x: 1 / x,
+    "square": lambda m, x: x * x,
+    "sigmoid": lambda m, x: 1 / (1 + m.exp(-x)),
+    "logsigmoid": lambda m, x: -m.log1p(m.exp(-x)),
+    "softplus": lambda m, x: x if x > 20 else m.log1p(m.exp(x)),
+    "elu": lambda m, x: x if x > 0 else m.expm1(x),
+    "silu": lambda m, x: x / (1 + m.exp(-x)),
+    "gelu": lambda m, x: x * m.ncdf(x),
+}
+
+
+def formula_errors(name: str, label: str, x: ndarray, arrays: list[ndarray]
+                   ) -> list[tuple[int, float, float]] | None:
+    """The errors of some arrays of one result of a function of one number, where they differ (at up
+    to 2,000 places), or None if there is no truth: no formula, no mpmath, or not a number there."""
+    if name not in FORMULAS or not label.startswith(("value", "gradient")):
+        return None
+    try:
+        from mpmath import mp as m
+    except ImportError:
+        return None
+    x, (a, b) = x.ravel(), (y.ravel() for y in arrays)
+    at = np.flatnonzero((a != b) & ~((a != a) & (b != b)))
+    at = at[:: 1 + len(at) // 2000]
+    u = cotangents(name, x.dtype, [x.shape])[0] if label != "value 0" else None
+    truth = np.zeros(len(at), np.longdouble)
+    with m.workdps(60):
+        for i, k in enumerate(at):
+            z = m.mpf(float(x[k]))
+            try:
+                if u is None:
+                    y = FORMULAS[name](m, z)
+                else:
+                    step = abs(z) * m.mpf(10) ** -25 if z else m.mpf(10) ** -400
+                    y = m.mpf(float(u[k])) / (2 * step) * (
+                        FORMULAS[name](m, z + step) - FORMULAS[name](m, z - step))
+                high = float(y.real if hasattr(y, "real") else y)
+                truth[i] = np.longdouble(high) + np.longdouble(float(y - m.mpf(high)))
+            except (ValueError, ZeroDivisionError, OverflowError, TypeError):
+                return None
+    return [errors(y[at], truth, True) for y in (a, b)]
+
+
 # --- one call ------------------------------------------------------------------------------------
 
 class Call:
@@ -148,8 +200,10 @@ class Call:
     call with the same numbers, computed in float64 (the truth of a float32 call)."""
 
     def __init__(self, name: str, run: Callable[[bool], dict[str, ndarray]], *,
-                 elementwise: bool = False, exact: Callable | None = None) -> None:
+                 elementwise: bool = False, exact: Callable | None = None,
+                 x: ndarray | None = None) -> None:
         self.name, self.run, self.elementwise, self.exact = name, run, elementwise, exact
+        self.x = x                                 # the one argument of a function of one number
 
 
 def reference_of(entry: Any, args: tuple, options: dict) -> Callable[[], list[ndarray]] | None:
@@ -168,6 +222,12 @@ def leaves_of(y: Any) -> Iterator[Any]:
             yield from leaves_of(item)
     else:
         yield y
+
+
+def cotangents(name: str, dtype: Any, shapes: list[tuple[int, ...]]) -> list[ndarray]:
+    """What the results' gradients are, the same in both precisions."""
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    return [rng.uniform(-1, 1, shape).astype(np.float32).astype(dtype) for shape in shapes]
 
 
 def run_op(name: str, args: tuple, options: dict, dtype: type, double: bool, *,
@@ -203,8 +263,8 @@ def run_op(name: str, args: tuple, options: dict, dtype: type, double: bool, *,
     ys = [t for t in leaves_of(y) if isinstance(t, mg.Tensor) and t.requires_grad]
     if not ys:
         return found
-    rng = np.random.default_rng(zlib.crc32(name.encode()))
-    us = [mg.Tensor(rng.uniform(-1, 1, t.shape).astype(np.float32).astype(t.dtype)) for t in ys]
+    rng = np.random.default_rng(zlib.crc32(name.encode()) + 1)
+    us = [mg.Tensor(u) for u in cotangents(name, ys[0].dtype, [t.shape for t in ys])]
     gs = mg.grad(ys, leaves, us, allow_unused=True, create_graph=second)
     found |= {f"gradient {i}": g.detach().numpy().copy() for i, g in enumerate(gs) if g is not None}
     again = [g for g in gs if g is not None and g.requires_grad]
@@ -238,7 +298,8 @@ def calls_of_ops(samples: dict[str, list[list[tuple]]]) -> Iterator[Call]:
                                run_op(n, a, o, d, double, second=s == "small"),
                                elementwise=elementwise,
                                exact=reference_of(entry, arguments, options)
-                               if dtype is np.float64 else None)
+                               if dtype is np.float64 else None,
+                               x=arguments[0] if len(args) == 1 and not options else None)
             only = len(args) == 1 and not options and isinstance(args[0], ndarray) \
                 and args[0].dtype.kind == "f"
             if elementwise and only and i == 0:
@@ -248,7 +309,7 @@ def calls_of_ops(samples: dict[str, list[list[tuple]]]) -> Iterator[Call]:
                         yield Call(f"op {name} whole range of {size} {short}",
                                    lambda double, n=name, a=x, d=dtype: run_op(n, a, {}, d, double),
                                    elementwise=True, exact=reference_of(entry, x, {})
-                                   if dtype is np.float64 else None)
+                                   if dtype is np.float64 else None, x=x[0])
 
 
 # --- shapes for which the kernels have ways of their own -----------------------------------------
@@ -523,7 +584,7 @@ def worker(task: str, given: str, out: str) -> None:
                 truth = {f"value {i}": y for i, y in enumerate(values)}
             except Exception as error:                 # a reference that cannot: say so below
                 truth = f"the reference: {type(error).__name__}: {error}"
-        kept[call.name] = results(call), truth, call.elementwise
+        kept[call.name] = results(call), truth, call.elementwise, call.x
     Path(out).write_bytes(pickle.dumps(kept))
 
 
@@ -541,34 +602,33 @@ def run(task: str, tree: Path, folder: Path, given: Any = None) -> Any:
 
 # --- comparing -----------------------------------------------------------------------------------
 
-def errors(got: ndarray, truth: ndarray, elementwise: bool) -> tuple[float, float]:
-    """The largest and the mean error in units of the last place of got's dtype: of each element for
+def errors(got: ndarray, truth: ndarray, elementwise: bool) -> tuple[int, float, float]:
+    """How many numbers are infinite or nan where the truth is not, or the other way; of the others
+    the largest and the mean error in units of the last place of got's dtype: of each element for
     functions of single elements, else (sums cancel) of what is typical for the result."""
     if got.shape != truth.shape:
-        return np.inf, np.inf
+        return max(1, got.size), np.inf, np.inf
     if got.dtype.kind != "f":
-        return (0.0, 0.0) if np.array_equal(got, truth) else (np.inf, np.inf)
+        return int((got != truth).sum()), 0.0, 0.0
     limits, wide = np.finfo(got.dtype), truth.astype(np.longdouble)
     with np.errstate(all="ignore"):
         rounded = wide.astype(got.dtype)               # what overflows is infinity there
-    beyond = ~np.isfinite(rounded)
-    wrong = ~((got == rounded) | (np.isnan(got) & np.isnan(rounded))) & (beyond | ~np.isfinite(got))
-    if wrong.any():
-        return np.inf, np.inf
-    got, wide = got[~beyond].astype(np.longdouble), wide[~beyond]
+    finite = np.isfinite(rounded) & np.isfinite(got)
+    wrong = int((~finite & (got != rounded) & ~(np.isnan(got) & np.isnan(rounded))).sum())
+    got, wide = got[finite].astype(np.longdouble), wide[finite]
     if not got.size:
-        return 0.0, 0.0
+        return wrong, 0.0, 0.0
     scale = np.abs(wide)
     if not elementwise:
         scale = np.maximum(scale, np.sqrt(np.mean(scale * scale)))
     _, exponent = np.frexp(np.maximum(scale, limits.tiny))
     ulps = np.abs(got - wide) / np.ldexp(np.longdouble(limits.eps), exponent - 1)
-    return float(ulps.max()), float(ulps.mean())
+    return wrong, float(ulps.max()), float(ulps.mean())
 
 
-def compared(before: dict, after: dict, label: str) -> tuple[str, str]:
+def compared(name: str, before: tuple, after: tuple, label: str) -> tuple[str, str]:
     """(verdict, line) for one result of one call: verdicts are ok, worse, unknown."""
-    (old, truth, elementwise), (new, truth_after, _) = before, after
+    (old, truth, elementwise, x), (new, truth_after, _, _) = before, after
     if isinstance(old, str) and isinstance(new, str):
         return "ok", f"another message: {old}\n{'':8}now: {new}"
     if isinstance(old, str):
@@ -582,16 +642,28 @@ def compared(before: dict, after: dict, label: str) -> tuple[str, str]:
         return "worse", f"was {a.dtype} {a.shape}, is {b.dtype} {b.shape}"
     if not isinstance(truth, dict) or label not in truth:
         truth = truth_after
-    apart, _ = errors(b, a, elementwise)
+    _, apart, _ = errors(b, a, elementwise)
     differ = f"{((a != b) & ~((a != a) & (b != b))).sum()} of {a.size} differ"
+    if a.dtype == np.float64 and x is not None:
+        found = formula_errors(name.split()[1], label, x, [a, b])
+        if found:
+            return judged(differ, *found)
     if not isinstance(truth, dict) or label not in truth:
         why = f" ({truth})" if isinstance(truth, str) else ""
         return "unknown", f"{differ}, by up to {apart:.3g} ulp; nothing tells which is nearer{why}"
-    (most, mean), (most_now, mean_now) = (errors(x, truth[label], elementwise) for x in (a, b))
-    worse = most_now > most and (most_now > 0.5 or mean_now > mean)
-    return "worse" if worse else "ok", (
-        f"{differ}; largest error {most:.4g} -> {most_now:.4g} ulp, mean {mean:.4g} -> "
-        f"{mean_now:.4g}")
+    return judged(differ, *(errors(y, truth[label], elementwise) for y in (a, b)))
+
+
+def judged(differ: str, before: tuple[int, float, float], after: tuple[int, float, float]
+           ) -> tuple[str, str]:
+    """The verdict on the errors before and after. Half a unit is what rounding costs."""
+    (wrong, most, mean), (wrong_now, most_now, mean_now) = before, after
+    worse = wrong_now > wrong or (most_now > most and (most_now > 0.5 or mean_now > mean))
+    text = f"{differ}; largest error {most:.4g} -> {most_now:.4g} ulp, mean {mean:.4g} -> " \
+           f"{mean_now:.4g}"
+    if wrong or wrong_now:
+        text += f", wrongly infinite, nan or finite {wrong} -> {wrong_now}"
+    return "worse" if worse else "ok", text
 
 
 def against_revision(revision: str, wanted: str, folder: Path) -> tuple[dict, int]:
@@ -618,7 +690,7 @@ def against_revision(revision: str, wanted: str, folder: Path) -> tuple[dict, in
     for name in (n for n in old if n in apart):
         labels = [x for x in {**old[name], **new[name]} if old[name].get(x) != new[name].get(x)]
         for label in ["refused"] if "refused" in labels else labels:
-            verdict, line = compared(kept[0][name], kept[1][name], label)
+            verdict, line = compared(name, kept[0][name], kept[1][name], label)
             counts[verdict] += 1
             print(f"{verdict:8}{name}, {label}: {line}")
     for title, one, two in (("only before", old, new), ("only now", new, old)):

@@ -26,8 +26,8 @@ MORE = re.compile(r"minigrad: compiling kernels that no program has used here be
 LEARN = """if True:
     import minigrad as mg
     from minigrad.kernels.jit.kernel import events
-    layer = mg.nn.Conv2d(4, 8, 3)
-    layer(mg.ones(2, 4, 12, 12)).sum().backward()
+    x = mg.ones(2, 4, 12, 12, requires_grad=True)
+    mg.nn.functional.max_pool2d(x, 2).sum().backward()
     print(events["compiled"])
 """
 
@@ -35,8 +35,10 @@ LEARN = """if True:
 LEARN_MORE = """if True:
     import minigrad as mg
     from minigrad.kernels.jit.kernel import events
-    layer = mg.nn.RNN(4, 8)
-    layer(mg.ones(5, 2, 4))[0].sum().backward()
+    x = mg.ones(2, 4, 12, 12, requires_grad=True)
+    mg.nn.functional.avg_pool2d(x, 2).sum().backward()
+    x = mg.ones(500, 100, requires_grad=True)
+    mg.nn.functional.cross_entropy(x, mg.zeros(500, dtype=mg.int64)).backward()
     print(events["compiled"])
 """
 
