@@ -95,7 +95,7 @@ from .ops.conv import conv2d as conv2d, convolve2d as convolve2d
 absolute, clip, concatenate, divide, moveaxis, multiply, negative, subtract = (
     abs, clamp, concat, div, movedim, mul, neg, sub)
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if not TYPE_CHECKING:                              # who checks types is to see every misspelt name
     __all__, __dir__, __getattr__ = _shows(__name__, modules=("autograd", "data", "nn", "optim"))

@@ -5,6 +5,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tomllib
 
 import numpy as np
 import pytest
@@ -80,3 +81,30 @@ def test_files_and_names_in_the_guides_exist(text, folder):
         thing = mg
         for part in name.split("."):
             thing = getattr(thing, part)
+
+
+GUIDES = ["README.md", ".github/CONTRIBUTING.md", ".github/CHANGELOG.md", "tests/README.md",
+          "benchmarks/README.md", "examples/data/README.md", "minigrad/kernels/README.md"]
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_links_of_the_guides_lead_somewhere(guide):
+    text = (ROOT / guide).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", text):
+        path, _, anchor = target.partition("#")
+        file = (ROOT / guide).parent / path if path else ROOT / guide
+        assert file.exists(), target
+        heads = [re.sub(r"[^\w -]", "", h).strip().lower().replace(" ", "-")
+                 for h in re.findall(r"^#+ (.*)", file.read_text(encoding="utf-8"), re.M)] \
+            if anchor else []
+        assert not anchor or anchor in heads, target
+
+
+def test_the_versions_agree():
+    """What the README says is what pip is told, and the change log knows this version."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    rows = dict(re.findall(r"^\| (Python|NumPy|Numba)[^|]*\| ([\d.]+) \|", README, re.M))
+    assert project["requires-python"] == f">={rows['Python']}"
+    assert project["dependencies"] == [f"numpy>={rows['NumPy']}", f"numba>={rows['Numba']}"]
+    changes = (ROOT / ".github/CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(r"^## (\S+)", changes, re.M)[1] == mg.__version__

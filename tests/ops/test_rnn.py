@@ -1,7 +1,8 @@
 """The fused recurrent layer equals the cell, step by step, with derivatives of both orders.
 
 Values against references and finite differences are in test_ops.py, torch's numbers in
-test_parity.py, the kernels against their twins in test_kernels_rnn.py, layers in test_nn.py.
+test_parity.py, the kernels against their twins in
+kernels/recurrent/test_rnn.py, the layers in nn/test_rnn.py.
 """
 import re
 

@@ -1,6 +1,6 @@
 """Which dtype comes out of two: `FUNCTIONS` of two operands, of every dtype, with and without
 dimensions, and of Python numbers. `make_vectors.py` records what torch says in dtype_table.json, as
-one letter a case; `tests/test_dtypes.py` asks minigrad.
+one letter a case; `tests/test_promotion.py` asks minigrad.
 """
 
 from __future__ import annotations

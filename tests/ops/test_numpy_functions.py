@@ -1,4 +1,4 @@
-"""NumPy's names and functions on Tensors, missing arguments, and other libraries' tensors."""
+"""NumPy's names and functions on Tensors, and torch's names of sizes; missing arguments."""
 import inspect
 import re
 from pathlib import Path
@@ -10,7 +10,6 @@ import minigrad as mg
 import minigrad.nn as nn
 import minigrad.nn.functional as F
 from minigrad.face import FUNCTIONS, numpys_name
-from minigrad.foreign import got, named
 from minigrad.autograd.op import NUMPY_NAMES, OPS
 
 RENAMED = sorted(name for name, op in OPS.items() if {*NUMPY_NAMES} & {*op.parameters}
@@ -24,7 +23,6 @@ def arrays_of(result):
 
 
 # axis and keepdims
-
 @pytest.mark.parametrize("name", RENAMED)
 def test_axis_and_keepdims_are_dim_and_keepdim_in_every_function_that_has_them(name):
     from minigrad.ops.samples import Draw
@@ -68,7 +66,6 @@ def test_signatures_say_torchs_names_only():
 
 
 # what was left out
-
 @pytest.mark.parametrize("call", [
     lambda x: x.softmax(), lambda x: F.softmax(x), lambda x: mg.softmax(x), lambda x: nn.Softmax(),
     lambda x: F.softmax(x, dim=None), lambda x: x.log_softmax(), lambda x: F.log_softmax(x),
@@ -94,7 +91,6 @@ def test_a_dimension_that_was_left_out_is_explained(call, name):
 
 
 # NumPy's functions
-
 A = np.array([[0.5, -2.0, 0.25], [3.0, 1.0, -0.75]])
 I = np.array([[0, 2], [1, 0]])
 CALLS = [
@@ -181,70 +177,6 @@ def test_no_gradient_is_lost_and_nothing_is_written_in_silence(call, error, said
     np.testing.assert_array_equal(x.detach().numpy(), A)
 
 
-# other libraries' tensors
-
-def foreign_tensor(library, name="Tensor", **methods):
-    cls = type(name, (), {"__module__": f"{library}.deep.inside", "shape": (2, 3),
-                          "__array__": lambda self, *a, **k: np.ones((2, 3)), **methods})
-    return cls()
-
-
-TORCH = foreign_tensor("torch")
-
-
-@pytest.mark.parametrize("call", [
-    lambda x: mg.relu(x), lambda x: mg.ones(2, 3) + x, lambda x: F.mse_loss(mg.ones(2, 3), x),
-    lambda x: mg.cat([mg.ones(2, 3), x]), lambda x: mg.max(x), lambda x: F.dropout(x),
-    lambda x: nn.Linear(3, 2)(mg.ones(2, 3)).matmul(x), lambda x: mg.from_numpy(x),
-    lambda x: nn.init.zeros_(x), lambda x: nn.RNN(3, 4)(x),
-    lambda x: nn.RNN(3, 4)(mg.ones(2, 3), x),
-    lambda x: nn.utils.clip_grad_norm_([x], 1.0), lambda x: mg.optim.SGD([x], lr=0.1),
-    lambda x: nn.utils.vector_to_parameters(x, []), lambda x: setattr(nn.Linear(3, 2), "weight", x),
-    lambda x: nn.Module().register_buffer("x", x), lambda x: nn.Module().register_parameter("p", x),
-    lambda x: mg.data.default_collate([x, x]), lambda x: mg.ones(2, 3)[x],
-    lambda x: mg.gather(mg.ones(2, 3), 0, x), lambda x: F.one_hot(x), lambda x: nn.Sequential(x),
-    lambda x: nn.ParameterList([x]), lambda x: mg.full((2,), x), lambda x: mg.optim.SGD(x, lr=0.1),
-])
-def test_an_error_names_the_other_library_and_the_conversion(call):
-    with pytest.raises((TypeError, ValueError)) as caught:
-        call(TORCH)
-    assert "torch.Tensor; convert it: minigrad.from_numpy(x.detach().cpu().numpy())" \
-        in str(caught.value)
-
-
-def test_a_state_of_another_library_is_refused_with_its_name():
-    state = {k: TORCH for k in nn.Linear(3, 2).state_dict()}
-    with pytest.raises(ValueError, match=r"weight: want a Tensor or array, got torch.Tensor; conv"):
-        nn.Linear(3, 2).load_state_dict(state)
-
-
-@pytest.mark.parametrize("x, said", [
-    (foreign_tensor("tensorflow", "EagerTensor"), "tensorflow.EagerTensor; convert it: "
-     "minigrad.from_numpy(x.numpy())"),
-    (foreign_tensor("jaxlib", "ArrayImpl"), "jaxlib.ArrayImpl; convert it: "
-     "minigrad.from_numpy(np.asarray(x))"),
-    (foreign_tensor("mygrad"), "mygrad.Tensor; convert it: minigrad.from_numpy(x.data)"),
-    (foreign_tensor("pandas", "Series"), "pandas.Series; convert it: "
-     "minigrad.from_numpy(x.to_numpy())"),
-    (foreign_tensor("unheard_of"), "unheard_of.Tensor; convert it: "
-     "minigrad.from_numpy(np.asarray(x))"),
-    ("text", "str; say so"), (None, "NoneType; say so"), ([1], "list; say so"),
-    (np.float32(2), "float32; say so"), (mg.ones(2), "Tensor; say so"),
-])
-def test_what_was_given_is_named(x, said):
-    assert got(x, "; say so") == said
-
-
-def test_layers_and_generators_of_another_library_are_named():
-    layer = type("Linear", (), {"__module__": "torch.nn.modules.linear"})()
-    assert named(layer) == "torch.Linear"
-    with pytest.raises(TypeError, match="got torch.Linear"):
-        nn.Sequential(layer)
-    generator = type("Generator", (), {"__module__": "torch._C"})()
-    with pytest.raises(TypeError, match="must be a minigrad.Generator, got torch.Generator"):
-        mg.rand(2, generator=generator)
-
-
 def test_no_axis_at_all_is_not_taken_for_every_axis():
     x = mg.ones(2, 3)
     for function in (np.sum, np.mean, np.prod, np.std, np.var, np.max, np.min):
@@ -278,7 +210,6 @@ def test_ufuncs_that_are_no_operation_take_arrays_unless_a_gradient_would_be_los
 
 
 # torch's names of sizes, and options that are not there
-
 @pytest.mark.parametrize(("name", "keyword", "value"), [
     ("reshape", "shape", (3, 2)), ("view", "size", (6,)), ("expand", "size", (2, 2, 3)),
     ("permute", "dims", (1, 0)), ("flip", "dims", (0,)), ("flip", "dims", ()),

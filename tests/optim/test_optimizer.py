@@ -1,10 +1,5 @@
-"""Optimisers follow their rule, keep their state, refuse nonsense; schedules follow their formula.
-
-That SGD and the schedules repeat torch's numbers is tested by the stored vectors
-(`test_parity.py`).
-"""
+"""Optimisers in general: groups, state stored and loaded, closures, what is refused."""
 import copy
-import math
 
 import numpy as np
 import pytest
@@ -12,8 +7,6 @@ import pytest
 import minigrad as mg
 from minigrad import nn, optim
 from minigrad.autograd.engine import Tensor
-from minigrad.optim import lr_scheduler as schedules
-from minigrad.optim.sgd import LARGE
 from minigrad.autograd.writes import writes
 
 
@@ -23,78 +16,6 @@ def parameter(*values, dtype=np.float64):
 
 def give(p, *values):
     p.grad = Tensor(np.array(values, p.dtype).reshape(p.shape))
-
-
-# --- SGD -----------------------------------------------------------------------------------------
-
-def _rule(x, gradients, lr, momentum=0, dampening=0, weight_decay=0, nesterov=False,
-          maximize=False):
-    """The documented rule in one-element steps of plain Python."""
-    v = None
-    for g in gradients:
-        g = -g if maximize else g
-        g = g + weight_decay * x
-        if momentum:
-            v = g if v is None else momentum * v + (1 - dampening) * g
-            g = g + momentum * v if nesterov else v
-        x = x - lr * g
-    return x
-
-
-OPTIONS = [
-    {"lr": 0.1}, {"lr": 0.1, "weight_decay": 0.3}, {"lr": 0.1, "momentum": 0.9},
-    {"lr": 0.1, "momentum": 0.9, "dampening": 0.4, "weight_decay": 0.1},
-    {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
-    {"lr": 0.1, "maximize": True}, {"lr": 0.1, "maximize": True, "momentum": 0.5},
-]
-
-
-@pytest.mark.parametrize("options", OPTIONS)
-@pytest.mark.parametrize("shape", [(3,), (2, LARGE + 3), (2, 3)])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_sgd_follows_its_rule(options, shape, dtype):
-    rng = np.random.default_rng(0)
-    start = rng.standard_normal(shape).astype(dtype)
-    gradients = rng.standard_normal((4, *shape)).astype(dtype)
-    if shape == (2, 3):                                # arrays that do not lie in memory in order
-        start = np.asfortranarray(start)
-    p = nn.Parameter(Tensor(start))
-    array = p.array
-    optimiser = optim.SGD([p], **options)
-    for g in gradients:
-        p.grad = Tensor(g)
-        optimiser.step()
-        np.testing.assert_array_equal(p.grad.array, g)             # gradients are left alone
-    assert p.array is array and p.dtype == dtype
-    want = _rule(start.astype(np.float64), gradients.astype(np.float64), **options)
-    np.testing.assert_allclose(p.array, want, rtol=1e-5 if dtype == np.float32 else 1e-12,
-                               atol=1e-6 if dtype == np.float32 else 1e-13)
-
-
-def test_the_parts_of_a_large_parameter_give_the_bits_of_the_whole():
-    rng = np.random.default_rng(0)
-    options = {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}
-    big = rng.standard_normal(3 * LARGE + 7).astype(np.float32)
-    pieces = [nn.Parameter(piece) for piece in np.split(big, [5, LARGE, 2 * LARGE])]
-    whole = nn.Parameter(big)
-    a, b = optim.SGD([whole], **options), optim.SGD(pieces, **options)
-    for _ in range(3):
-        g = rng.standard_normal(big.shape).astype(np.float32)
-        whole.grad = Tensor(g)
-        for p, part in zip(pieces, np.split(g, [5, LARGE, 2 * LARGE])):
-            p.grad = Tensor(part)
-        a.step()
-        b.step()
-    np.testing.assert_array_equal(whole.array, np.concatenate([p.array for p in pieces]))
-
-
-def test_float32_stays_float32_with_numpy_options():
-    p = parameter(1.0, 2.0, dtype=np.float32)
-    optimiser = optim.SGD([p], lr=np.float64(0.1), momentum=np.float64(0.9), weight_decay=0.1)
-    for _ in range(3):
-        give(p, 1.0, 1.0)
-        optimiser.step()
-    assert p.dtype == optimiser.state[p]["momentum_buffer"].dtype == np.float32
 
 
 def test_missing_gradients_are_skipped_and_their_momentum_waits():
@@ -287,124 +208,6 @@ def test_repr():
     assert repr(optim.SGD([parameter(1.0)], lr=0.1)) == (
         "SGD (\nParameter Group 0\n    dampening: 0.0\n    lr: 0.1\n    maximize: False\n"
         "    momentum: 0.0\n    nesterov: False\n    weight_decay: 0.0\n)")
-
-
-def test_sgd_trains_the_linear_regression_of_the_article():
-    mg.manual_seed(0)
-    x, y = mg.tensor([[1.0], [2.0], [3.0], [4.0]]), mg.tensor([[2.0], [4.0], [6.0], [8.0]])
-    model, loss_of = nn.Linear(1, 1), nn.MSELoss()
-    optimiser = optim.SGD(model.parameters(), lr=0.01)
-    for _ in range(1000):
-        optimiser.zero_grad()
-        loss = loss_of(model(x), y)
-        loss.backward()
-        optimiser.step()
-    assert loss.item() < 1e-3 and model.weight.item() == pytest.approx(2, abs=0.03)
-
-
-# --- schedules -----------------------------------------------------------------------------------
-
-def rates(make, epochs, lr=0.5):
-    optimiser = optim.SGD([parameter(1.0)], lr=lr)
-    scheduler = make(optimiser)
-    seen = [scheduler.get_last_lr()[0]]
-    for _ in range(epochs):
-        optimiser.step()
-        scheduler.step()
-        seen.append(scheduler.get_last_lr()[0])
-        assert optimiser.param_groups[0]["lr"] == seen[-1]
-    return seen
-
-
-@pytest.mark.parametrize("make, formula", [
-    (lambda o: schedules.StepLR(o, 3, 0.5), lambda t: 0.5 * 0.5 ** (t // 3)),
-    (lambda o: schedules.MultiStepLR(o, [2, 5, 5], 0.1),
-     lambda t: 0.5 * 0.1 ** ((t >= 2) + 2 * (t >= 5))),
-    (lambda o: schedules.ExponentialLR(o, 0.9), lambda t: 0.5 * 0.9 ** t),
-    (lambda o: schedules.LambdaLR(o, lambda t: 1 / (1 + t)), lambda t: 0.5 / (1 + t)),
-    (lambda o: schedules.CosineAnnealingLR(o, 7, 0.1),
-     lambda t: 0.1 + 0.4 * (1 + math.cos(math.pi * t / 7)) / 2),
-    (lambda o: schedules.CosineAnnealingLR(o, 1),
-     lambda t: 0.5 * (1 + math.cos(math.pi * t)) / 2),
-])
-def test_schedules_follow_their_formula(make, formula):
-    np.testing.assert_allclose(rates(make, 20), [formula(t) for t in range(21)], rtol=1e-12,
-                               atol=1e-15)
-
-
-def test_a_rate_changed_by_hand_is_respected():
-    optimiser = optim.SGD([parameter(1.0)], lr=1.0)
-    scheduler = schedules.StepLR(optimiser, 2, 0.5)
-    optimiser.step()
-    optimiser.param_groups[0]["lr"] = 8.0
-    scheduler.step()
-    assert optimiser.param_groups[0]["lr"] == 8.0
-    scheduler.step()
-    assert optimiser.param_groups[0]["lr"] == 4.0
-    scheduler.get_last_lr()[0] = 3                     # a copy
-    assert scheduler.get_last_lr() == [4.0]
-
-
-def test_each_group_has_its_rate():
-    p, q = parameter(1.0), parameter(1.0)
-    optimiser = optim.SGD([{"params": p}, {"params": q, "lr": 0.5}], lr=0.1)
-    scheduler = schedules.LambdaLR(optimiser, [lambda t: 1.0 + t, lambda t: 2.0])
-    optimiser.step()
-    scheduler.step()
-    assert scheduler.get_last_lr() == [0.2, 1.0]
-    with pytest.raises(ValueError, match="1 functions for 2 groups"):
-        schedules.LambdaLR(optimiser, [lambda t: 1.0])
-
-
-def test_too_early_a_step_is_reported_once():
-    optimiser = optim.SGD([parameter(1.0)])
-    scheduler = schedules.StepLR(optimiser, 2)
-    with pytest.warns(UserWarning, match=r"before optimizer.step\(\)"):
-        scheduler.step()
-    scheduler.step()
-
-
-@pytest.mark.parametrize("make", [
-    lambda o: schedules.StepLR(o, 3, 0.5), lambda o: schedules.CosineAnnealingLR(o, 5),
-    lambda o: schedules.ExponentialLR(o, 0.9), lambda o: schedules.LambdaLR(o, lambda t: 0.5 ** t)])
-def test_a_schedule_can_be_stored_and_loaded(make):
-    want = rates(make, 9)
-    optimiser = optim.SGD([parameter(1.0)], lr=0.5)
-    scheduler = make(optimiser)
-    for _ in range(4):
-        optimiser.step()
-        scheduler.step()
-    stored = copy.deepcopy((optimiser.state_dict(), scheduler.state_dict()))
-    assert "optimizer" not in stored[1] and "lr_lambdas" not in stored[1]
-    fresh = optim.SGD([parameter(1.0)], lr=9.0)
-    again = make(fresh)
-    fresh.load_state_dict(stored[0])
-    again.load_state_dict(stored[1])
-    got = []
-    for _ in range(5):
-        fresh.step()
-        again.step()
-        got += again.get_last_lr()
-    assert got == want[5:]
-
-
-@pytest.mark.parametrize("make, error, match", [
-    (lambda o: schedules.StepLR(o, 0), ValueError, "step_size must be a number of epochs"),
-    (lambda o: schedules.StepLR(o, 2.5), ValueError, "step_size"),
-    (lambda o: schedules.CosineAnnealingLR(o, -1), ValueError, "T_max"),
-    (lambda o: schedules.StepLR(o, 1, gamma=-0.1), ValueError, "gamma must be 0 or more, got -0.1"),
-    (lambda o: schedules.MultiStepLR(o, [1], "half"), TypeError, "gamma must be a number"),
-    (lambda o: schedules.ExponentialLR(o, float("nan")), ValueError, "gamma"),
-    (lambda o: schedules.CosineAnnealingLR(o, 5, eta_min=-1), ValueError, "eta_min"),
-    (lambda o: schedules.StepLR("sgd", 1), TypeError, "want an optimiser, got str"),
-    (lambda o: schedules.LambdaLR(None, abs), TypeError, "want an optimiser"),
-    (lambda o: schedules.LambdaLR(o, 0.5), TypeError, "must be a function of the epoch, got float"),
-    (lambda o: schedules.StepLR(o, 1, last_epoch=3), ValueError, "'initial_lr'"),
-    (lambda o: schedules.LRScheduler(o), NotImplementedError, "get_lr"),
-])
-def test_bad_schedules(make, error, match):
-    with pytest.raises(error, match=match):
-        make(optim.SGD([parameter(1.0)]))
 
 
 def test_the_state_of_a_new_parameter_is_an_empty_dict():
