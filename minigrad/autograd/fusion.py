@@ -30,7 +30,8 @@ from typing import Any, cast
 import numpy as np
 from numpy import ndarray
 
-from .engine import Node, Tensor, leaf, shares_memory, wrap
+from .accumulate import shares_memory
+from .engine import Node, Tensor, leaf, wrap
 from ..modes import settings
 from .writes import describe, now, user_line, writes
 

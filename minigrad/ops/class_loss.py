@@ -15,8 +15,7 @@ from numpy import ndarray
 from ..autograd.engine import Tensor
 from ..kernels.rowwise import softmax as rows
 from ..kernels.rowwise import softmax_columns as columns
-from ..autograd.op import composite, op, rounded_once
-from ..promotion import WIDE
+from ..autograd.op import composite, op
 from .activation import log_softmax, softmax, softmax_grad
 from .elementwise import where
 from .reduce import mean, sum
@@ -333,7 +332,7 @@ def _ce_any_ref(x, target, weight=None, ignore_index=-100, reduction="mean", lab
         loss.sum() / loss.size if loss.size else np.nan
 
 
-@composite(samples=_ce_any_samples, ref=_ce_any_ref)
+@composite(samples=_ce_any_samples, ref=_ce_any_ref, rounds=True, apart=("weight",))
 def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None,
                   ignore_index: int = -100, reduction: str = "mean",
                   label_smoothing: float = 0.0) -> Tensor:
@@ -351,9 +350,6 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None,
     Raises: ValueError for a label that does not exist, shapes that do not fit, an unknown
     reduction; TypeError for a dtype that is neither labels nor probabilities.
     """
-    if getattr(input, "dtype", None) in WIDE:
-        return rounded_once(cross_entropy, input, target, weight=weight, ignore_index=ignore_index,
-                            reduction=reduction, label_smoothing=label_smoothing)
     t = raw(target)
     if t.dtype.kind != "f":
         if t.dtype.kind == "b":
@@ -447,7 +443,7 @@ def _nll_samples(r):
             (r(2, 4, 2), r.integers(4, 2, 2), {"ignore_index": 1, "reduction": "sum"})]
 
 
-@composite(samples=_nll_samples, ref=_nll_ref)
+@composite(samples=_nll_samples, ref=_nll_ref, rounds=True, apart=("weight",))
 def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None,
              ignore_index: int = -100, reduction: str = "mean") -> Tensor:
     """-w_t input[n, t] for the label t = target[n]: cross-entropy of logarithms of probabilities.
@@ -458,9 +454,6 @@ def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None,
     Raises: ValueError for a label that does not exist, shapes that do not fit, an unknown
     reduction; TypeError for a target that does not hold integers.
     """
-    if getattr(input, "dtype", None) in WIDE:
-        return rounded_once(nll_loss, input, target, weight=weight,
-                            ignore_index=ignore_index, reduction=reduction)
     x = raw(input)
     check_reduction("nll_loss", reduction)
     t = _check_labels("nll_loss", x, raw(target), ignore_index)

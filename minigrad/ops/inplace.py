@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.engine import Tensor, refuse_read_only, to_array, wrap
+from ..autograd.construct import to_array
+from ..autograd.engine import Tensor, wrap
+from ..autograd.inplace import refuse_read_only
 from ..modes import settings
-from ..autograd.op import rounded_once
+from ..autograd.agreement import rounded_once
 from ..promotion import WIDE, refuse_unfit
 from ..autograd.writes import record_write
 from . import activation, elementwise, gather, matrix

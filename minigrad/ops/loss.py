@@ -15,8 +15,7 @@ from numpy import ndarray
 from ..advice import advise
 from ..autograd.engine import Tensor
 from ..kernels.rowwise import binary_cross_entropy as kernel
-from ..autograd.op import composite, op, rounded_once
-from ..promotion import WIDE
+from ..autograd.op import composite, op
 from .activation import logsigmoid, sigmoid
 from .class_loss import check_reduction, first_place, raw, reduced, refuse_swapped, scaled
 from .class_loss import cross_entropy as cross_entropy
@@ -131,15 +130,13 @@ def _huber(d, delta):
 
 @composite(samples=lambda r: [*_pairs(r), (r(3, 4), r(3, 4), "mean", 0.5)],
            ref=lambda x, t, reduction="mean", delta=1.0:
-               _reference(lambda x, t: _huber(x - t, delta))(x, t, reduction))
+               _reference(lambda x, t: _huber(x - t, delta))(x, t, reduction), rounds=True)
 def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean",
                delta: float = 1.0) -> Tensor:
     """d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), d = input - target; then reduced.
 
     Raises: ValueError for different shapes, an unknown reduction or delta <= 0.
     """
-    if getattr(input, "dtype", None) in WIDE:
-        return rounded_once(huber_loss, input, target, reduction, delta)
     _check_pair("huber_loss", input, target, reduction)
     if not delta > 0:
         raise ValueError(f"huber_loss: delta must be positive, got {delta}")
@@ -154,7 +151,7 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean",
 
 @composite(samples=lambda r: [*_pairs(r), (r(3, 4), r(3, 4), "mean", 0.5)],
            ref=lambda x, t, reduction="mean", beta=1.0:
-               _reference(lambda x, t: _huber(x - t, beta) / beta)(x, t, reduction))
+               _reference(lambda x, t: _huber(x - t, beta) / beta)(x, t, reduction), rounds=True)
 def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean",
                    beta: float = 1.0) -> Tensor:
     """d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, d = input - target; then reduced.
@@ -163,8 +160,6 @@ def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean",
 
     Raises: ValueError for different shapes, an unknown reduction or a negative beta.
     """
-    if getattr(input, "dtype", None) in WIDE:
-        return rounded_once(smooth_l1_loss, input, target, reduction, beta)
     _check_pair("smooth_l1_loss", input, target, reduction)
     if beta < 0:
         raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
@@ -249,7 +244,7 @@ def _bce_ref(x, y, weight=None, reduction="mean"):
     return _reference(lambda x, y: loss)(x, y, reduction)
 
 
-@composite(samples=_bce_samples, ref=_bce_ref)
+@composite(samples=_bce_samples, ref=_bce_ref, rounds=True)
 def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None,
                          reduction: str = "mean") -> Tensor:
     """-w (y log x + (1 - y) log(1 - x)) for probabilities x = input of the class y = target.
@@ -259,8 +254,6 @@ def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = 
 
     Raises: ValueError for numbers outside of 0 .. 1, different shapes or an unknown reduction.
     """
-    if getattr(input, "dtype", None) in WIDE:
-        return rounded_once(binary_cross_entropy, input, target, weight, reduction)
     name = "binary_cross_entropy"
     _check_pair(name, input, target, reduction)
     _refuse_labels(name, raw(input), raw(target))
@@ -408,7 +401,8 @@ def _refuse_negative(input, target):
 @composite(samples=lambda r: [
         (np.log(r.probabilities(3, 4)), r.probabilities(3, 4)),
         (np.log(r.probabilities(3, 4)), r.probabilities(3, 4), "batchmean"),
-        (np.log(r.probabilities(3, 4)), np.log(r.probabilities(3, 4)), "sum", True)], ref=_kl_ref)
+        (np.log(r.probabilities(3, 4)), np.log(r.probabilities(3, 4)), "sum", True)], ref=_kl_ref,
+    rounds=True)
 def kl_div(input: Tensor, target: Tensor, reduction: str = "mean",
            log_target: bool = False) -> Tensor:
     """t (log t - input), elementwise, then reduced: input is log p, target t are probabilities.
@@ -419,8 +413,6 @@ def kl_div(input: Tensor, target: Tensor, reduction: str = "mean",
     Raises: ValueError for different shapes, a target below 0 (unless log_target) or an unknown
     reduction.
     """
-    if getattr(input, "dtype", None) in WIDE:
-        return rounded_once(kl_div, input, target, reduction, log_target)
     _check_pair("kl_div", input, target, "sum" if reduction == "batchmean" else reduction)
     if not log_target:
         _refuse_negative(raw(input), raw(target))

@@ -11,7 +11,8 @@ import numpy as np
 from numpy import ndarray
 
 from ..autograd.engine import Tensor, wrap
-from ..autograd.op import composite, op, refuse_other
+from ..autograd.arguments import refuse_other
+from ..autograd.op import composite, op
 from .cast import clone, to
 from .dims import Dim, count_of, many_dims, one_dim
 from .elementwise import eq, logical_or, maximum, minimum, ne

@@ -17,8 +17,7 @@ from numpy import ndarray
 
 from ..autograd.engine import Tensor
 from ..kernels.recurrent import rnn as kernel
-from ..autograd.op import composite, op, rounded_once
-from ..promotion import WIDE
+from ..autograd.op import composite, op
 from .activation import relu, tanh
 from .cast import convert_all
 from .elementwise import where
@@ -197,7 +196,7 @@ def _cell_ref(x, h, w_ih, w_hh, b_ih=None, b_hh=None, nonlinearity="tanh"):
 
 @composite(samples=lambda r: [(r(2, 4), r(2, 5), r(5, 4), r(5, 5), r(5), r(5)),
                               (r(2, 2), r(2, 3), r(3, 2), r(3, 3), None, None, "relu")],
-           ref=_cell_ref)
+           ref=_cell_ref, rounds=True)
 def rnn_cell(input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None = None,
              b_hh: Tensor | None = None, nonlinearity: str = "tanh") -> Tensor:
     """One step of a recurrent layer: act(x w_ih^T + b_ih + h w_hh^T + b_hh).
@@ -206,8 +205,6 @@ def rnn_cell(input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor
 
     Raises: ValueError for shapes that do not fit or another nonlinearity.
     """
-    if getattr(input, "dtype", None) in WIDE:
-        return rounded_once(rnn_cell, input, hx, w_ih, w_hh, b_ih, b_hh, nonlinearity)
     if nonlinearity not in ACTIVATIONS:
         raise ValueError(f"rnn_cell: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}")
     return ACTIVATIONS[nonlinearity](linear(input, w_ih, b_ih) + linear(hx, w_hh, b_hh))

@@ -13,7 +13,8 @@ import numpy as np
 from numpy import ndarray
 
 from ..autograd.engine import Tensor
-from ..autograd.op import Op, composite, op, refuse_other
+from ..autograd.arguments import refuse_other
+from ..autograd.op import Op, composite, op
 from .dims import as_shape, many_dims, one_dim, spelt_product
 
 # --- one shape for another -----------------------------------------------------------------------

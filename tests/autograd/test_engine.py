@@ -12,7 +12,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import Tensor, enable_grad, grad, no_grad
-from minigrad.autograd import engine
+from minigrad.autograd import accumulate
 from minigrad.autograd.engine import Node
 from minigrad.autograd.op import OPS, op
 from minigrad.ops.elementwise import add, exp, mul, sin
@@ -389,19 +389,19 @@ def test_an_unneeded_value_may_be_overwritten():
 
 # --- large gradients, which are added over one another -------------------------------------------
 
-N = engine.LARGE // 8                                # numbers of float64
+N = accumulate.LARGE // 8                                # numbers of float64
 
 
 @pytest.fixture
 def sums(monkeypatch):
     """How many sums of gradients were written over one of the two."""
-    calls, original = [], engine.add_into
+    calls, original = [], accumulate.add_into
 
     def counted(total, part):
         calls.append(total)
         original(total, part)
         calls[-1] = None                             # hold nothing
-    monkeypatch.setattr(engine, "add_into", counted)
+    monkeypatch.setattr(accumulate, "add_into", counted)
     return calls
 
 

@@ -11,7 +11,8 @@ import minigrad.nn as nn
 import minigrad.nn.functional as F
 from minigrad.face import FUNCTIONS, numpys_name
 from minigrad.foreign import got, named
-from minigrad.autograd.op import NUMPY_NAMES, OPS
+from minigrad.autograd.arguments import NUMPY_NAMES
+from minigrad.autograd.op import OPS
 
 RENAMED = sorted(name for name, op in OPS.items() if {*NUMPY_NAMES} & {*op.parameters}
                  and op.samples is not None)

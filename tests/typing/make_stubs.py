@@ -22,7 +22,7 @@ import types
 from pathlib import Path
 
 import minigrad
-from minigrad.autograd.op import NUMPY_NAMES
+from minigrad.autograd.arguments import NUMPY_NAMES
 
 OPS_FOLDER = Path(minigrad.__file__).parent / "ops"
 HEADER = "# Written by tests/typing/make_stubs.py from {}: run it again instead of editing this.\n"
