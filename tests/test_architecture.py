@@ -17,7 +17,7 @@ KERNELS = ["jit", "simd", "parallel", "pointwise", "rowwise", "matmul", "pool", 
 BESIDE = {("matmul", "rowwise"), ("matmul", "pointwise"), ("recurrent", "pool")}
 OUTSIDE_OF_KERNELS = {"memory", "sums", "user_cache"}
 
-# autograd's files, lowest first: what the walk needs, the engine, what makes operations of functions.
+# autograd's files, lowest first: what the walk needs, the engine, what makes ops of functions.
 AUTOGRAD = ["accumulate", "hooks", "inplace", "construct", "diagnostics", "engine", "results",
             "fusion", "table", "arguments", "agreement", "codegen", "source", "op"]
 OUTSIDE_OF_AUTOGRAD = {"advice", "autograd.writes", "face", "foreign", "memory", "modes",

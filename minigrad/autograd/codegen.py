@@ -185,8 +185,8 @@ def _result(op: Op) -> Iterator[str]:
     yield "    t = new(Tensor)\n    t.array = out\n    t.grad = None"
     if op.linked:
         yield f"    if {_any_needs(op)} and settings.grad_enabled:"
-        # Node(...) and user_line() written out: each call would cost 0.1 us.
-        yield "        t._requires_grad = True\n        t.node = node = new(Node)"
+        # Node.fill and user_line() written out: each call would cost 0.1 us.
+        yield "        t._requires_grad = True\n        t.node = node = Node()"
         yield "        node.op = OP"
         yield f"        node.inputs = {_links(op)}"
         yield f"        node.saved = {_saved(op)}"

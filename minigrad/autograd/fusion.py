@@ -240,7 +240,7 @@ def settle(y: Tensor) -> None:
         if node is not None:
             if later.by:
                 inputs, saved = node.inputs, node.saved
-                node = Passed(node.op, inputs, saved, node.shape, node.dtype, None)
+                node = Passed().fill(node.op, inputs, saved, node.shape, node.dtype, None)
                 node.value, node.by = result.array, later.by
             # As if it had been computed at once: also older than what was made of it meanwhile.
             node.birth, node.where = later.birth, later.where

@@ -30,13 +30,13 @@ PICK = Place("pick", _into_list)
 
 def pick(node: Node, i: int, value: ndarray, where: Where | None) -> Node:
     """The node of the i-th result of an operation."""
-    return Node(PICK, (node,), (i,), value.shape, value.dtype, where)
+    return Node().fill(PICK, (node,), (i,), value.shape, value.dtype, where)
 
 
 def many(op: Any, links: tuple, saved: tuple, outs: tuple, where: Where | None
          ) -> tuple[Tensor, ...]:
     """Tensors for the results of an operation that is recorded."""
-    node = Node(op, links, saved, len(outs), None, where)
+    node = Node().fill(op, links, saved, len(outs), None, where)
     return several(node, tuple(map(np.asarray, outs)))
 
 
