@@ -50,6 +50,7 @@ NAMES = dict(Tensor=Tensor, Node=Node, leaf=leaf, wrap=wrap, ndarray=ndarray, AR
              by_numpy_names=by_numpy_names, FLOAT32=FLOAT32, FLOAT64=FLOAT64, LARGE=LARGE,
              user_line=user_line, any=any, now=now, FEWEST=FEWEST, may_wait=may_wait, wait=wait,
              OUTSIDE=OUTSIDE, user_place=user_place, getframe=sys._getframe, WIDE=WIDE,
+             gettrace=sys.gettrace, settrace=sys.settrace,
              rounded_once=rounded_once, getattr=getattr, zip=zip)
 _OWN = {"wrapped", "out", "aux", "t", "links", "node", "frame", "code", "want", "odd", "found",
         "axis", "keepdims", *NAMES}
@@ -326,7 +327,7 @@ _PULLS_OWN = re.compile(r"g|node|inputs|saved|grads|n\d*|part\d*")
 
 def _local(name: str) -> str:
     """A request as a local name of the pullback, which has some of its own."""
-    return f"{name}_" if _PULLS_OWN.fullmatch(name) or name in NAMES else name
+    return f"{name}_" if _PULLS_OWN.fullmatch(name) else name
 
 
 def _named(op: Op) -> Iterator[str]:
@@ -353,45 +354,52 @@ def composite_function(entry: Composite) -> tuple[list[str], tuple]:
 
 # --- from text to functions ----------------------------------------------------------------------
 
-def first_call(*args: Any, **options: Any) -> Any:             # writes the function, and calls it
-    OP.write()                                     # type: ignore[name-defined]  # noqa: F821
+# What stands in for a function until it is called. Meanwhile a debugger that steps through the
+# program is switched off: it is shown this first line, and next the function that was asked for.
+
+def first_call(*args: Any, **options: Any) -> Any:    # it is written now: step on
+    getframe().f_trace_lines = False               # type: ignore[name-defined]  # noqa: F821
+    tracer = gettrace()                            # type: ignore[name-defined]  # noqa: F821
+    settrace(None)                                 # type: ignore[name-defined]  # noqa: F821
+    try:
+        OP.write()                                 # type: ignore[name-defined]  # noqa: F821
+    finally:
+        settrace(tracer)                           # type: ignore[name-defined]  # noqa: F821
     return OP.public(*args, **options)             # type: ignore[name-defined]  # noqa: F821
 
 
-def first_pull(*args: Any) -> None:
-    OP.write_pullback()                            # type: ignore[name-defined]  # noqa: F821
+def first_pull(*args: Any) -> None:                   # it is written now: step on
+    getframe().f_trace_lines = False               # type: ignore[name-defined]  # noqa: F821
+    tracer = gettrace()                            # type: ignore[name-defined]  # noqa: F821
+    settrace(None)                                 # type: ignore[name-defined]  # noqa: F821
+    try:
+        OP.write_pullback()                        # type: ignore[name-defined]  # noqa: F821
+    finally:
+        settrace(tracer)                           # type: ignore[name-defined]  # noqa: F821
     OP.pull(*args)                                 # type: ignore[name-defined]  # noqa: F821
 
 
-def unwritten(stub: Any, scope: dict[str, Any], name: str) -> Any:
-    """A function that is written at its first call. stub: first_call or first_pull; its globals
-    are `scope`, whose OP writes."""
-    return FunctionType(stub.__code__, scope, name)
+def unwritten(stub: CodeType, scope: dict[str, Any], name: str) -> Any:
+    """A function that is written at its first call. stub: FIRST_CALL or FIRST_PULL; its globals are
+    `scope`, whose OP writes."""
+    return FunctionType(stub, scope, name)
 
 
 def write(function: Any, name: str, lines: Iterable[str], defaults: tuple = (),
           words: dict[str, Any] | None = None) -> str:
     """Gives a function the code of these lines, and its defaults. Returns the text.
 
-    name: what its file is called; a debugger and tracebacks show the text. A debugger that steps
-    through the program is not led through here: it waits meanwhile.
+    name: what its file is called; a debugger and tracebacks show the text.
     """
-    tracer = sys.gettrace()
-    if tracer is not None:
-        sys.settrace(None)
-    try:
-        text = "\n".join(lines) + "\n"
-        filename = f"{PACKAGE}ops{os.sep}<{name}>"
-        linecache.cache[filename] = (len(text), None, text.splitlines(True), filename)
-        made: dict[str, Any] = {}
-        exec(compile(text, filename, "exec"), {}, made)
-        (result,) = made.values()
-        function.__defaults__, function.__kwdefaults__ = defaults, words
-        function.__code__ = _without_small_steps(result.__code__, text.splitlines())
-        return text
-    finally:
-        if tracer is not None:
-            sys.settrace(tracer)
+    text = "\n".join(lines) + "\n"
+    filename = f"{PACKAGE}ops{os.sep}<{name}>"
+    linecache.cache[filename] = (len(text), None, text.splitlines(True), filename)
+    made: dict[str, Any] = {}
+    exec(compile(text, filename, "exec"), {}, made)
+    (result,) = made.values()
+    function.__defaults__, function.__kwdefaults__ = defaults, words
+    function.__code__ = _without_small_steps(result.__code__, text.splitlines())
+    return text
 
 
 # Lines on which something may happen that a user asks about.
@@ -405,10 +413,15 @@ def _without_small_steps(code: CodeType, text: list[str]) -> CodeType:
     forward = next((i for i, line in enumerate(text, 1) if "FORWARD(" in line), None)
     if forward is None:                            # a pullback
         return code
-    lines = [line if line is None or _STEPS.search(text[line - 1]) else forward
-             for start, end, line in code.co_lines() for _ in range(start, end, 2)]
+    return _with_lines(code, lambda n: n if n and _STEPS.search(text[n - 1]) else forward)
+
+
+def _with_lines(code: CodeType, shown: Callable[[int | None], int | None]) -> CodeType:
+    """The code with its instructions counted to other lines, or to none: for a debugger to stop at
+    fewer of them."""
+    lines = [shown(n) for start, end, n in code.co_lines() for _ in range(start, end, 2)]
     new = code.replace(co_linetable=_line_table(lines, code.co_firstlineno))
-    same = lines == [line for start, end, line in new.co_lines() for _ in range(start, end, 2)]
+    same = lines == [n for start, end, n in new.co_lines() for _ in range(start, end, 2)]
     return new if same else code                   # a Python that keeps lines in another form
 
 
@@ -432,3 +445,13 @@ def _line_table(lines: list[int | None], first: int) -> bytes:
             at = line
         i += length
     return bytes(table)
+
+
+def _stub(function: Any) -> CodeType:
+    """Without a line for its first statement, which is to come before a debugger's first stop."""
+    code = function.__code__
+    first = code.co_firstlineno
+    return _with_lines(code, lambda n: None if n == first + 1 else n)
+
+
+FIRST_CALL, FIRST_PULL = _stub(first_call), _stub(first_pull)

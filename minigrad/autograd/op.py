@@ -262,9 +262,9 @@ class Op:
         """The public function, dressed with the forward's documentation and the op itself."""
         scope = dict(codegen.NAMES, OP=self, FORWARD=self.forward, DOOR=self.door,
                      EXPLAIN=self.explain)
-        self.public = _dressed(codegen.unwritten(codegen.first_call, scope, self.name),
+        self.public = _dressed(codegen.unwritten(codegen.FIRST_CALL, scope, self.name),
                                self.forward, self.signature)
-        self.pull = codegen.unwritten(codegen.first_pull, scope, f"{self.name}_pullback")
+        self.pull = codegen.unwritten(codegen.FIRST_PULL, scope, f"{self.name}_pullback")
         public = self.public
         public.op, public.vjp, public.joint_vjp = self, self.vjp, self.joint_vjp
         if isinstance(self.ref, np.ufunc):
@@ -274,8 +274,8 @@ class Op:
     def _unwritten(self) -> None:
         """Lets the next calls write both functions anew."""
         self._source = self._pullback_source = ""
-        self.public.__code__ = codegen.first_call.__code__
-        self.pull.__code__ = codegen.first_pull.__code__
+        self.public.__code__ = codegen.FIRST_CALL
+        self.pull.__code__ = codegen.FIRST_PULL
 
     def write(self) -> None:
         """Writes the public function. Done at its first call: 138 at import took 25 ms."""
@@ -352,7 +352,7 @@ class Composite:
         self.parameters = self.signature.parameters
         if rounds or NUMPY_NAMES.keys() & self.parameters.keys():
             scope = dict(codegen.NAMES, OP=self, FORWARD=forward)
-            self.public = _dressed(codegen.unwritten(codegen.first_call, scope, self.name),
+            self.public = _dressed(codegen.unwritten(codegen.FIRST_CALL, scope, self.name),
                                    forward, self.signature)
 
     def write(self) -> None:

@@ -31,8 +31,10 @@ def written_source(function: Callable) -> str:
         found = [node for node in found if isinstance(node, ast.Lambda) and _is_body(node, code)]
     if not found:
         return ""
-    segment = ast.get_source_segment(text, found[0]) or ""
-    return textwrap.dedent(" " * found[0].col_offset + segment)
+    first, *rest = (ast.get_source_segment(text, found[0]) or "").splitlines(True)
+    if isinstance(found[0], ast.Lambda):           # in the middle of a line
+        return first + textwrap.indent(textwrap.dedent("".join(rest)), "    ")
+    return textwrap.dedent(" " * found[0].col_offset + first + "".join(rest))
 
 
 def _first_line(node: ast.AST) -> int:
