@@ -170,8 +170,8 @@ def wrap(array: Any, node: Node | None = None) -> Tensor:
 
 
 def as_tensor(x: Any) -> Tensor:
-    """The Tensor itself, or one around what else has numbers."""
-    return x if isinstance(x, Tensor) else wrap(x if x.__class__ is ndarray else to_array(x))
+    """The Tensor itself, or one around what a user gives in its place."""
+    return x if isinstance(x, Tensor) else wrap(to_array(x))
 
 
 # --- Node ----------------------------------------------------------------------------------------
@@ -496,7 +496,10 @@ def grad(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
         g = found.pop(node) if last[node] == i else found[node]
         if g is None and not allow_unused:
             raise not_used(i, inputs[i])
-        result.append(None if g is None else as_tensor(own(g, ONE_CALLER)))
+        if g is not None:
+            g = own(g, ONE_CALLER)
+            g = g if isinstance(g, Tensor) else wrap(g)
+        result.append(g)
     return tuple(result)
 
 
