@@ -56,9 +56,9 @@ _OWN = {"wrapped", "out", "aux", "t", "links", "node", "frame", "code", "want", 
         "axis", "keepdims", *NAMES}
 
 
-def reserved(op: Op) -> set[str]:
-    """Names that no parameter may have: the public function itself needs them."""
-    return _OWN | {f"n{i}" for i in range(len(op.tensors))}
+def is_reserved(name: str) -> bool:
+    """Whether no parameter may have this name: the public function itself needs it."""
+    return name in _OWN or (name[0] == "n" and name[1:].isdecimal())
 
 
 # --- the public function -------------------------------------------------------------------------

@@ -22,7 +22,6 @@ from . import codegen
 from .arguments import NUMPY_NAMES
 from .engine import Node, wrap
 from .results import several
-from .source import written_source
 from .table import OPS as OPS
 from ..face import UFUNCS
 
@@ -101,7 +100,7 @@ class Op:
     def _refuse_options(self, sequences: list[str]) -> None:
         """Raises TypeError at import for a signature or options that the machinery does not know
         how to combine: it would give a wrong result, or an error from inside, at some call."""
-        reserved = codegen.reserved(self) & {*self.parameters}
+        reserved = [name for name in self.parameters if codegen.is_reserved(name)]
         if reserved:
             raise TypeError(f"op {self.name}: the public function itself needs {sorted(reserved)}")
         for p in self.parameters.values():
@@ -197,9 +196,11 @@ class Op:
     def requests_of(self, rule: Callable) -> list[str]:
         """The names that a rule asks for. Raises: TypeError for one that does not exist."""
         names = _parameter_names(rule)[1:]
-        known = {*self.parameters, *(f"{t}_shape" for t in self.tensors), "out", "aux", "needs"}
-        unknown = [n for n in names if n not in known]
+        unknown = [n for n in names if not (
+            n in self.parameters or n in ("out", "aux", "needs")
+            or (n.endswith("_shape") and n.removesuffix("_shape") in self.tensors))]
         if unknown:
+            known = {*self.parameters, *(f"{t}_shape" for t in self.tensors), "out", "aux", "needs"}
             raise TypeError(f"{self.name}.vjp: a rule asks for unknown {unknown}; known names: "
                             f"{', '.join(sorted(known))}")
         return names
@@ -307,6 +308,7 @@ class Op:
     def as_written(self) -> dict[str, str]:
         """The forward and each rule as they stand in ops/: {"forward": ..., "input": ..., "weight,
         bias": ...} (a joint rule under the names of its arguments)."""
+        from .source import written_source         # an import of minigrad need not wait for it
         rules = dict(self.by_argument)
         if self.joint_rule is not None:
             rules[", ".join(self.joint_names)] = self.joint_rule
