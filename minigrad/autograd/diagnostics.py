@@ -48,16 +48,15 @@ def refuse_overwritten(node: Node, inputs: Sequence[Node | None]) -> None:
                     f"{describe(place[0])}. Write into a copy (x.clone()), or after backward()")
 
 
-def refuse_unfit_leaf(node: Leaf, x: Any, shape: tuple[int, ...]) -> None:
-    """Raises where a leaf x, or the `.grad` that it has, is not of the gradient's shape."""
+def unfit_leaf(node: Leaf, x: Any, shape: tuple[int, ...]) -> Exception:
+    """For a leaf x of which it, or the `.grad` that it has, is not of the gradient's shape."""
     if x.array.shape != shape:
-        raise RuntimeError(f"backward: a {node.name} had shape {shape} when it was used and has "
-                           f"{x.array.shape} now, since its .data was set")
-    old = x.grad
-    if old is not None and (not isinstance(old, ArrayFace) or old.array.shape != shape):
-        raise TypeError(f"backward: .grad of a {node.name} was set to "
-                        f"{f'shape {old.shape}' if isinstance(old, ArrayFace) else got(old)}, "
-                        f"want a Tensor of shape {shape}, or None")
+        return RuntimeError(f"backward: a {node.name} had shape {shape} when it was used and has "
+                            f"{x.array.shape} now, since its .data was set")
+    is_tensor = isinstance(x.grad, ArrayFace)
+    return TypeError(f"backward: .grad of a {node.name} was set to "
+                     f"{f'shape {x.grad.shape}' if is_tensor else got(x.grad)}, "
+                     f"want a Tensor of shape {shape}, or None")
 
 
 def no_start(shape: tuple[int, ...]) -> ValueError:

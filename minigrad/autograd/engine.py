@@ -24,7 +24,7 @@ from . import accumulate
 from .accumulate import LARGE, ONE_CALLER, TWO_CALLERS, Gradients, own
 from .construct import Data, to_array
 from .diagnostics import (
-    freed, no_start, not_used, nothing_recorded, refuse_overwritten, refuse_unfit_leaf,
+    freed, no_start, not_used, nothing_recorded, refuse_overwritten, unfit_leaf,
 )
 from .hooks import HookHandle, call_hooks, keep_gradient
 from .inplace import InPlace
@@ -289,15 +289,16 @@ def _into_leaf(g: Any, node: Leaf, inputs: tuple, saved: tuple, grads: Gradients
     if tensor is None or not tensor._requires_grad:              # nobody asks for it any more
         return
     with at_leaves.lock:
-        old = tensor.grad
-        if g.shape != tensor.array.shape or old is not None:
-            if old is not None and advice.stepped:               # where no zero_grad() was seen
-                advice.added_to(old)
-            refuse_unfit_leaf(node, tensor, g.shape)
+        old, shape = tensor.grad, g.shape
+        if shape != tensor.array.shape or not (
+                old is None or (isinstance(old, Tensor) and old.array.shape == shape)):
+            raise unfit_leaf(node, tensor, shape)
         if old is None:
             g = own(g, TWO_CALLERS)
             tensor.grad = g if isinstance(g, Tensor) else wrap(g)
             return
+        if advice.stepped:                         # only where no zero_grad() was seen
+            advice.added_to(old)
         into = old.array
         if isinstance(g, Tensor) or old._requires_grad or into.dtype != g.dtype \
                 or not into.flags.writeable:
@@ -344,7 +345,7 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
     settings.grad_enabled = create_graph
     # A rule may compute 0 * inf beside where() that drops it: no number of the user's is meant.
     # (What hooks compute is the user's again: there his settings hold.)
-    silent = NUMPYS_ERRORS.set(SILENCE)
+    NUMPYS_ERRORS.set(SILENCE)
     try:
         for node in order:
             g = grads.pop(node, None)
@@ -354,8 +355,11 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
                 g = g.astype(node.dtype)
             if node.hooks is not None:
                 NUMPYS_ERRORS.set(users)
-                g = call_hooks(node, g, as_tensor)
-                NUMPYS_ERRORS.set(SILENCE)
+                try:
+                    g = call_hooks(node, g, as_tensor)
+                finally:
+                    users = NUMPYS_ERRORS.get()
+                    NUMPYS_ERRORS.set(SILENCE)
             inputs = node.inputs
             if targets is not None:
                 inputs = tuple([link if link in wanted else None for link in inputs])
@@ -376,7 +380,7 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
             if op.keeps and not retain:            # torch: what saved no numbers may be used again
                 node.saved = None                  # where it leads stays known, for grad()
     finally:
-        NUMPYS_ERRORS.reset(silent)
+        NUMPYS_ERRORS.set(users)
         settings.grad_enabled = before
 
 

@@ -1,7 +1,8 @@
 """Operations in place: x.add_(y) computes x + y and x becomes the result.
 
-One mechanism for all of them, Tensor.become (engine.py): without a gradient the numbers are written
-into x's memory; with one, x takes the result's place in the graph. So no derivative is stated here.
+One mechanism for all of them, Tensor.become (autograd/inplace.py): without a gradient the numbers
+are written into x's memory; with one, x takes the result's place in the graph. So no derivative is
+stated here.
 Not here: x[index] = value (`indexing.py`), drawing numbers in place (`random.py`).
 """
 from __future__ import annotations
