@@ -19,7 +19,7 @@ OUTSIDE_OF_KERNELS = {"memory", "sums", "user_cache"}
 
 # autograd's files, lowest first: what the walk needs, the engine, what makes ops of functions.
 AUTOGRAD = ["accumulate", "hooks", "inplace", "construct", "diagnostics", "engine", "results",
-            "fusion", "table", "arguments", "agreement", "codegen", "source", "op"]
+            "fusion", "table", "arguments", "agreement", "codegen", "generated", "source", "op"]
 OUTSIDE_OF_AUTOGRAD = {"advice", "autograd.writes", "face", "foreign", "memory", "modes",
                        "promotion", "sums"}
 

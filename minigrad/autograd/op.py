@@ -18,7 +18,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 import numpy as np
 from numpy import ndarray
 
-from . import codegen
+from . import codegen, generated
 from .arguments import NUMPY_NAMES
 from .engine import Node, wrap
 from .results import several
@@ -263,9 +263,9 @@ class Op:
         """The public function, dressed with the forward's documentation and the op itself."""
         scope = dict(codegen.NAMES, OP=self, FORWARD=self.forward, DOOR=self.door,
                      EXPLAIN=self.explain)
-        self.public = _dressed(codegen.unwritten(codegen.FIRST_CALL, scope, self.name),
+        self.public = _dressed(generated.unwritten(generated.FIRST_CALL, scope, self.name),
                                self.forward, self.signature)
-        self.pull = codegen.unwritten(codegen.FIRST_PULL, scope, f"{self.name}_pullback")
+        self.pull = generated.unwritten(generated.FIRST_PULL, scope, f"{self.name}_pullback")
         public = self.public
         public.op, public.vjp, public.joint_vjp = self, self.vjp, self.joint_vjp
         if isinstance(self.ref, np.ufunc):
@@ -275,20 +275,20 @@ class Op:
     def _unwritten(self) -> None:
         """Lets the next calls write both functions anew."""
         self._source = self._pullback_source = ""
-        self.public.__code__ = codegen.FIRST_CALL
-        self.pull.__code__ = codegen.FIRST_PULL
+        self.public.__code__ = generated.FIRST_CALL
+        self.pull.__code__ = generated.FIRST_PULL
 
     def write(self) -> None:
         """Writes the public function. Done at its first call: 138 at import took 25 ms."""
         lines, defaults = codegen.public_function(self)
-        self._source = codegen.write(self.public, self.name, lines, defaults,
+        self._source = generated.write(self.public, self.name, lines, defaults,
                                      self.forward.__kwdefaults__)
 
     def write_pullback(self) -> None:
         """Writes the pullback."""
         self.pull.__globals__.update({f"VJP_{n}": rule for n, rule in self.by_argument.items()},
                                      JOINT_VJP=self.joint_rule)
-        self._pullback_source = codegen.write(self.pull, f"{self.name}_pullback",
+        self._pullback_source = generated.write(self.pull, f"{self.name}_pullback",
                                               codegen.pullback(self))
 
     @property
@@ -354,13 +354,13 @@ class Composite:
         self.parameters = self.signature.parameters
         if rounds or NUMPY_NAMES.keys() & self.parameters.keys():
             scope = dict(codegen.NAMES, OP=self, FORWARD=forward)
-            self.public = _dressed(codegen.unwritten(codegen.FIRST_CALL, scope, self.name),
+            self.public = _dressed(generated.unwritten(generated.FIRST_CALL, scope, self.name),
                                    forward, self.signature)
 
     def write(self) -> None:
         """Writes the public function, which calls the forward; done at its first call."""
         lines, defaults = codegen.composite_function(self)
-        codegen.write(self.public, self.name, lines, defaults, self.forward.__kwdefaults__)
+        generated.write(self.public, self.name, lines, defaults, self.forward.__kwdefaults__)
 
     def __repr__(self) -> str:
         return f"<composite {self.name}>"

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.autograd import codegen
+from minigrad.autograd.generated import _with_lines
 from minigrad.autograd.op import OPS, Composite, Op, op
 
 HERE = Path(__file__).parent
@@ -28,7 +28,7 @@ SHOWN = {
 }
 
 
-def generated() -> str:
+def shown() -> str:
     """The text of the functions of the ops in SHOWN."""
     parts = ["The functions that are generated for three ops (minigrad/autograd/codegen.py). After "
              "a change\nthat is meant, `python tests/autograd/test_codegen.py` writes them anew.\n"]
@@ -40,7 +40,7 @@ def generated() -> str:
 
 
 def test_the_text_of_three_ops_is_the_one_that_was_read():
-    assert generated() == GOLDEN.read_text(encoding="utf-8"), (
+    assert shown() == GOLDEN.read_text(encoding="utf-8"), (
         "the generated functions have changed; if that is meant, write the file anew: "
         "python tests/autograd/test_codegen.py, and read the difference")
 
@@ -186,7 +186,7 @@ def test_a_step_from_the_users_line_leads_into_the_forward(tmp_path, call, middl
     stops = debugged(tmp_path, call, ["s"] * 5, middle)
     # What writes the function (its first line only), the function, its call of the forward.
     assert [stop[::2] for stop in stops[:4]] == [
-        ("codegen.py", "first_call"), (f"<{name}>", name), (f"<{name}>", name), (file, name)]
+        ("generated.py", "first_call"), (f"<{name}>", name), (f"<{name}>", name), (file, name)]
     assert stops[0][3].endswith("# it is written now: step on")
     assert stops[1][3].startswith(f"def {name}(") and stops[2][3].startswith("out = FORWARD(")
 
@@ -194,7 +194,7 @@ def test_a_step_from_the_users_line_leads_into_the_forward(tmp_path, call, middl
 def test_at_the_second_call_the_function_is_there(tmp_path):
     stops = debugged(tmp_path, "x * 2.0 if mg.mul(x, x) is not None else 0", ["s"] * 9, True)
     arrived = [i for i, stop in enumerate(stops) if stop[::2] == ("elementwise.py", "mul")]
-    assert [stop[0] for stop in stops[:arrived[0]]] == ["codegen.py", "<mul>", "<mul>"]
+    assert [stop[0] for stop in stops[:arrived[0]]] == ["generated.py", "<mul>", "<mul>"]
     stops = debugged(tmp_path, "x * 2.0", ["p mg.mul(x, x).shape", *["s"] * 4], True)
     assert [stop[::2] for stop in stops[:3]] == [
         ("<mul>", "mul"), ("<mul>", "mul"), ("elementwise.py", "mul")]
@@ -215,7 +215,7 @@ def test_the_tracer_is_on_again_and_saw_nothing_of_the_writing():
         assert sys.gettrace() is trace
     finally:
         sys.settrace(before)
-    assert {"<asinh>", "elementwise.py", "codegen.py"} <= files
+    assert {"<asinh>", "elementwise.py", "generated.py"} <= files
     assert "op.py" not in files and "inspect.py" not in files
 
 
@@ -240,12 +240,12 @@ def test_the_lines_of_code_are_a_table_that_python_reads():
     f = code.co_consts[0]
     for shown in (lambda n: n, lambda n: 7, lambda n: None if n and n % 2 else n,
                   lambda n: n and 302 - n, lambda n: n and n * 1000):
-        got = codegen._with_lines(f, shown)
+        got = _with_lines(f, shown)
         assert [n for s, e, n in got.co_lines() for _ in range(s, e, 2)] == [
             shown(n) for s, e, n in f.co_lines() for _ in range(s, e, 2)]
-    assert codegen._with_lines(f, lambda n: n and n * 1000) is not f
+    assert _with_lines(f, lambda n: n and n * 1000) is not f
 
 
 if __name__ == "__main__":
-    GOLDEN.write_text(generated(), encoding="utf-8")
+    GOLDEN.write_text(shown(), encoding="utf-8")
     print(f"wrote {GOLDEN}")

@@ -329,6 +329,55 @@ def test_a_hook_must_keep_the_shape_and_needs_a_gradient():
         Tensor([1.0]).register_hook(print)
 
 
+def test_a_hook_computes_under_the_users_own_numpy_settings_and_may_change_them():
+    x = leaf(0.0)
+    y = x * 1.0
+    seen = []
+
+    def hook(g):
+        seen.append(np.geterr()["divide"])
+        np.seterr(divide="ignore")
+    y.register_hook(hook)
+    x.register_hook(lambda g: seen.append(np.geterr()["divide"]))
+    with np.errstate(divide="raise"):
+        (y * 1.0).backward()
+        assert seen == ["raise", "ignore"] and np.geterr()["divide"] == "ignore"
+
+
+@pytest.mark.parametrize("through", ["a rule", "a joint rule", "a hook", "grad()"])
+def test_a_gradient_that_nobody_else_holds_is_not_copied(through):
+    """References are counted: one too many, and each gradient costs a copy."""
+    made = []
+
+    def fresh(g):
+        part = g * 2.0
+        made.append(part.__array_interface__["data"][0])
+        return part
+
+    def doubled(x: Tensor, w: Tensor) -> Tensor:
+        return x * 2.0
+    function = op(samples=None)(doubled)
+    try:
+        if through == "a joint rule":
+            function.joint_vjp("x", "w")(lambda g: (fresh(g), None))
+        else:
+            function.vjp(x=fresh)
+        x, w = wide_leaf(), wide_leaf(1)
+        if through == "a hook":
+            x.register_hook(lambda g: None)
+        y = function(x, w)
+        g = Tensor(np.ones(N))
+        if through == "grad()":
+            got, = grad(y, x, g)
+        else:
+            y.backward(g)
+            got = x.grad
+        assert got.array.__array_interface__["data"][0] == made[0]
+        assert got.array.flags.writeable and got.tolist() == [2.0] * N
+    finally:
+        del OPS["doubled"]
+
+
 # --- overwritten values --------------------------------------------------------------------------
 
 def test_an_overwritten_value_is_reported_with_both_lines():
