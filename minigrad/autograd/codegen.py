@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -137,8 +137,8 @@ def _agreement(op: Op) -> Iterator[str]:
                 if alone and n != op.sequence]
         odd = ["odd"] if len(here) != 1 or op.sequence else []
         yield f"    if {' or '.join(odd + here)}:"
-    known = "".join(f"*{n}, " if n == op.sequence else f"{n}, " for n in names)
-    yield f"        want = agree(OP, ({known}))"
+    known = _tuple(f"*{n}" if n == op.sequence else n for n in names)
+    yield f"        want = agree(OP, {known})"
     places, words = [], []
     for p in op.parameters.values():
         value = p.name
@@ -159,7 +159,7 @@ def _call(op: Op) -> Iterator[str]:
     """The forward, and its way out where no argument was a Tensor."""
     passed = _passed(op)
     if op.door is not None:
-        yield f"    {', '.join(op.parameters)}, = DOOR({passed})"
+        yield f"    {_names(op.parameters)} = DOOR({passed})"
     if op.explain is not None:
         yield f"    try:\n        out = FORWARD({passed})"
         yield "    except (ValueError, TypeError, OverflowError) as error:"
@@ -210,7 +210,7 @@ def _saved(op: Op) -> str:
     def value(name: str) -> str:
         if name == "needs":
             return "tuple([n is not None for n in links])" if op.sequence else \
-                "(" + "".join(f"{_need(op, n)} is not None, " for n in op.linked) + ")"
+                _tuple(f"{_need(op, n)} is not None" for n in op.linked)
         if name.endswith("_shape") and name not in op.parameters:
             owner = name.removesuffix("_shape")
             return f"tuple(map(shape_of, {owner}))" if owner == op.sequence else \
@@ -221,7 +221,7 @@ def _saved(op: Op) -> str:
             asked = " or ".join(f"{_need(op, n)} is not None" for n in askers)
             return f"{name} if {asked} else None"
         return name
-    return "(" + "".join(f"{value(n)}, " for n in op.requests) + ")"
+    return _tuple(map(value, op.requests))
 
 
 def _asks_while_unwrapping(op: Op) -> bool:
@@ -244,9 +244,8 @@ def _links(op: Op) -> str:
         return "links"
     if len(op.linked) == 1:
         return "(n0.node or leaf(n0),)"
-    each = [f"None if {n} is None else {n}.node or leaf({n})"
-            for n in (_need(op, name) for name in op.linked)]
-    return f"({', '.join(each)})"
+    return _tuple(f"None if {n} is None else {n}.node or leaf({n})"
+                  for n in (_need(op, name) for name in op.linked))
 
 
 def _is_array(op: Op, name: str) -> str:
@@ -257,8 +256,18 @@ def _is_array(op: Op, name: str) -> str:
 
 def _operands(op: Op) -> str:
     """The expression for the tuple of the arguments that decide about the dtype."""
-    return f"tuple({op.sequence})" if op.sequence else \
-        "(" + "".join(f"{t}, " for t in op.deciding) + ")"
+    return f"tuple({op.sequence})" if op.sequence else _tuple(op.deciding)
+
+
+def _tuple(items: Iterable[str]) -> str:
+    """The expression for a tuple."""
+    items = list(items)
+    return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"
+
+
+def _names(items: Iterable[str]) -> str:
+    """The names to which the values of a tuple are given."""
+    return _tuple(items)[1:-1]
 
 
 def _passed(function: Op | Composite, apart: tuple[str, ...] = ()) -> str:
@@ -287,7 +296,7 @@ def pullback(op: Op) -> list[str]:
                   f"VJP_{op.sequence}({_asked(op, rule)}), strict=True):",
                   "        if n is not None and part is not None:"]
         return [*lines, *_arrives("n", "part", " " * 12)]
-    lines += [f"    {''.join(f'n{i}, ' for i in range(len(op.linked)))}= inputs", *_named(op)]
+    lines += [f"    {_names(_need(op, n) for n in op.linked)} = inputs", *_named(op)]
     for argument, rule in op.by_argument.items():
         n = _need(op, argument)
         lines += [f"    if {n} is not None:",
@@ -297,8 +306,7 @@ def pullback(op: Op) -> list[str]:
         needs = [_need(op, name) for name in op.joint_names]
         parts = [f"part{n[1:]}" for n in needs]
         lines += [f"    if {' or '.join(f'{n} is not None' for n in needs)}:",
-                  f"        {''.join(f'{p}, ' for p in parts)}= "
-                  f"JOINT_VJP({_asked(op, op.joint_rule)})"]
+                  f"        {_names(parts)} = JOINT_VJP({_asked(op, op.joint_rule)})"]
         for n, part in zip(needs, parts):
             lines += [f"        if {n} is not None and {part} is not None:",
                       *_arrives(n, part, " " * 12)]
@@ -326,7 +334,7 @@ def _local(name: str) -> str:
 
 def _named(op: Op) -> Iterator[str]:
     if op.requests:
-        yield f"    {''.join(f'{_local(name)}, ' for name in op.requests)}= saved"
+        yield f"    {_names(map(_local, op.requests))} = saved"
 
 
 def _asked(op: Op, rule: Callable) -> str:
