@@ -34,7 +34,7 @@ def _numpys_silence() -> tuple[ContextVar, Any]:
         inside = copy_context()
     outside = copy_context()
     changed = [(v, x) for v, x in inside.items() if outside.get(v) is not x]
-    return changed[0] if changed else (ContextVar("unused"), None)
+    return changed[0] if changed else (ContextVar("unused", default=None), None)
 
 
 NUMPYS_ERRORS, SILENCE = _numpys_silence()

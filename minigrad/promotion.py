@@ -9,7 +9,7 @@ Three rules, each written here once:
 - float16 is a way to store numbers, not to compute with them: what is computed in (`WIDE`) is
   rounded to float16 once, at the end of an operation.
 
-Not here: who asks these questions, when an operation is called (`op.py`).
+Not here: who asks these questions, when an operation is called (`autograd/agreement.py`).
 """
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import pytest
 import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import memory
-from minigrad.autograd.engine import shares_memory
+from minigrad.autograd.accumulate import shares_memory
 
 FLOAT = np.dtype(np.float32)
 LARGE = memory.LEAST // 4                          # numbers

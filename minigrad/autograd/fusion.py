@@ -21,7 +21,6 @@ nn.Sequential runs as one (`conv_relu_pool` in nn/conv.py).
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -30,7 +29,8 @@ from typing import Any, cast
 import numpy as np
 from numpy import ndarray
 
-from .engine import Node, Tensor, leaf, shares_memory, wrap
+from .accumulate import held_by_tensor_alone, shares_memory
+from .engine import Node, Tensor, leaf, wrap
 from ..modes import settings
 from .writes import describe, now, user_line, writes
 
@@ -193,17 +193,7 @@ def may_wait(x: Tensor) -> bool:
     a = x.array
     return (a.ndim > 2 and settings.fuse and a.size >= FEWEST and not shares_memory(a)
             and a.dtype.kind == "f"
-            and sys.getrefcount(a) <= _ONE_OWNER and not hasattr(x, "origin"))
-
-
-def _count_one_owner() -> int:
-    x = Tensor.__new__(Tensor)
-    x.array = np.zeros(1)
-    a = x.array
-    return sys.getrefcount(a)
-
-
-_ONE_OWNER = _count_one_owner()                    # asked: it depends on the version of Python
+            and held_by_tensor_alone(a) and not hasattr(x, "origin"))
 
 
 def wait(op: Any, x: Tensor) -> Tensor:
@@ -239,7 +229,7 @@ def settle(y: Tensor) -> None:
         if node is not None:
             if later.by:
                 inputs, saved = node.inputs, node.saved
-                node = Passed(node.op, inputs, saved, node.shape, node.dtype, None)
+                node = Passed().fill(node.op, inputs, saved, node.shape, node.dtype, None)
                 node.value, node.by = result.array, later.by
             # As if it had been computed at once: also older than what was made of it meanwhile.
             node.birth, node.where = later.birth, later.where

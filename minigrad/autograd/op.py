@@ -1,33 +1,30 @@
-"""What an operation is: a function of arrays, the rules of its derivative, and the public function
-that is made of both.
+"""What an operation is: a function of arrays, and the rules of its derivative.
 
-Not in this file: particular operations (`ops/`), the walk through the graph (`engine.py`).
+`@op` makes an `Op` of a function and gives back the public function, which computes with Tensors
+and records them. `@composite` enters a function that is made of such operations, and so needs no
+rules, into the same table (`table.py`).
+
+Not in this file: particular operations (`ops/`), the walk through the graph (`engine.py`), the text
+of the functions that are generated for each op (`codegen.py`).
 """
 from __future__ import annotations
 
 import inspect
-import linecache
-import os
 import re
-import sys
-from collections.abc import Callable, Iterable
-from operator import itemgetter
+from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 import numpy as np
 from numpy import ndarray
 
-from .engine import Node, Tensor, leaf, pick, wrap
-from ..face import UFUNCS
-from ..foreign import got, named
-from .fusion import FEWEST, may_wait, wait
-from ..modes import settings
-from ..promotion import (
-    BOOL, DTYPES, FLOAT32, FLOAT64, INT64, WIDE, Casts, as_own, dtype_named, fits, plan,
-)
+from . import codegen, generated
+from .arguments import NUMPY_NAMES
+from .engine import Node, wrap
+from .results import several
 from .signature import Signature
-from .writes import OUTSIDE, PACKAGE, Where, now, user_line, user_place
+from .table import OPS as OPS
+from ..face import UFUNCS
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,38 +51,21 @@ class OpFunction(Generic[P, R]):
         raise NotImplementedError
 
 
-OPS: dict[str, Op | Composite] = {}
-
 # What an annotation says, as text or as a type.
 _SEQUENCE = re.compile(r"\b(Sequence|Iterable|List|list|Tuple|tuple)\[[\w.]*\bTensor\b")
 _NUMBER = re.compile(r"\b(float|int)\b")
-
-
-def _first_call(*args: Any, **kwargs: Any) -> Any:
-    OP.write()                                     # type: ignore[name-defined]  # noqa: F821
-    return OP.public(*args, **kwargs)              # type: ignore[name-defined]  # noqa: F821
-
-
-def _parameter_names(rule: Callable) -> list[str]:
-    """What inspect.signature(rule).parameters names, for a plain function in a tenth of the time:
-    it took 8 ms of an import for all rules."""
-    if type(rule) is FunctionType and not hasattr(rule, "__wrapped__"):
-        code = rule.__code__
-        stars = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
-        if not (code.co_kwonlyargcount or code.co_flags & stars):
-            return list(code.co_varnames[:code.co_argcount])
-    return list(inspect.signature(rule).parameters)
 
 
 class Op:
     """A differentiable function of arrays, and everything that the project knows about it.
 
     name, forward, doc: as written in ops/.
-    rules: [(slot of the argument, rule, which saved values it takes)], one for each argument;
-        a single value is given by its index, several by a function that picks them.
-    joint: the rule that returns the gradients of several arguments at once, or None.
+    by_argument: the rule of each argument that has one. joint_rule: the rule that returns the
+        gradients of several arguments at once, joint_names, or None.
     requests: the names of everything that is saved for the rules.
-    keeps: whether there are arrays of numbers among these (not only shapes and options).
+    linked: the arguments that have a gradient, in the order of Node.inputs.
+    keeps: whether there are arrays of numbers among the saved values (not only shapes and options).
+    public: the public function. pull: the pullback, which the walk calls. Both are generated.
     samples: rng -> legal inputs (see ops/__init__.py). ref: an obvious version to compare with.
     """
 
@@ -100,8 +80,7 @@ class Op:
         self.samples, self.ref, self.flat, self.order = samples, ref, flat, order
         self.door, self.explain, self.promote = door, explain, promote
         self.floating, self.waits, self.moves, self.apart = floating, waits, moves, apart
-        self.dims = dims or {}
-        self.takes = takes.of(self.name) if takes else None
+        self.dims, self.takes = dims or {}, takes.of(self.name) if takes else None
         self.signature = inspect.signature(forward)
         self.parameters = self.signature.parameters
         self.hints = {p.name: str(p.annotation) for p in self.parameters.values()}
@@ -112,8 +91,6 @@ class Op:
         self.many = "tuple[" in str(self.signature.return_annotation)
         self._refuse_options(sequences)
         self.linked: list[str] = []
-        self.rules: list[tuple[int, Callable, Callable | int]] = []
-        self.joint: tuple[tuple[int, ...] | None, Callable, Callable] | None = None
         self.requests: list[str] = []
         self.keeps = False
         self.by_argument: dict[str, Callable] = {}
@@ -121,15 +98,13 @@ class Op:
         self.joint_reads: dict[str, tuple[str, ...]] = {}
         self.joint_rule: Callable | None = None
         self.public: Any = None
-        self.defaults: tuple = ()
-        self._source = ""
+        self.pull: Any = None
+        self._source = self._pullback_source = ""
 
     def _refuse_options(self, sequences: list[str]) -> None:
         """Raises TypeError at import for a signature or options that the machinery does not know
         how to combine: it would give a wrong result, or an error from inside, at some call."""
-        own = {"wrapped", "out", "aux", "t", "links", "node", "frame", "code", "want", "odd",
-               "found", "axis", "keepdims", *(f"n{i}" for i in range(len(self.tensors)))}
-        reserved = (own | {*_WRAPPER_NAMES}) & {*self.parameters}
+        reserved = [name for name in self.parameters if codegen.is_reserved(name)]
         if reserved:
             raise TypeError(f"op {self.name}: the public function itself needs {sorted(reserved)}")
         for p in self.parameters.values():
@@ -147,19 +122,35 @@ class Op:
             raise TypeError(f"op {self.name}: dims is for options that name dimensions of the "
                             f"first argument, a Tensor; got {', '.join(self.dims)}")
         plain = len(self.tensors) == 1 and not self.many and not self.sequence \
-            and not self.takes_number(self.tensors[0]) and "None" not in self.hints[self.tensors[0]]
+            and not self.takes_number(self.tensors[0]) and not self.takes_none(self.tensors[0])
         if self.waits and not (plain and {*self.parameters} <= {self.tensors[0], "inplace"}):
             raise TypeError(f"op {self.name}: waits is for functions of one Tensor without options,"
                             " which are forgotten while the result waits")
         if len(sequences) > 1:
             raise TypeError(f"op {self.name}: want at most one sequence of Tensors, got "
                             f"{', '.join(sequences)}")
-        if any("None" in self.hints[n] for n in sequences):
+        if any(self.takes_none(n) for n in sequences):
             raise TypeError(f"op {self.name}: a sequence of Tensors may be empty, but not None")
+
+    # what the signature says
 
     def takes_number(self, name: str) -> bool:
         """Whether an argument may be a Python number, which has no dtype of its own."""
         return _NUMBER.search(self.hints[name]) is not None
+
+    def takes_none(self, name: str) -> bool:
+        """Whether an argument may be None."""
+        return "None" in self.hints[name]
+
+    @property
+    def deciding(self) -> list[str]:
+        """The tensor arguments that decide about the dtype of the result."""
+        return [t for t in self.tensors if t not in self.apart]
+
+    @property
+    def may_convert(self) -> bool:
+        """Whether arguments may have to be converted; else it is only asked what arrays hold."""
+        return bool(self.promote or self.floating or not self.moves)
 
     @property
     def has_aux(self) -> bool:
@@ -184,7 +175,7 @@ class Op:
                 raise TypeError(f"{self.name}.vjp: '{argument}' is not a tensor argument "
                                 f"({', '.join(self.tensors)})")
             self.by_argument[argument] = rule
-        self._compile()
+        self._resolve()
 
     def joint_vjp(self, *names: str, reads: dict[str, tuple[str, ...]] | None = None
                   ) -> Callable[[Callable], Callable]:
@@ -199,30 +190,34 @@ class Op:
             for name in names:
                 if name not in self.tensors:
                     raise TypeError(f"{self.name}.joint_vjp: '{name}' is not a tensor argument")
-            asked = {*self._requests_of(rule)} & {*self.tensors}
+            asked = {*self.requests_of(rule)} & {*self.tensors}
             for name, needed in (reads or {}).items():
                 if name not in names or not asked.issuperset(needed):
                     raise TypeError(f"{self.name}.joint_vjp: reads says that '{name}' needs "
                                     f"{needed}; it is for {names}, and the rule asks for "
                                     f"{sorted(asked)}")
             self.joint_names, self.joint_rule, self.joint_reads = names, rule, reads or {}
-            self._compile()
+            self._resolve()
             return rule
         return declare
 
-    def _requests_of(self, rule: Callable) -> list[str]:
+    def requests_of(self, rule: Callable) -> list[str]:
+        """The names that a rule asks for. Raises: TypeError for one that does not exist."""
         names = _parameter_names(rule)[1:]
-        known = {*self.parameters, *(f"{t}_shape" for t in self.tensors), "out", "aux", "needs"}
-        unknown = [n for n in names if n not in known]
+        unknown = [n for n in names if not (
+            n in self.parameters or n in ("out", "aux", "needs")
+            or (n.endswith("_shape") and n.removesuffix("_shape") in self.tensors))]
         if unknown:
+            known = {*self.parameters, *(f"{t}_shape" for t in self.tensors), "out", "aux", "needs"}
             raise TypeError(f"{self.name}.vjp: a rule asks for unknown {unknown}; known names: "
                             f"{', '.join(sorted(known))}")
         return names
 
-    def _compile(self) -> None:
-        """Resolves names to positions, once, and writes the public function anew."""
+    def _resolve(self) -> None:
+        """After each rule: what is saved, which arguments have a gradient. Both functions are to be
+        written anew."""
         every = [*self.by_argument.values(), *([self.joint_rule] if self.joint_rule else [])]
-        self.requests = list(dict.fromkeys(n for rule in every for n in self._requests_of(rule)))
+        self.requests = list(dict.fromkeys(n for rule in every for n in self.requests_of(rule)))
         self.linked = [t for t in self.tensors if t in self.by_argument or t in self.joint_names]
         self.keeps = bool({*self.requests} & {*self.tensors, "out", "aux"})
         if self.sequence and self.linked not in ([], [self.sequence]):
@@ -234,36 +229,78 @@ class Op:
         if {*self.linked} & {*self.apart}:
             raise TypeError(f"op {self.name}: {sorted({*self.linked} & {*self.apart})} are apart, "
                             "that is indices or masks, and have no gradient")
-
-        def picker(rule: Callable) -> Callable:
-            at = [self.requests.index(n) for n in self._requests_of(rule)]
-            if len(at) > 1:
-                return itemgetter(*at)
-            return itemgetter(slice(at[0], at[0] + 1) if at else slice(0))   # always a tuple
-
-        def picker_of_one(rule: Callable) -> Callable | int:
-            names = self._requests_of(rule)
-            return self.requests.index(names[0]) if len(names) == 1 else picker(rule)
-
-        if self.sequence is not None and self.sequence in self.by_argument:
-            rule = self.by_argument[self.sequence]
-            self.joint = None, rule, picker(rule)
-        else:
-            self.rules = [(self.linked.index(a), rule, picker_of_one(rule))
-                          for a, rule in self.by_argument.items()]
-            if self.joint_rule is not None:
-                slots = tuple(self.linked.index(n) for n in self.joint_names)
-                self.joint = slots, self.joint_rule, picker(self.joint_rule)
         self._unwritten()
 
-    def read_for(self, name: str) -> set[str]:
-        """What the joint rule reads of what it asks for, to find the gradient of this argument."""
-        asked = set(self._requests_of(self.joint_rule)) if self.joint_rule is not None else set()
-        if name in self.joint_reads:
-            asked -= set(self.tensors) - set(self.joint_reads[name])
-        return asked
+    # what the engine asks
 
-    # the public function
+    def read_for(self, name: str) -> set[str]:
+        """What the rules read of what they ask for, to find the gradient of this argument."""
+        read = set(self.requests_of(self.by_argument[name])) if name in self.by_argument else set()
+        if name in self.joint_names and self.joint_rule is not None:
+            asked = set(self.requests_of(self.joint_rule))
+            if name in self.joint_reads:
+                asked -= set(self.tensors) - set(self.joint_reads[name])
+            read |= asked
+        return read
+
+    def read_by(self, inputs: Sequence[Node | None]) -> set[str]:
+        """What is read where only these inputs of a node want a gradient."""
+        if self.sequence is not None:
+            return self.read_for(self.sequence) if any(inputs) else set()
+        return {read for name, link in zip(self.linked, inputs) if link is not None
+                for read in self.read_for(name)}
+
+    def lift(self, node: Node) -> tuple:
+        """The saved values of a node as Tensors in their place in the graph, for a derivative that
+        is itself recorded."""
+        links = dict(zip(self.linked, node.inputs))
+
+        def lifted(name: str, value: Any) -> Any:
+            if name == self.sequence:
+                return tuple(wrap(v, n) for v, n in zip(value, node.inputs))
+            if name == "out":
+                return several(node, value) if self.many else wrap(value, node)
+            if name in self.tensors and isinstance(value, ndarray):
+                return wrap(value, links.get(name))
+            return value
+        return tuple(lifted(name, value) for name, value in zip(self.requests, node.saved or ()))
+
+    # the generated functions
+
+    def finish(self) -> Callable:
+        """The public function, dressed with the forward's documentation and the op itself."""
+        scope = dict(codegen.NAMES, OP=self, FORWARD=self.forward, DOOR=self.door,
+                     EXPLAIN=self.explain,
+                     **{f"READ_{name}": read for name, read in self.dims.items()})
+        if self.takes is not None:
+            scope.update(KNOWN=self.takes.known, ANEW=self.takes.anew)
+        self.public = _dressed(generated.unwritten(generated.FIRST_CALL, scope, self.name),
+                               self.forward, self.signature)
+        self.pull = generated.unwritten(generated.FIRST_PULL, scope, f"{self.name}_pullback")
+        public = self.public
+        public.op, public.vjp, public.joint_vjp = self, self.vjp, self.joint_vjp
+        if isinstance(self.ref, np.ufunc):
+            UFUNCS.setdefault(self.ref, public)
+        return public
+
+    def _unwritten(self) -> None:
+        """Lets the next calls write both functions anew."""
+        self._source = self._pullback_source = ""
+        self.public.__code__ = generated.FIRST_CALL
+        self.pull.__code__ = generated.FIRST_PULL
+
+    def write(self) -> None:
+        """Writes the public function. Done at its first call: 138 at import took 25 ms."""
+        lines, defaults = codegen.public_function(self)
+        self._source = generated.write(self.public, self.name, lines, defaults,
+                                     self.forward.__kwdefaults__)
+
+    def write_pullback(self) -> None:
+        """Writes the pullback."""
+        self.pull.__globals__.update({f"VJP_{n}": rule for n, rule in self.by_argument.items()},
+                                     JOINT_VJP=self.joint_rule)
+        self._pullback_source = generated.write(self.pull, f"{self.name}_pullback",
+                                              codegen.pullback(self))
 
     @property
     def source(self) -> str:
@@ -272,238 +309,77 @@ class Op:
             self.write()
         return self._source
 
-    def write(self) -> None:
-        """Writes the public function. Done at its first call: 138 at import took 25 ms."""
-        self.public.__code__ = self._write().__code__
-        self.public.__defaults__ = self.defaults
-        self.public.__kwdefaults__ = self.forward.__kwdefaults__
-
-    def _unwritten(self) -> None:
-        """Lets the next call write the public function (anew)."""
-        self._source, self.public.__code__ = "", _first_call.__code__
-        self.public.__defaults__ = self.public.__kwdefaults__ = None     # they are not its own
-
-    def _write(self) -> Callable:
-        """The public function: same signature as the forward, arrays or Tensors in and out.
-
-        It is generated as text for each op, as dataclasses do for __init__, so that a call costs no
-        loop over arguments, no dictionary and no second call. x * x on 3 x 4 elements takes 0.24 us
-        in NumPy, 0.50 as a Tensor, 1.1 recorded. To read one: `print(minigrad.matmul.op.source)`.
-        """
-        sig = self.signature
-        head, lines, self.defaults = numpy_names(self.name, sig)
-        lines = [f"def {self.name}{head}:", *lines, "    wrapped = False"]
-        add = lines.append
-        if "inplace" in sig.parameters:
-            before = ", ".join(p for p in sig.parameters if p != "inplace")
-            add(f"    if inplace:\n        return into_input(OP, {before})")
-        if self.waits:
-            x = self.tensors[0]
-            add(f"    if {x}.__class__ is Tensor and {x}.array.size >= FEWEST and may_wait({x}):")
-            add(f"        return wait(OP, {x})")
-        asked = not self.sequence and len(self._agreeing) > 1 and self._may_convert
-        if asked:
-            add("    odd = False")
-        for name in self.tensors:
-            node = f"n{self.linked.index(name)}" if name in self.linked else None
-            if name == self.sequence:
-                add(f"    {name}, links, wrapped, odd = "
-                    f"unwrap_sequence({name}, OP, {name!r}, wrapped)")
-                continue
-            if node:
-                add(f"    {node} = None")
-            add(f"    if isinstance({name}, Tensor):")
-            add("        wrapped = True")
-            if node:
-                add(f"        if {name}._requires_grad:")
-                add(f"            {node} = {name}.node or leaf({name})")
-            add(f"        {name} = {name}.array")
-            decides = asked and name in self._agreeing
-            if decides:
-                add(f"        if {name}.dtype is not FLOAT32:\n            odd = True")
-            plain = "PLAIN" if self.takes_number(name) else "ARRAY"
-            plain += "_OR_NONE" if "None" in self.hints[name] else ""
-            add(f"    elif {name}.__class__ not in {plain}:")
-            add(f"        {name} = operand({name}, OP, {name!r})")
-            if decides:
-                add("        odd = True")
-                add(f"    elif {self._is_array(name)}{name}.dtype is not FLOAT32:")
-                add("        odd = True")
-            if name in self.apart or not self._may_convert:
-                # An array of the user's, of which nobody has asked yet what it holds.
-                likely = "BOOL", "INT64"
-                if name not in self.apart:
-                    likely = "FLOAT32", "FLOAT64"
-                add(f"    elif {self._is_array(name)}{name}.dtype is not {likely[0]} "
-                    f"and {name}.dtype is not {likely[1]}:")
-                add(f"        {name} = admit({name}, OP)")
-        self._write_agreement(add)
-        passed = ", ".join(f"{p.name}={p.name}" if p.kind is p.KEYWORD_ONLY else
-                           f"*{p.name}" if p.kind is p.VAR_POSITIONAL else p.name
-                           for p in sig.parameters.values())
-        for name in self.dims:
-            given = sig.parameters[name].default is None and f"    if {name} is not None:\n    "
-            add(f"{given or ''}    {name} = READ_{name}({self.name!r}, {name}, "
-                f"{self.tensors[0]}.ndim, {name!r})")
-        if self.takes is not None:
-            lines += self.takes.lines()
-        if self.door is not None:
-            add(f"    {', '.join(sig.parameters)}, = DOOR({passed})")
-        if self.explain is not None:
-            add(f"    try:\n        out = FORWARD({passed})")
-            add("    except (ValueError, TypeError, OverflowError) as error:")
-            add(f"        raise EXPLAIN(OP, error, {passed}) from None")
-        else:
-            add(f"    out = FORWARD({passed})")
-        if self.has_aux:
-            add("    out, aux = out")
-        add("    if not wrapped:\n        return out")
-        if self.many:
-            if self.promote is True:
-                add(f"    out = [finish(asarray(y), want, {self._operands()}) for y in out]")
-            links = f"({', '.join(f'n{i}' for i in range(len(self.linked)))},)"
-            if not self.linked:
-                add("    return tuple(map(wrap, out))")
-            else:
-                if not self.sequence:              # whose links are there already
-                    add(f"    links = {links}")
-                add("    if not settings.grad_enabled or not any(links):")
-                add("        return tuple(map(wrap, out))")
-                add(f"    return many(OP, links, {self._saved()}, out, user_line())")
-            return self._exec(lines)
-        add("    if out.__class__ is not ndarray:\n        out = asarray(out)")
-        if self.promote is True:
-            add("    found = out.dtype\n    if found is not want:")
-            add(f"        out = finish(out, want, {self._operands()})\n        found = out.dtype")
-        add("    t = new(Tensor)\n    t.array = out\n    t.grad = None")
-        if self.linked:
-            if self.sequence:
-                add("    if settings.grad_enabled and any(links):")
-            else:
-                names = [f"n{i}" for i in range(len(self.linked))]
-                add("    if (" + " or ".join(f"{n} is not None" for n in names)
-                    + ") and settings.grad_enabled:")
-                links = "(" + "".join(f"{n}, " for n in names) + ")"
-            # Node(...) and user_line() written out: each call would cost 0.1 us.
-            add("        t._requires_grad = True\n        t.node = node = new(Node)")
-            add("        node.op = OP")
-            add(f"        node.inputs = {'links' if self.sequence else links}")
-            add(f"        node.saved = {self._saved()}")
-            add(f"        node.shape = out.shape\n        node.dtype = "
-                f"{'found' if self.promote is True else 'out.dtype'}")
-            add("        node.birth = now()\n        node.hooks = None")
-            add("        frame = getframe(1)\n        code = frame.f_code")
-            add("        node.where = (code, frame.f_lasti) if code.co_filename in OUTSIDE "
-                "else user_place(frame)")
-            add("        return t")
-        add("    t._requires_grad = False\n    t.node = None\n    return t")
-        return self._exec(lines)
-
-    # what the public function does about dtypes
-
     @property
-    def _agreeing(self) -> list[str]:
-        """The tensor arguments that decide about the dtype of the result."""
-        return [t for t in self.tensors if t not in self.apart]
+    def pullback_source(self) -> str:
+        """The text of the pullback; "" if no argument has a gradient."""
+        if not self._pullback_source and self.linked:
+            self.write_pullback()
+        return self._pullback_source
 
-    @property
-    def _may_convert(self) -> bool:
-        """Whether arguments may have to be converted; else it is only asked what arrays hold."""
-        return bool(self.promote or self.floating or not self.moves)
-
-    def _is_array(self, name: str) -> str:
-        """The condition that an argument is an array, where it may be something else."""
-        other = self.takes_number(name) or "None" in self.hints[name]
-        return f"{name}.__class__ is ndarray and " if other else ""
-
-    def _operands(self) -> str:
-        """The expression for the tuple of the arguments that decide."""
-        return f"tuple({self.sequence})" if self.sequence else \
-            "(" + "".join(f"{t}, " for t in self._agreeing) + ")"
-
-    def _write_agreement(self, add: Callable[[str], None]) -> None:
-        """The lines that settle the dtypes. Where all is float32 they are one comparison each."""
-        names = self._agreeing
-        if not names or not self._may_convert:
-            if self.promote is True:
-                add("    want = FLOAT32")
-            return
-        single = len(names) == 1 and not self.sequence and not self._is_array(names[0])
-        if single:                                 # alone it has nobody to agree with
-            x = names[0]
-            add(f"    want = {x}.dtype")
-            add("    if want is not FLOAT32 and want is not FLOAT64:")
-        else:
-            add("    want = FLOAT32")
-            # In a sequence it was asked of each; of others where they were unwrapped, or here.
-            alone = len(names) == 1 or self.sequence
-            here = [f"({self._is_array(n)}{n}.dtype is not FLOAT32)" for n in names
-                    if alone and n != self.sequence]
-            add(f"    if {' or '.join(['odd'] * (len(here) != 1 or bool(self.sequence)) + here)}:")
-        known = "(" + "".join(f"*{n}, " if n == self.sequence else f"{n}, " for n in names) + ")"
-        add(f"        want = agree(OP, {known})")
-        given = {n: f"again({n}, {f'n{self.linked.index(n)}' if n in self.linked else None}, "
-                    "wrapped)" for n in self.tensors}
-        given[self.sequence or ""] = f"all_again({self.sequence}, links, wrapped)"
-        places, words = [], []
-        for p in self.parameters.values():
-            value = given.get(p.name, p.name)
-            if p.kind is p.KEYWORD_ONLY:
-                words.append(f"{p.name!r}: {value}")
-            else:
-                places.append(f"*{value}" if p.kind is p.VAR_POSITIONAL else value)
-        add("        if want.__class__ is Casts:")
-        add(f"            return redo(OP, want, [{', '.join(places)}], {{{', '.join(words)}}})")
-
-    def _saved(self) -> str:
-        """The expression for the tuple of everything that the rules asked for."""
-        def value(name: str) -> str:
-            if name == "needs":
-                return "tuple(n is not None for n in links)" if self.sequence or self.many else \
-                    "(" + "".join(f"n{i} is not None, " for i in range(len(self.linked))) + ")"
-            if name.endswith("_shape") and name not in self.parameters:
-                owner = name.removesuffix("_shape")
-                each = owner == self.sequence
-                return f"tuple(map(shape_of, {owner}))" if each else f"shape_of({owner})"
-            askers = {i for i, rule, _ in self.rules if name in self._requests_of(rule)}
-            askers |= {self.linked.index(n) for n in self.joint_names if name in self.read_for(n)}
-            if name in self.tensors and 0 < len(askers) < len(self.linked) \
-                    and not self.sequence and not self.many:
-                # x * 2: the gradient of x needs 2, and nobody x. It need not be kept alive.
-                asked = " or ".join(f"n{i} is not None" for i in sorted(askers))
-                return f"{name} if {asked} else None"
-            return name
-        return "(" + "".join(f"{value(n)}, " for n in self.requests) + ")"
-
-    def _exec(self, lines: list[str]) -> Callable:
-        self._source = "\n".join(lines) + "\n"
-        filename = f"{PACKAGE}ops{os.sep}<{self.name}>"
-        text = self._source.splitlines(True)
-        linecache.cache[filename] = (len(self._source), None, text, filename)
-        written: dict[str, Any] = {}
-        exec(compile(self._source, filename, "exec"), self.public.__globals__, written)
-        return written[self.name]
-
-    def finish(self) -> Callable:
-        """The public function, dressed with the forward's documentation and the op itself."""
-        forward = self.forward
-        known = dict(_WRAPPER_NAMES, OP=self, FORWARD=forward, DOOR=self.door, EXPLAIN=self.explain,
-                     **{f"READ_{name}": read for name, read in self.dims.items()})
-        if self.takes is not None:
-            known.update(KNOWN=self.takes.known, ANEW=self.takes.anew)
-        public: Any = FunctionType(_first_call.__code__, known, self.name)
-        self.public = public
-        public.__doc__, public.__module__ = forward.__doc__, forward.__module__
-        public.__annotations__, public.__qualname__ = forward.__annotations__, forward.__qualname__
-        public.__signature__ = self.signature
-        public.op, public.vjp, public.joint_vjp = self, self.vjp, self.joint_vjp
-        if isinstance(self.ref, np.ufunc):
-            UFUNCS.setdefault(self.ref, public)
-        return public
+    def as_written(self) -> dict[str, str]:
+        """The forward and each rule as they stand in ops/: {"forward": ..., "input": ..., "weight,
+        bias": ...} (a joint rule under the names of its arguments)."""
+        from .source import written_source         # an import of minigrad need not wait for it
+        rules = dict(self.by_argument)
+        if self.joint_rule is not None:
+            rules[", ".join(self.joint_names)] = self.joint_rule
+        return {name: written_source(f) for name, f in {"forward": self.forward, **rules}.items()}
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
 
+
+def _parameter_names(rule: Callable) -> list[str]:
+    """What inspect.signature(rule).parameters names, for a plain function in a tenth of the time:
+    it took 8 ms of an import for all rules."""
+    if type(rule) is FunctionType and not hasattr(rule, "__wrapped__"):
+        code = rule.__code__
+        stars = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
+        if not (code.co_kwonlyargcount or code.co_flags & stars):
+            return list(code.co_varnames[:code.co_argcount])
+    return list(inspect.signature(rule).parameters)
+
+
+def _dressed(public: Any, forward: Callable, signature: inspect.Signature) -> Any:
+    """A generated function with what `help` shows of the forward."""
+    public.__doc__, public.__module__ = forward.__doc__, forward.__module__
+    public.__annotations__, public.__qualname__ = forward.__annotations__, forward.__qualname__
+    public.__signature__ = signature
+    return public
+
+
+class Composite:
+    """An entry of the table for a function that is made of ops and so needs no rule of its own.
+
+    takes, rounds, apart: see composite.
+    """
+    order: int | float = float("inf")
+    flat = False
+
+    def __init__(self, forward: Callable, samples: Callable | None, ref: Callable | None, *,
+                 takes: Signature | None = None, rounds: bool = False, apart: tuple[str, ...] = ()
+                 ) -> None:
+        self.name, self.forward, self.doc = forward.__name__, forward, forward.__doc__
+        self.takes = takes.of(self.name) if takes else None
+        self.public: Any = forward
+        self.samples, self.ref, self.rounds, self.apart = samples, ref, rounds, apart
+        self.signature = inspect.signature(forward)
+        self.parameters = self.signature.parameters
+        if rounds or NUMPY_NAMES.keys() & self.parameters.keys():
+            scope = dict(codegen.NAMES, OP=self, FORWARD=forward)
+            self.public = _dressed(generated.unwritten(generated.FIRST_CALL, scope, self.name),
+                                   forward, self.signature)
+
+    def write(self) -> None:
+        """Writes the public function, which calls the forward; done at its first call."""
+        lines, defaults = codegen.composite_function(self)
+        generated.write(self.public, self.name, lines, defaults, self.forward.__kwdefaults__)
+
+    def __repr__(self) -> str:
+        return f"<composite {self.name}>"
+
+
+# --- the decorators ------------------------------------------------------------------------------
 
 def op(*, samples: Callable | None, ref: Callable | None = None, **about: Any
        ) -> Callable[[Callable[P, R]], OpFunction[P, R]]:
@@ -546,356 +422,19 @@ def op(*, samples: Callable | None, ref: Callable | None = None, **about: Any
     return decorate
 
 
-#: NumPy's names of options, which torch takes too: x.sum(axis=0, keepdims=True).
-NUMPY_NAMES = {"dim": "axis", "keepdim": "keepdims"}
-
-
-class _Missing:
-    def __repr__(self) -> str:
-        return "<missing>"
-
-
-MISSING: Any = _Missing()
-
-
-def numpy_names(name: str, signature: inspect.Signature
-                ) -> tuple[inspect.Signature, list[str], tuple]:
-    """What lets a function of `dim` and `keepdim` take NumPy's names for them, too.
-
-    Returns the parameters with those names behind all that have a place (and no annotations;
-    defaults are written as None), the lines that look at them, and the true defaults. A call that
-    does not use them pays for a comparison with None.
-    """
-    parameters = list(signature.parameters.values())
-    placed = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-    others = [p for p in parameters if p.kind is not p.POSITIONAL_OR_KEYWORD]
-    given = {p.name: NUMPY_NAMES[p.name] for p in placed if p.name in NUMPY_NAMES}
-    defaults, lines = [], []
-    required = False                               # behind a dim that may be called axis
-    for i, p in enumerate(placed):
-        if p.name in given and type(p.default) is int:         # an axis beside it is an error
-            defaults.append(MISSING)
-            lines.append(f"    {p.name} = {p.default} if {p.name} is MISSING else {p.name}")
-        elif p.default is not p.empty:
-            defaults.append(p.default)
-        elif p.name in given or required:
-            required = True
-            defaults.append(MISSING)
-            lines += [f"    if {p.name} is MISSING:",
-                      f"        raise missing({name!r}, {p.name!r})"]
-        placed[i] = p.replace(annotation=p.empty, default=None if defaults else p.empty)
-    if given:
-        options = [x for pair in given.items() for x in pair]
-        lines = [f"    if {' or '.join(f'{n} is not None' for n in given.values())}:",
-                 f"        {', '.join(given)}, = by_numpy_names({name!r}, "
-                 f"{', '.join(repr(n) for n in given)}, {', '.join(options)})", *lines]
-        placed += [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None)
-                   for n in given.values()]
-        defaults += [None for _ in given]
-    others = [p.replace(annotation=p.empty, default=p.empty if p.default is p.empty else None)
-              for p in others]
-    return inspect.Signature([*placed, *others]), lines, tuple(defaults)
-
-
-class Composite:
-    """An entry of the table for a function that is made of ops and so needs no rule of its own."""
-    order: int | float = float("inf")
-    flat = False
-
-    def __init__(self, forward: Callable, samples: Callable | None, ref: Callable | None,
-                 takes: Signature | None = None) -> None:
-        self.name, self.doc = forward.__name__, forward.__doc__
-        self.takes = takes.of(self.name) if takes else None
-        self.public: Any = forward
-        self.samples, self.ref = samples, ref
-        self.signature = inspect.signature(forward)
-        self.parameters = self.signature.parameters
-        if NUMPY_NAMES.keys() & self.parameters.keys():
-            self.public = self._with_numpy_names(forward)
-
-    def _with_numpy_names(self, forward: Callable) -> Callable:
-        """The function that also takes `axis`; its code is written at the first call."""
-        names = dict(_WRAPPER_NAMES, OP=self, FORWARD=forward)
-        public: Any = FunctionType(_first_call.__code__, names, self.name)
-        public.__doc__, public.__module__ = forward.__doc__, forward.__module__
-        public.__annotations__, public.__qualname__ = forward.__annotations__, forward.__qualname__
-        public.__signature__ = self.signature
-        return public
-
-    def write(self) -> None:
-        """Writes the public function, which calls the forward."""
-        head, lines, defaults = numpy_names(self.name, self.signature)
-        passed = [f"{p.name}={p.name}" if p.kind is p.KEYWORD_ONLY else p.name
-                  for p in self.parameters.values()]
-        source = "\n".join([f"def {self.name}{head}:", *lines,
-                            f"    return FORWARD({', '.join(passed)})\n"])
-        written: dict[str, Any] = {}
-        exec(compile(source, f"{PACKAGE}ops{os.sep}<{self.name}>", "exec"), written)
-        forward: Any = self.public.__globals__["FORWARD"]
-        self.public.__defaults__, self.public.__kwdefaults__ = defaults, forward.__kwdefaults__
-        self.public.__code__ = written[self.name].__code__
-
-    def __repr__(self) -> str:
-        return f"<composite {self.name}>"
-
-
-def composite(*, samples: Callable | None, ref: Callable | None = None,
-              takes: Signature | None = None) -> Callable[[Callable[P, R]], OpFunction[P, R]]:
+def composite(*, samples: Callable | None, ref: Callable | None = None, **about: Any
+              ) -> Callable[[Callable[P, R]], OpFunction[P, R]]:
     """Enters a function of Tensors, made of ops, into the table: it is tested like an op.
 
     takes: its declaration, whose `check` it calls itself.
+    rounds: where the first argument is float16, all is computed in float32 from end to end and the
+        result rounded once, rather than by each of the operations. (If the other floats are of
+        another dtype, it stays float32.)
+    apart: with rounds, arguments that have no say in that, such as weights of classes.
     """
     def decorate(forward: Callable[P, R]) -> OpFunction[P, R]:
-        entry = OPS[forward.__name__] = Composite(forward, samples, ref, takes)
+        entry = OPS[forward.__name__] = Composite(forward, samples, ref, **about)
         public: Any = entry.public
         public.op = entry
         return cast("OpFunction[P, R]", public)
     return decorate
-
-
-# What the generated functions call.
-
-def by_numpy_names(op: str, *arguments: Any) -> list:
-    """The options called by NumPy's names. arguments: torch's names, then pairs (option, alias).
-
-    Raises: TypeError if an option is given by both names.
-    """
-    names, values = arguments[:len(arguments) // 3], arguments[len(arguments) // 3:]
-    result = []
-    for name, value, alias in zip(names, values[::2], values[1::2]):
-        if alias is not None and value is not None and value is not MISSING and value is not False:
-            raise TypeError(f"{op}: got both {name}={value!r} and {NUMPY_NAMES[name]}={alias!r}, "
-                            f"two names of one option; say {name}")
-        result.append(value if alias is None else alias)
-    return result
-
-
-def missing(op: str, name: str) -> TypeError:
-    """The error for an argument that was left out."""
-    what = ", the dimension to work along (0 is the first, -1 the last)" if name == "dim" else ""
-    return TypeError(f"{op}() missing required argument '{name}'{what}")
-
-
-ARRAY = frozenset((ndarray,))
-PLAIN = ARRAY | {float, int, bool}
-ARRAY_OR_NONE, PLAIN_OR_NONE = ARRAY | {type(None)}, PLAIN | {type(None)}
-
-
-def operand(x: Any, op: Op, name: str) -> Any:
-    """What is neither Tensor nor array nor number, made one of these or refused."""
-    if isinstance(x, float) and op.takes_number(name):
-        return x                                   # np.float64: as weak as 2.0, see agree()
-    if isinstance(x, (float, int, np.number, np.bool_, ndarray)):
-        return np.asarray(x)
-    advice = "; make it one with minigrad.tensor(...)" if isinstance(x, (list, tuple)) else ""
-    raise TypeError(f"{op.name}: argument '{name}' must be a Tensor, an array or a number, got "
-                    f"{got(x, advice)}")
-
-
-def refuse_other(name: str, **arguments: Any) -> None:
-    """For composites that look into their arguments: raises TypeError unless Tensors or arrays."""
-    for argument, x in arguments.items():
-        if not isinstance(x, (Tensor, ndarray, np.generic)):
-            advice = "; make it one with minigrad.tensor(...)"
-            raise TypeError(f"{name}: argument '{argument}' must be a Tensor, got {got(x, advice)}")
-
-
-def unwrap_sequence(xs: Any, op: Op, name: str, wrapped: bool) -> tuple[tuple, tuple, bool, bool]:
-    """The arrays and the nodes of a sequence of tensors, whether any was a Tensor, and whether any
-    is not float32."""
-    if isinstance(xs, Tensor):
-        raise TypeError(f"{op.name}: argument '{name}' must be a list or tuple of Tensors, got one "
-                        f"Tensor of shape {xs.shape}; write [{name}] or use {name}.unbind()")
-    if not isinstance(xs, Iterable) or isinstance(xs, str):
-        raise TypeError(f"{op.name}: argument '{name}' must be a list or tuple of Tensors, got "
-                        f"{named(xs)}")
-    arrays, links, odd = [], [], False
-    for x in xs:
-        node = None
-        if isinstance(x, Tensor):
-            wrapped = True
-            if x._requires_grad:
-                node = x.node or leaf(x)
-            x = x.array
-        elif x.__class__ is not ndarray:
-            x = operand(x, op, name)
-        if x.__class__ is ndarray and x.dtype is not FLOAT32:
-            odd = True
-        arrays.append(x)
-        links.append(node)
-    return tuple(arrays), tuple(links), wrapped, odd
-
-
-# Dtypes. Nothing of this runs where all tensors are float32.
-
-def again(x: Any, node: Node | None, wrapped: bool) -> Any:
-    """An argument that was unwrapped as a Tensor once more, if any was one."""
-    return wrap(x, node) if wrapped and x.__class__ is ndarray else x
-
-
-def all_again(arrays: tuple, links: tuple, wrapped: bool) -> list:
-    """The same for a sequence. (It may have been an iterator, which is read once.)"""
-    return [again(x, node, wrapped) for x, node in zip(arrays, links, strict=True)]
-
-
-def admit(x: Any, op: Op) -> Any:
-    """An array of the user's as an op may see it; see as_own."""
-    return x if x.__class__ is not ndarray or x.dtype in DTYPES else as_own(op.name, x)
-
-
-def agree(op: Op, known: tuple) -> Casts | np.dtype | None:
-    """The dtype that floating results shall have, or what must be converted before; see plan."""
-    first, last = known[0], known[-1]
-    if first.__class__ is ndarray and len(known) == 2:           # the common cases, without plan()
-        dtype = first.dtype
-        if dtype is FLOAT64 and (last.__class__ is float or (last.__class__ is ndarray
-                                                            and last.dtype is FLOAT64)):
-            return dtype
-        if dtype is INT64 and not op.floating and (last.__class__ is int or (
-                last.__class__ is ndarray and last.dtype is INT64)):
-            return dtype
-    kinds: list[Any] = []
-    for x in known:
-        if x.__class__ is ndarray:
-            kinds.append((x.dtype, x.ndim > 0))
-        elif x is not None:                        # np.float64 is as weak as 2.0
-            kinds.append(float if isinstance(x, float) else x.__class__)
-    return plan(op.name, tuple(kinds), settings.default_dtype, op.promote, op.floating, op.moves)
-
-
-def redo(op: Op, casts: Casts, places: list, words: dict[str, Any]) -> Any:
-    """The op of converted arguments, its floating results converted, too; all of it is recorded.
-
-    So a float16 operation is the float32 operation between casts, and so are its derivatives of any
-    order: the gradient arrives as float16, is computed in float32, and rounded once.
-    """
-    each, result = casts
-    names = [p.name for p in op.parameters.values() if p.kind is not p.KEYWORD_ONLY]
-    for i, x in enumerate(places):
-        name = names[min(i, len(names) - 1)]       # *xs may be many
-        if name in op.tensors:
-            many = name == op.sequence and isinstance(x, (list, tuple))
-            places[i] = [_convert(y, each, op, name) for y in x] if many else \
-                _convert(x, each, op, name)
-    for name in words:
-        if name in op.tensors:
-            words[name] = _convert(words[name], each, op, name)
-    dtype = words["dtype"] if "dtype" in words else \
-        places[names.index("dtype")] if "dtype" in names else None
-    if result is not None and dtype is not None:
-        if dtype_named(op.name, dtype) == result:  # the sum of float16 in float16: as without
-            if "dtype" in words:
-                words["dtype"] = None
-            else:
-                places[names.index("dtype")] = None
-        else:
-            result = None
-    out = op.public(*places, **words)
-    if result is None:
-        return out
-    if isinstance(out, (tuple, list)):
-        return tuple([_as_dtype(y, result) for y in out])
-    return _as_dtype(out, result)
-
-
-def rounded_once(function: Callable, *args: Any, **options: Any) -> Any:
-    """function(*args, **options) of a composite that was given float16: computed in float32 from
-    end to end, not rounded by each operation that it is made of. It begins with
-        if input.dtype in WIDE: return rounded_once(itself, input, ...)
-    What is passed by name has no say in the dtype of the result.
-    """
-    found: list[np.dtype] = []
-
-    def widened(x: Any) -> Any:
-        if isinstance(x, (list, tuple)):
-            return type(x)(map(widened, x)) if any([isinstance(y, Tensor) for y in x]) else x
-        if not isinstance(x, (Tensor, ndarray)) or x.dtype.kind != "f":
-            return x
-        found.append(x.dtype)
-        return _cast(x, WIDE[x.dtype]) if x.dtype in WIDE else x
-    args = tuple(map(widened, args))
-    deciding = {*found}
-    out = function(*args, **{name: widened(x) for name, x in options.items()})
-    return _as_dtype(out, deciding.pop()) if len(deciding) == 1 else out
-
-
-def _convert(x: Any, each: dict, op: Op, name: str) -> Any:
-    if not isinstance(x, (Tensor, ndarray)):
-        if x is None or (op.takes_number(name) and isinstance(x, (float, int))):
-            return x
-        x = np.asarray(x)
-    array = x.array if isinstance(x, Tensor) else x
-    dtype = each.get((array.dtype, array.ndim > 0))
-    if dtype is None:
-        return x
-    if not array.ndim and dtype.kind in "iu" and not fits(array, dtype):
-        raise ValueError(f"{op.name}: {array.item()}, a tensor without dimensions, has no say in "
-                         f"the dtype beside tensors of {dtype}, and is no number of it; convert "
-                         "them first, for example x.long()")
-    return _cast(x, dtype)
-
-
-def _as_dtype(y: Any, dtype: np.dtype) -> Any:
-    if not isinstance(y, (Tensor, ndarray, np.generic)) or y.dtype.kind != "f" or y.dtype == dtype:
-        return y
-    return _cast(y, dtype)
-
-
-def _cast(x: Any, dtype: np.dtype) -> Any:
-    if not isinstance(x, Tensor):
-        return x.astype(dtype)
-    return OPS["cast_float" if dtype.kind == "f" else "cast_discrete"].public(x, dtype)
-
-
-def finish(out: ndarray, want: np.dtype | None, operands: tuple) -> ndarray:
-    """A floating result in the dtype that it shall have.
-
-    NumPy makes float64 of integers (1 / 2, float32 * int64), and counts tensors without dimensions.
-    """
-    if out.dtype.kind != "f" or out.dtype is want or want is None:
-        return out
-    if want is FLOAT32 and not any([x.__class__ is ndarray for x in operands]):
-        want = settings.default_dtype              # numbers alone
-    if want.kind != "f":                           # integers: what NumPy makes of them, or default
-        if out.dtype != FLOAT64:
-            return out
-        want = settings.default_dtype
-    return out if out.dtype == want else out.astype(want)
-
-
-def into_input(op: Op, x: Any, *options: Any) -> Any:
-    """op(x, ..., inplace=True): x takes the values of the result, and is returned."""
-    result = op.public(x, *options)
-    if isinstance(x, Tensor):
-        return x.become(result)
-    if x.__class__ is not ndarray:
-        return result
-    np.copyto(x, result, casting="same_kind")
-    return x
-
-
-def shape_of(x: Any) -> tuple[int, ...]:
-    """The shape of an array; () for a number."""
-    return x.shape if x.__class__ is ndarray else np.shape(x) if x is not None else ()
-
-
-def many(op: Op, links: tuple, saved: tuple, outs: tuple, where: Where | None
-         ) -> tuple[Tensor, ...]:
-    """Tensors for several results: one Node for the op, and for each floating result a Node that
-    picks it, so that a link is always to one Node with one gradient."""
-    node = Node(op, links, saved, len(outs), None, where)
-    return tuple(wrap(y, pick(node, i, y, where) if y.dtype.kind == "f" else None)
-                 for i, y in enumerate(map(np.asarray, outs)))
-
-
-_WRAPPER_NAMES = dict(Tensor=Tensor, Node=Node, leaf=leaf, wrap=wrap, ndarray=ndarray, ARRAY=ARRAY,
-                      PLAIN=PLAIN, ARRAY_OR_NONE=ARRAY_OR_NONE, PLAIN_OR_NONE=PLAIN_OR_NONE,
-                      asarray=np.asarray, settings=settings, operand=operand, finish=finish,
-                      admit=admit, agree=agree, redo=redo, again=again, all_again=all_again,
-                      Casts=Casts, BOOL=BOOL, INT64=INT64,
-                      unwrap_sequence=unwrap_sequence, shape_of=shape_of, many=many,
-                      into_input=into_input, new=Tensor.__new__, MISSING=MISSING,
-                      missing=missing, by_numpy_names=by_numpy_names,
-                      FLOAT32=FLOAT32, FLOAT64=FLOAT64, user_line=user_line, any=any, now=now,
-                      FEWEST=FEWEST, may_wait=may_wait, wait=wait,
-                      OUTSIDE=OUTSIDE, user_place=user_place, getframe=sys._getframe)

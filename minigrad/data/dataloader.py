@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from ..autograd.engine import Tensor, to_array, wrap
+from ..autograd.construct import to_array
+from ..autograd.engine import Tensor, wrap
 from ..foreign import got, named
 from ..modes import settings
 from ..ops.random import Generator

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar
 import numpy as np
 from numpy import ndarray
 
-from ..autograd.engine import Leaf, Tensor, to_array, wrap, zero_gradient
+from ..autograd.construct import to_array
+from ..autograd.engine import Leaf, Tensor, wrap
+from ..autograd.inplace import zero_gradient
 from ..foreign import got, named
 from ..modes import settings
 from ..promotion import dtype_named

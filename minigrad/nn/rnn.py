@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.engine import Tensor, to_array, wrap
+from ..autograd.construct import to_array
+from ..autograd.engine import Tensor, wrap
 from ..autograd.options import Case
 from ..foreign import got
 from ..ops.cast import check_device, clone

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import engine
+from ..autograd import accumulate
 from ..autograd.engine import Tensor
 from ..kernels.pointwise.elementwise import add_into
 from . import activation, cast, indexing, join, linear, matrix, order, random, reduce, shape
@@ -200,4 +200,4 @@ for _name, _method in {**vars(InPlaceMethods), **vars(TensorMethods)}.items():
     if _name not in _NO_METHODS:
         setattr(Tensor, _name, _method)
 
-engine.add_into = add_into                         # the engine knows no kernels
+accumulate.add_into = add_into                     # autograd knows no kernels

@@ -10,7 +10,8 @@ import numpy as np
 from numpy import ndarray
 
 from ..autograd.engine import Tensor
-from ..autograd.op import composite, refuse_other
+from ..autograd.arguments import refuse_other
+from ..autograd.op import composite
 from ..promotion import DTYPES, dtype_named
 from .kinds import movement
 

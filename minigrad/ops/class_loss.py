@@ -15,10 +15,9 @@ from numpy import ndarray
 from ..autograd.engine import Tensor
 from ..kernels.rowwise import softmax as rows
 from ..kernels.rowwise import softmax_columns as columns
-from ..autograd.op import composite, op, rounded_once
+from ..autograd.op import composite, op
 from ..autograd.options import Case, Option, choice, integer, number
 from ..autograd.signature import Signature
-from ..promotion import WIDE
 from .activation import log_softmax, softmax, softmax_grad
 from .dims import as_shape
 from .elementwise import where
@@ -368,7 +367,8 @@ _BY_PROBABILITIES = Signature(
         "C>0": _no_classes})
 
 
-@composite(samples=_ce_any_samples, ref=_ce_any_ref, takes=_BY_PROBABILITIES)
+@composite(samples=_ce_any_samples, ref=_ce_any_ref, takes=_BY_PROBABILITIES, rounds=True,
+           apart=("weight",))
 def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None,
                   ignore_index: int = -100, reduction: str = "mean",
                   label_smoothing: float = 0.0) -> Tensor:
@@ -390,9 +390,6 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None,
     Raises: ValueError for a label that does not exist, shapes that do not fit, an unknown
     reduction; TypeError for a dtype that is neither labels nor probabilities.
     """
-    if getattr(input, "dtype", None) in WIDE:
-        return rounded_once(cross_entropy, input, target, weight=weight, ignore_index=ignore_index,
-                            reduction=reduction, label_smoothing=label_smoothing)
     t = raw(target)
     if t.dtype.kind != "f":
         if t.dtype.kind == "b":
@@ -491,7 +488,8 @@ NLL = _of_labels(f"{LABELS}; weight (C,)? -> () | (N, *d)", "input floating; tar
                  {"ignore_index": integer(), "reduction": REDUCTION})
 
 
-@composite(samples=_nll_samples, ref=_nll_ref, takes=NLL)
+@composite(samples=_nll_samples, ref=_nll_ref, takes=NLL, rounds=True,
+           apart=("weight",))
 def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None,
              ignore_index: int = -100, reduction: str = "mean") -> Tensor:
     """-w_t input[n, t] for the label t = target[n]: cross-entropy of logarithms of probabilities.
@@ -503,9 +501,6 @@ def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None,
     Raises: ValueError for a label that does not exist, shapes that do not fit, an unknown
     reduction; TypeError for a target that does not hold integers.
     """
-    if getattr(input, "dtype", None) in WIDE:
-        return rounded_once(nll_loss, input, target, weight=weight,
-                            ignore_index=ignore_index, reduction=reduction)
     x = raw(input)
     NLL.check(input, target, weight, ignore_index, reduction)
     t = _whole(raw(target))

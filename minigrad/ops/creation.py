@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from ..autograd.engine import Tensor, to_array, wrap
+from ..autograd.construct import to_array
+from ..autograd.engine import Tensor, wrap
 from ..foreign import got
 from ..modes import settings
 from ..promotion import dtype_named, refuse_foreign, refuse_unfit, refuse_unfit_data

@@ -13,8 +13,9 @@ from numpy import ndarray
 
 from ..autograd.engine import Tensor, wrap
 from ..foreign import got
-from ..autograd.op import composite, op, refuse_other, rounded_once
-from ..promotion import WIDE, refuse_unfit
+from ..autograd.arguments import refuse_other
+from ..autograd.op import composite, op
+from ..promotion import refuse_unfit
 from ..sums import add_at
 from .cast import to
 from .dims import along, one_dim
@@ -215,14 +216,12 @@ scatter.vjp(input=lambda g, dim, index: scatter(g, dim, index, 0.0), src=_scatte
 
 @composite(samples=lambda r: [(r(3, 4), 1, r.integers(4, 3, 2), r(3, 2)),
                               (r(3, 4), 0, r.integers(3, 5, 4), r(5, 4))],
-           ref=lambda *args: _scatter_ref(*args, add=True))
+           ref=lambda *args: _scatter_ref(*args, add=True), rounds=True)
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """input with src added at result[i][index[i][j]] for dim 1, and so on; repeated indices add up.
 
     Raises: as scatter.
     """
-    if getattr(input, "dtype", None) in WIDE:
-        return rounded_once(scatter_add, input, dim, index, src)
     shape, at = np.shape(input), index.array if isinstance(index, Tensor) else index
     d = one_dim("scatter_add", dim, len(shape))
     _check_along("scatter_add", shape, d, at)
@@ -235,15 +234,13 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
 @composite(samples=lambda r: [(r(3, 4), 0, r.integers(3, 5), r(5, 4)),
                               (r(3, 4), 1, np.array([3, 0]), r(3, 2), {"alpha": 2.0})],
            ref=lambda x, dim, i, s, alpha=1.0: x + alpha * put_back_ref(
-               s, along(dim, i), x.shape))
+               s, along(dim, i), x.shape), rounds=True)
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *,
               alpha: float = 1.0) -> Tensor:
     """input with alpha times the slices of source added at the given indices of a dimension.
 
     Raises: ValueError unless source is as input, with one slice for each index; else as getitem.
     """
-    if getattr(input, "dtype", None) in WIDE:
-        return rounded_once(index_add, input, dim, index, source, alpha=alpha)
     shape = np.shape(input)
     d = one_dim("index_add", dim, len(shape))
     if not shape:                                          # one element, of no dimensions

@@ -13,7 +13,10 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from ..autograd.engine import Tensor, refuse_leaf_write, shares_memory, to_array
+from ..autograd.accumulate import shares_memory
+from ..autograd.construct import to_array
+from ..autograd.engine import Tensor
+from ..autograd.inplace import refuse_leaf_write
 from ..autograd.op import op
 from ..autograd.writes import record_write
 from ..modes import settings

@@ -1,7 +1,8 @@
 """Operations in place: x.add_(y) computes x + y and x becomes the result.
 
-One mechanism for all of them, Tensor.become (engine.py): without a gradient the numbers are written
-into x's memory; with one, x takes the result's place in the graph. So no derivative is stated here.
+One mechanism for all of them, Tensor.become (autograd/inplace.py): without a gradient the numbers
+are written into x's memory; with one, x takes the result's place in the graph. So no derivative is
+stated here.
 Not here: x[index] = value (`indexing.py`), drawing numbers in place (`random.py`).
 """
 from __future__ import annotations
@@ -11,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.engine import Tensor, refuse_read_only, to_array, wrap
+from ..autograd.construct import to_array
+from ..autograd.engine import Tensor, wrap
+from ..autograd.inplace import refuse_read_only
 from ..modes import settings
-from ..autograd.op import rounded_once
+from ..autograd.agreement import rounded_once
 from ..promotion import WIDE, refuse_unfit
 from ..autograd.writes import record_write
 from . import activation, elementwise, gather, matrix

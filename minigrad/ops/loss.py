@@ -14,10 +14,9 @@ from numpy import ndarray
 from ..advice import advise
 from ..autograd.engine import Tensor
 from ..kernels.rowwise import binary_cross_entropy as kernel
-from ..autograd.op import composite, op, rounded_once
+from ..autograd.op import composite, op
 from ..autograd.options import Case, Option, choice, flag, number
 from ..autograd.signature import Signature
-from ..promotion import WIDE
 from .activation import logsigmoid, sigmoid
 from .class_loss import REDUCTION, first_place, raw, reduced, scaled
 from .class_loss import cross_entropy as cross_entropy
@@ -133,7 +132,7 @@ HUBER = _pair(delta=number(above=0))
 @composite(samples=lambda r: [*_pairs(r), (r(3, 4), r(3, 4), "mean", 0.5)],
            ref=lambda x, t, reduction="mean", delta=1.0:
                _reference(lambda x, t: _huber(x - t, delta))(x, t, reduction),
-           takes=HUBER)
+           takes=HUBER, rounds=True)
 def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean",
                delta: float = 1.0) -> Tensor:
     """d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), d = input - target; then reduced.
@@ -143,8 +142,6 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean",
     Raises: ValueError for different shapes, an unknown reduction or delta <= 0; TypeError for a
         delta that is no number.
     """
-    if getattr(input, "dtype", None) in WIDE:
-        return rounded_once(huber_loss, input, target, reduction, delta)
     HUBER.check(input, target, reduction, delta)
     d = input - target
     if delta == inf:                                       # no residual is beyond
@@ -161,7 +158,7 @@ SMOOTH_L1 = _pair(beta=number(0))
 @composite(samples=lambda r: [*_pairs(r), (r(3, 4), r(3, 4), "mean", 0.5)],
            ref=lambda x, t, reduction="mean", beta=1.0:
                _reference(lambda x, t: _huber(x - t, beta) / beta)(x, t, reduction),
-           takes=SMOOTH_L1)
+           takes=SMOOTH_L1, rounds=True)
 def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean",
                    beta: float = 1.0) -> Tensor:
     """d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, d = input - target; then reduced.
@@ -172,8 +169,6 @@ def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean",
     Raises: ValueError for different shapes, an unknown reduction or a negative beta; TypeError for
         a beta that is no number.
     """
-    if getattr(input, "dtype", None) in WIDE:
-        return rounded_once(smooth_l1_loss, input, target, reduction, beta)
     SMOOTH_L1.check(input, target, reduction, beta)
     if beta == 0:
         return l1_loss(input, target, reduction)
@@ -263,7 +258,7 @@ def _bce_ref(x, y, weight=None, reduction="mean"):
 BCE = _pair("; weight (~*d)?")
 
 
-@composite(samples=_bce_samples, ref=_bce_ref, takes=BCE)
+@composite(samples=_bce_samples, ref=_bce_ref, takes=BCE, rounds=True)
 def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None,
                          reduction: str = "mean") -> Tensor:
     """-w (y log x + (1 - y) log(1 - x)) for probabilities x = input of the class y = target.
@@ -274,8 +269,6 @@ def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = 
 
     Raises: ValueError for numbers outside of 0 .. 1, different shapes or an unknown reduction.
     """
-    if getattr(input, "dtype", None) in WIDE:
-        return rounded_once(binary_cross_entropy, input, target, weight, reduction)
     name = "binary_cross_entropy"
     BCE.check(input, target, weight, reduction)
     _refuse_labels(name, raw(input), raw(target))
@@ -416,7 +409,7 @@ KL = _pair(reduction=choice("batchmean", "mean", "sum", "none"), log_target=flag
         (np.log(r.probabilities(3, 4)), r.probabilities(3, 4)),
         (np.log(r.probabilities(3, 4)), r.probabilities(3, 4), "batchmean"),
         (np.log(r.probabilities(3, 4)), np.log(r.probabilities(3, 4)), "sum", True)], ref=_kl_ref,
-    takes=KL)
+    takes=KL, rounds=True)
 def kl_div(input: Tensor, target: Tensor, reduction: str = "mean",
            log_target: bool = False) -> Tensor:
     """t (log t - input), elementwise, then reduced: input is log p, target t are probabilities.
@@ -429,8 +422,6 @@ def kl_div(input: Tensor, target: Tensor, reduction: str = "mean",
     Raises: ValueError for different shapes, a target below 0 (unless log_target) or an unknown
     reduction.
     """
-    if getattr(input, "dtype", None) in WIDE:
-        return rounded_once(kl_div, input, target, reduction, log_target)
     KL.check(input, target, reduction, log_target)
     if not log_target:
         _refuse_negative(raw(input), raw(target))

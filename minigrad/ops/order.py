@@ -11,7 +11,8 @@ import numpy as np
 from numpy import ndarray
 
 from ..autograd.engine import Tensor, wrap
-from ..autograd.op import composite, refuse_other
+from ..autograd.arguments import refuse_other
+from ..autograd.op import composite
 from ..kernels.rowwise import order as kernel
 from .cast import clone, to
 from .dims import Dim, one_dim

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from ..autograd.engine import Tensor, to_array, wrap
+from ..autograd.construct import to_array
+from ..autograd.engine import Tensor, wrap
 from ..foreign import got, named
 from ..autograd.op import composite, op
 from ..promotion import WIDE, as_own, dtype_named, refuse_unfit

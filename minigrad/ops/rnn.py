@@ -17,10 +17,9 @@ from numpy import ndarray
 
 from ..autograd.engine import Tensor
 from ..kernels.recurrent import rnn as kernel
-from ..autograd.op import composite, op, rounded_once
+from ..autograd.op import composite, op
 from ..autograd.options import choice, flag
 from ..autograd.signature import Signature
-from ..promotion import WIDE
 from .activation import relu, tanh
 from .elementwise import where
 from .linear import linear, product
@@ -159,7 +158,7 @@ CELL = Signature(
 
 @composite(samples=lambda r: [(r(2, 4), r(2, 5), r(5, 4), r(5, 5), r(5), r(5)),
                               (r(2, 2), r(2, 3), r(3, 2), r(3, 3), None, None, "relu")],
-           ref=_cell_ref, takes=CELL)
+           ref=_cell_ref, takes=CELL, rounds=True)
 def rnn_cell(input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None = None,
              b_hh: Tensor | None = None, nonlinearity: str = "tanh") -> Tensor:
     """One step of a recurrent layer: act(x w_ih^T + b_ih + h w_hh^T + b_hh).
@@ -170,8 +169,6 @@ def rnn_cell(input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor
     Raises: ValueError for shapes that do not fit or another nonlinearity; TypeError for mixed
         dtypes.
     """
-    if getattr(input, "dtype", None) in WIDE:
-        return rounded_once(rnn_cell, input, hx, w_ih, w_hh, b_ih, b_hh, nonlinearity)
     try:
         x, h, act = linear(input, w_ih, b_ih), linear(hx, w_hh, b_hh), ACTIVATIONS[nonlinearity]
     except (KeyError, TypeError, ValueError):

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..autograd.engine import Tensor
-from ..autograd.op import Op, composite, refuse_other
+from ..autograd.arguments import refuse_other
+from ..autograd.op import Op, composite
 from .dims import as_shape, chosen_dims, many_dims, new_dim, one_dim, spelt_product
 from .kinds import movement
 

@@ -14,7 +14,8 @@ import numpy as np
 from numpy import ndarray
 
 from ..advice import FORGOTTEN, advise, watch_for_sum
-from ..autograd.engine import Tensor, wrap, zero_gradient
+from ..autograd.engine import Tensor, wrap
+from ..autograd.inplace import zero_gradient
 from ..foreign import got, named
 from ..modes import enable_grad
 from ..promotion import as_own

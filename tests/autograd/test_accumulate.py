@@ -6,7 +6,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import Tensor, grad
-from minigrad.autograd import engine
+from minigrad.autograd import accumulate
 from minigrad.autograd.op import OPS, op
 
 
@@ -44,19 +44,19 @@ def test_broadcast_gradients_are_summed_to_the_shape_and_dtype():
     assert x.grad.tolist() == [[8.0]] * 3
 
 
-N = engine.LARGE // 8                                # numbers of float64
+N = accumulate.LARGE // 8                                # numbers of float64
 
 
 @pytest.fixture
 def sums(monkeypatch):
     """How many sums of gradients were written over one of the two."""
-    calls, original = [], engine.add_into
+    calls, original = [], accumulate.add_into
 
     def counted(total, part):
         calls.append(total)
         original(total, part)
         calls[-1] = None                             # hold nothing
-    monkeypatch.setattr(engine, "add_into", counted)
+    monkeypatch.setattr(accumulate, "add_into", counted)
     return calls
 
 
@@ -179,3 +179,37 @@ def test_a_gradient_that_was_set_wrongly_is_refused_where_the_next_is_added():
         x.grad = wrong
         with pytest.raises(TypeError, match=f"grad of a leaf was set to .*{text}.*want a Tensor"):
             (x * 2).sum().backward()
+
+
+@pytest.mark.parametrize("through", ["a rule", "a joint rule", "a hook", "grad()"])
+def test_a_gradient_that_nobody_else_holds_is_not_copied(through):
+    """References are counted: one too many, and each gradient costs a copy."""
+    made = []
+
+    def fresh(g):
+        part = g * 2.0
+        made.append(part.__array_interface__["data"][0])
+        return part
+
+    def doubled(x: Tensor, w: Tensor) -> Tensor:
+        return x * 2.0
+    function = op(samples=None)(doubled)
+    try:
+        if through == "a joint rule":
+            function.joint_vjp("x", "w")(lambda g: (fresh(g), None))
+        else:
+            function.vjp(x=fresh)
+        x, w = wide_leaf(), wide_leaf(1)
+        if through == "a hook":
+            x.register_hook(lambda g: None)
+        y = function(x, w)
+        g = Tensor(np.ones(N))
+        if through == "grad()":
+            got, = grad(y, x, g)
+        else:
+            y.backward(g)
+            got = x.grad
+        assert got.array.__array_interface__["data"][0] == made[0]
+        assert got.array.flags.writeable and got.tolist() == [2.0] * N
+    finally:
+        del OPS["doubled"]

@@ -77,3 +77,18 @@ def test_a_hook_keeps_the_dtype_and_each_handle_removes_its_own_registration():
     first.remove()
     x.sum().backward()
     assert calls == [1]
+
+
+def test_a_hook_computes_under_the_users_own_numpy_settings_and_may_change_them():
+    x = leaf(0.0)
+    y = x * 1.0
+    seen = []
+
+    def hook(g):
+        seen.append(np.geterr()["divide"])
+        np.seterr(divide="ignore")
+    y.register_hook(hook)
+    x.register_hook(lambda g: seen.append(np.geterr()["divide"]))
+    with np.errstate(divide="raise"):
+        (y * 1.0).backward()
+        assert seen == ["raise", "ignore"] and np.geterr()["divide"] == "ignore"

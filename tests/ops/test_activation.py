@@ -12,7 +12,7 @@ import pytest
 
 import minigrad as mg
 import minigrad.nn.functional as F
-from minigrad.autograd.engine import shares_memory
+from minigrad.autograd.accumulate import shares_memory
 
 rng = np.random.default_rng(5)
 

@@ -10,7 +10,8 @@ import minigrad as mg
 import minigrad.nn as nn
 import minigrad.nn.functional as F
 from minigrad.face import FUNCTIONS, numpys_name
-from minigrad.autograd.op import NUMPY_NAMES, OPS
+from minigrad.autograd.arguments import NUMPY_NAMES
+from minigrad.autograd.op import OPS
 
 RENAMED = sorted(name for name, op in OPS.items() if {*NUMPY_NAMES} & {*op.parameters}
                  and op.samples is not None)

@@ -22,7 +22,7 @@ import types
 from pathlib import Path
 
 import minigrad
-from minigrad.autograd.op import NUMPY_NAMES
+from minigrad.autograd.arguments import NUMPY_NAMES
 from minigrad.ops import kinds
 
 OPS_FOLDER = Path(minigrad.__file__).parent / "ops"
