@@ -11,14 +11,15 @@ un-broadcasts, `ops/reduce.py`, the kernels for their parts. Not here: sums in a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy import ndarray
 
-#: Numbers in a row, and rows, from which the order of adding matters. Below NumPy's own sum is
-#: nearly as exact, and takes 1 us.
-MANY, ROWS = 4096, 512
+from . import tuning
+
+#: Numbers in a row, and rows, from which the order of adding matters.
+MANY, ROWS = tuning.SUM_MANY, tuning.SUM_ROWS
 _STEP = 16                                         # rows that are added one after the other
 _WIDE = 512                                        # numbers that a row should have at least
 _SHORT = 64                                        # numbers in a row, too few for a loop of NumPy
@@ -129,3 +130,12 @@ def add_rows(x: ndarray, d: int, dtype: type | None = None) -> ndarray:
     if rest[0].size:
         y += np.add.reduce(rest[0], axis=d, dtype=np.float64)
     return y
+
+
+def sum_of(parts: Sequence[ndarray], few: int = 8) -> ndarray:
+    """The sum of arrays of one shape and dtype, one after the other; of more than `few` in float64.
+    """
+    y = parts[0] if len(parts) <= few else parts[0].astype(np.float64)
+    for part in parts[1:]:
+        y = y + part
+    return y.astype(parts[0].dtype, copy=False)

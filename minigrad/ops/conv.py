@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.engine import Tensor
-from ..kernels.conv import direct as kernel
+from ..kernels.conv import conv2d as kernel
 from ..autograd.op import composite, op
 from .cast import convert_all
 from .dims import remembered

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from .. import tuning
 from ..autograd.engine import Tensor
 from ..kernels.rowwise import scan as loops
 from ..kernels.rowwise.sums import row_sums
@@ -40,9 +41,6 @@ def dim_samples(r):
 
 # --- sums and means ------------------------------------------------------------------------------
 
-_LARGE = 1 << 14                                   # elements from which our loop adds them
-
-
 def add_up(x, dim, keepdim=False, dtype=None):
     """np.add.reduce, without its loss of digits: see `sums.py`.
 
@@ -60,7 +58,7 @@ def add_up(x, dim, keepdim=False, dtype=None):
     sums, ends = x, 0                              # how many of the last dimensions are added up
     while ends < len(dims) and dims[-1 - ends] == x.ndim - 1 - ends:
         ends += 1
-    if ends and x.size >= _LARGE and x.dtype.char == "f" and x.flags.c_contiguous:
+    if ends and x.size >= tuning.SUM_SHARED and x.dtype.char == "f" and x.flags.c_contiguous:
         rows = math.prod(x.shape[:-ends])
         if x.size // rows >= 32:
             sums, dims = _large_rows(x, rows).reshape(x.shape[:-ends]), dims[:len(dims) - ends]
@@ -210,9 +208,6 @@ def _cumsum_door(input, dim, dtype):
             None if dtype is None else dtype_named("cumsum", dtype))
 
 
-_LOOP = 1 << 10                                    # elements from which our loop is faster
-
-
 def _running_sums(x, dim, dtype):
     if dtype is None:
         dtype = INT64 if x.dtype.kind in "iub" else x.dtype
@@ -223,7 +218,7 @@ def _running_sums(x, dim, dtype):
     if dtype.itemsize < 4:                         # float16 adds in float32
         return np.cumsum(x, dim, np.float32).astype(dtype)
     x = x.astype(dtype, copy=False)
-    if x.size >= _LOOP:
+    if x.size >= tuning.SCAN_LARGE:
         return loops.cumsum(x, dim)
     return np.cumsum(x, dim, np.float64).astype(dtype, copy=False)
 

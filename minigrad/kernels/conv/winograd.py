@@ -66,7 +66,7 @@ and 56 pixels, slower at 14. Errors, (rms, largest) as above: y 7.0, 77 and gw 6
 channels, y 9.4, 107 and gw 6.5, 37 with 128: two times those of the direct sum, dozens of units at
 worst. Not done.
 
-Not here: groups, strides, dilations of more than 2 along a row, float64: direct.py.
+Not here: groups, strides, dilations of more than 2 along a row, float64: tiles.py.
 """
 
 from __future__ import annotations
@@ -77,12 +77,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ... import tuning
 from ..jit import jit, ready
 from ..simd.flat import aligned, copy, tail, to_line
 from ..simd.tile import tile, tile_shape
 from ..simd.transpose import square_side, transpose
 from ..parallel import parallel
-from ..parallel.scratch import enter, leave, room_for
+from ..parallel.scratch import arena_for, claim, release
 from .geometry import Axis, blocks_of
 from .winograd_transform import Matrix, grid_lanes, sandwich, sandwich_of_image, sandwich_to_image
 
@@ -103,8 +104,6 @@ outputs_of_spread_tiles = sandwich_to_image(A_T, 2)
 TAPS = 3  # along an axis of the matrix G: a piece of a kernel has so many, or one less
 SPREADS = 1, 2  # dilations along a row for which there are transforms
 FLIPPED = [3, 1, 2, 0]  # which row of G w is which if the taps of w run backwards
-TRANSFORMED = 1 << 17  # numbers of v of an item: 512 KiB of a second-level cache of 2 MiB
-ITEMS = 16  # least number of items that we like to cut a correlation into
 
 
 class Cut(NamedTuple):
@@ -303,7 +302,7 @@ def store_outputs(
 @jit
 def winograd_range(
     start, stop, x, u, bias, out, fine, low, grid, tiles, dilation, sizes, spots, terms, rows_of,
-    ka, kb, room, taken,
+    ka, kb, arena, taken,
 ):
     """Items start .. stop - 1 of a correlation, an item being `block` tiles of the grid.
 
@@ -312,7 +311,7 @@ def winograd_range(
     reads, grid_lanes(), columns of a register tile, pitch and plane of v, step of u to the next
     block of outputs). spots: where those of u begin; rows_of, ka, kb: the tables of the register
     tile, of which a spot takes terms[spot] = (begin, count). fine[item]: whether all is finite.
-    room, taken: see scratch.py.
+    arena, taken: see scratch.py.
 
     One writer for each output; the order of a sum is that of the patches and channels.
     """
@@ -320,8 +319,8 @@ def winograd_range(
     rows = rows_of.size
     features = out.shape[1]
     total = x.shape[0] * grid[0] * grid[1]
-    place = enter(taken)
-    scratch = tail(room, place * room.shape[1])
+    place = claim(taken)
+    scratch = tail(arena, place * arena.shape[1])
     v_begin, u_begin = to_line(scratch), to_line(u)
     m_begin = v_begin + SPOTS * plane
     zeros = np.zeros(cols, x.dtype)
@@ -347,8 +346,8 @@ def winograd_range(
                     cols, min(rows, features - f), grid, tiles, dilation, lanes, bias, out, f, odd,
                 )
         fine[item] = finite_run(odd, odd.size)
-    leave(taken, place)
-    tail(room, 0)  # mentioned once more: views count no reference (flat.tail)
+    release(taken, place)
+    tail(arena, 0)  # mentioned once more: views count no reference (flat.tail)
 
 
 def odd_lines(count: int) -> int:
@@ -365,15 +364,15 @@ class _Plan(NamedTuple):
     pitches: tuple[int, int]  # of u
     patches: np.ndarray
     geometry: tuple  # the arguments of winograd_range after `fine`
-    scratch: int  # numbers of room for a thread
+    scratch: int  # numbers of scratch for a thread
 
 
 def _block(batch: int, channels: int, ch: Cut, cw: Cut) -> int:
     """Tiles of an item: whole register tiles, few enough that v stays in the cache."""
     cols = tile_shape(np.float32).cols
     panels = -(-batch * ch.grid * cw.grid // cols)
-    most = max(1, round(TRANSFORMED / (SPOTS * channels * cols)))
-    return blocks_of(panels, min(most, max(1, panels // ITEMS))) * cols
+    most = max(1, round(tuning.WINOGRAD_NUMBERS / (SPOTS * channels * cols)))
+    return blocks_of(panels, min(most, max(1, panels // tuning.WINOGRAD_ITEMS))) * cols
 
 
 @functools.lru_cache(maxsize=256)
@@ -424,11 +423,17 @@ def fits(axis: Axis) -> bool:
     return (axis.step, axis.out_step) == (1, 1) and len(axis.phases[0].shifts) >= 2
 
 
-def possible(groups: int, dtype: np.dtype, ah: Axis, aw: Axis) -> bool:
-    """Whether this is a convolution that `correlate` and winograd_grad_w.py can do."""
-    if groups != 1 or dtype != np.float32 or not fits(ah) or not fits(aw):
-        return False
-    return cut_of(aw).dilation in SPREADS
+def why_not(groups: int, dtype: np.dtype, ah: Axis, aw: Axis) -> str | None:
+    """Why `correlate` and winograd_grad_w.py cannot do this convolution; None if they can."""
+    if dtype != np.float32:
+        return f"{dtype}: the transforms are written for float32"
+    if groups != 1:
+        return f"{groups} groups"
+    if not fits(ah) or not fits(aw):
+        return "a stride, or a kernel of one row or column"
+    if cut_of(aw).dilation not in SPREADS:
+        return f"a dilation of {cut_of(aw).dilation} along a row"
+    return None
 
 
 def cheaper(
@@ -437,12 +442,13 @@ def cheaper(
     """Whether it takes less time than the direct way; gradient: that of the weights.
 
     In cycles, fitted to 144 convolutions of 2 to 1,200 MFLOP: the faster way is chosen but for a
-    loss of 2 % on average. Transforms go by whole vectors, half empty in rows of 7 pixels, and the
+    loss of 2 % on average. A core does `rate` multiply-adds a cycle, as its registers say. Transforms go by whole vectors, half empty in rows of 7 pixels, and the
     columns of the last register tiles are computed whether there is something in them or not.
     """
     rows, cols, lanes = tile_shape(np.float32)
     if lanes < 8:  # NEON has no masked loads: not measured there
         return False
+    rate = 2 * lanes  # two units for fused multiply-adds
     ch, cw = cut_of(ah), cut_of(aw)
     taps = len(ah.phases[0].shifts) * len(aw.phases[0].shifts)
     patches, shifts = patches_of(ch, cw)
@@ -453,16 +459,16 @@ def cheaper(
     written = batch * ch.tiles * (-(-cw.tiles // vectors) * vectors)
     pairs = channels * features * batch * ah.outputs * aw.outputs * taps
     if gradient:
-        direct = 0.031 * pairs * (-(-features // rows) * rows / features)
+        direct = 0.992 * pairs / rate * (-(-features // rows) * rows / features)
         products = tiles * channels * (-(-features // cols) * cols)
     else:
-        direct = pairs / 30
+        direct = pairs / (rate * 15 / 16)
         products = (-(-grid // cols) * cols) * channels * features
         block = _block(batch, channels, ch, cw)
         read *= (block + int(shifts[-1])) / block
     images = 6 * (channels * read + features * written)
     transforms = 10 * channels * features * len(patches) + images
-    return direct > 1e5 and each / 32 * products + transforms < 0.97 * direct
+    return direct > 1e5 and each / rate * products + transforms < tuning.WINOGRAD_GAIN * direct
 
 
 def correlate(
@@ -476,7 +482,7 @@ def correlate(
 ) -> bool:
     """out[n, f] = bias[f] + the correlation of x with w[f], or with w[:, f] if from_inputs.
 
-    x (N, C, H, W), w (F, C, KH, KW), bias (F,) or None, ah and aw: see `possible`. Returns False if
+    x (N, C, H, W), w (F, C, KH, KW), bias (F,) or None, ah and aw: see `why_not`. Returns False if
     some result is not finite: then all of `out` is to be computed in the direct way.
     """
     plan = _plan(x.shape[0], x.shape[1], out.shape[1], from_inputs, ah, aw)
@@ -489,6 +495,6 @@ def correlate(
     )
     bias = np.zeros(out.shape[1], x.dtype) if bias is None else ready(bias)
     fine = np.zeros(plan.items, np.bool_)
-    room, taken = room_for(plan.scratch)
-    parallel(winograd_range, plan.items, x, u, bias, out, fine, *plan.geometry, room, taken)
+    arena, taken = arena_for(plan.scratch)
+    parallel(winograd_range, plan.items, x, u, bias, out, fine, *plan.geometry, arena, taken)
     return bool(fine.all())

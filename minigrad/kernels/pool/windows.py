@@ -22,6 +22,7 @@ import functools
 
 import numpy as np
 
+from ... import tuning
 from ..jit import jit, ready
 from ..simd.vector import (
     lanes, load, load_apart, load_even, store, store_apart, store_pairs, vector_jit,
@@ -32,11 +33,6 @@ Pair = tuple[int, int]
 
 STRIP_ROWS = 16
 
-# Numbers read or compared that are worth a chunk, some 2 us. With eight times as many the second
-# layer of a CNN pooled one image in the caller's thread, half of it out of the other core's cache:
-# 57 us with the convolution before it, 47 on two threads.
-GRAIN_CELLS = 15_000
-ROW_CELLS = 40  # what a row costs besides, about 10 ns, in such numbers
 
 
 def grain(planes: int, cells: int) -> int:
@@ -45,7 +41,7 @@ def grain(planes: int, cells: int) -> int:
     One chunk a thread: in the gradient each finds its part in its own cache (8 x 64 x 28 x 28,
     forward and backward: 190 us, in eight chunks 206).
     """
-    return one_each(planes, max(1, GRAIN_CELLS // max(cells, 1)))
+    return one_each(planes, max(1, tuning.POOL_GRAIN // max(cells, 1)))
 
 
 def flat(x: np.ndarray) -> np.ndarray:

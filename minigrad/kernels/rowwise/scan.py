@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from ... import tuning
 from ..jit import jit, ready
 from ..jit.kernel import jit_disabled
 from ..simd.flat import tail
 from ..parallel import parallel
-
-_WIDTH = 256  # neighbours that go along the dimension together
-_GRAIN = 1 << 14  # numbers worth a chunk: 20 us
 
 
 @jit
@@ -63,10 +61,10 @@ def cumsum(x: np.ndarray, d: int) -> np.ndarray:
     y = np.empty(x.shape, x.dtype)
     n, inner = x.shape[d], int(np.prod(x.shape[d + 1 :]))
     if x.size:
-        width = min(_WIDTH, inner)
+        width = min(tuning.SCAN_WIDTH, inner)
         items = x.size // (n * inner) * -(-inner // width)
         parallel(scan_range, items, x.reshape(-1), n, inner, width, reverse, y.reshape(-1),
-                 grain=max(1, _GRAIN // (n * width)))  # fmt: skip
+                 grain=max(1, tuning.SCAN_GRAIN // (n * width)))  # fmt: skip
     return np.flip(y, d) if reverse else y
 
 

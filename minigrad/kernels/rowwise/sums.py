@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from ... import tuning
 from ..jit import jit, ready
 from ..jit.kernel import jit_disabled
 from ..simd.flat import tail
 from ..parallel import parallel
 
 _BLOCK = 512  # numbers added in the array's own precision before float64 takes over
-_GRAIN = 1 << 15  # numbers worth a chunk: 2 us
 
 
 @jit(fastmath={"contract", "reassoc", "nsz"}, inline=True)
@@ -60,7 +60,7 @@ def row_sums(x: np.ndarray, rows: int) -> np.ndarray:
     length = x.size // rows
     flat = ready(x).reshape(-1)
     out = np.empty(rows, flat.dtype)
-    parallel(row_sums_range, rows, flat, length, out, grain=max(1, _GRAIN // max(1, length)))
+    parallel(row_sums_range, rows, flat, length, out, grain=max(1, tuning.ROW_SUMS_GRAIN // max(1, length)))
     return out
 
 
