@@ -100,4 +100,5 @@ absolute, clip, concatenate, divide, moveaxis, multiply, negative, subtract = (
 __version__ = "0.1.0"
 
 if not TYPE_CHECKING:                              # who checks types is to see every misspelt name
-    __all__, __dir__, __getattr__ = _shows(__name__, modules=("autograd", "data", "nn", "optim"))
+    __all__, __dir__, __getattr__ = _shows(
+        __name__, modules=("autograd", "data", "debug", "nn", "optim"))

@@ -1,7 +1,7 @@
 """Looking at the kernels while a program runs: which way each call takes and why, how near it comes
 to what the machine can do, and whether its numbers are right.
 
-    MINIGRAD_VERBOSE=1 python train.py      prints every call: its way, sizes, time, share of the peak
+    MINIGRAD_VERBOSE=1 python train.py      prints every call: way, sizes, time, share of the peak
     MINIGRAD_CHECK=1 python train.py        runs the reference beside every call, and stops at the
                                             first result that rounding does not explain
     MINIGRAD_WAY="conv2d=tiles" ...         takes this way (kernels/ways.py)
@@ -219,8 +219,9 @@ def compare(result: Any, expected: Any, magnitude: Any, ulps: float, nearby: boo
         if nearby:
             fine = magnitude[np.isfinite(magnitude)]
             magnitude = np.full(result.shape, fine.max(initial=0.0))
-        distance = np.abs(result.astype(np.float64) - expected)
-        distance /= limits.eps * magnitude + limits.smallest_normal
+        with np.errstate(all="ignore"):
+            distance = np.abs(result.astype(np.float64) - expected)
+            distance /= limits.eps * magnitude + limits.smallest_normal
         both = (result == expected) | (np.isnan(result) & np.isnan(expected))
         distance = np.where(both, 0.0, np.where(np.isnan(distance), np.inf, distance))
         distance = np.where(sure, distance, 0.0)
@@ -274,7 +275,7 @@ def time_ways(name: str, *sizes: Any, seconds: float = 0.3) -> Iterator[str]:
         run(*arrays)                               # compiles
         best, end = np.inf, time.perf_counter() + seconds
         while time.perf_counter() < end:
-            best = min(best, _least_seconds(lambda run=run: run(*arrays), 3))
+            best = min(best, _least_seconds(functools.partial(run, *arrays), 3))
         taken = "  <- is taken" if each is chosen else ""
         yield f"  {each.name:<14}{_rate(best, flops, moved, dtype)}{taken}"
 
@@ -285,9 +286,12 @@ def _is_set(name: str) -> bool:
     return os.environ.get(name, "0").strip() not in ("", "0")
 
 
-def start() -> None:
-    """Does what MINIGRAD_VERBOSE and MINIGRAD_CHECK ask for; called once, at import."""
+def _start() -> None:
+    """Does what MINIGRAD_VERBOSE and MINIGRAD_CHECK ask for."""
     if _is_set("MINIGRAD_CHECK"):
         ways.watch(_checker)
     if _is_set("MINIGRAD_VERBOSE"):
         ways.watch(_printer(None))
+
+
+_start()

@@ -109,6 +109,9 @@ POOL_ROW = 40
 RNN_FEW = 3
 #: rows that a thread takes through time together: W is read once a step for all | rnn
 RNN_GROUP = 16
+#: bytes of W: from here on it leaves no room in a second-level cache, and four times as many rows
+#: share each reading of it | rnn
+RNN_WEIGHT_BYTES = 1 << 19
 #: multiplications: a chunk, some 20 to 30 us | rnn
 RNN_GRAIN = 1_500_000
 #: chunks, at most | rnn

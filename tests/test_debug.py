@@ -1,4 +1,4 @@
-"""minigrad.debug: what runs is shown, what is wrong is found, and neither costs anything when off."""
+"""minigrad.debug: what runs is shown, what is wrong is found, and it costs nothing when off."""
 import io
 import os
 import re
@@ -38,7 +38,7 @@ def test_differences_are_told(got, want, size, ulps, words):
 
 def test_what_is_no_difference():
     assert compare(np.float32([1 + 4 * F4]), np.array([1.0]), np.array([1.0]), 5) is None
-    assert compare(np.float32([1 + 4 * F4]), np.array([1.0]), np.array([10.0]), 1) is None  # of sums
+    assert compare(np.float32([1 + 4 * F4]), np.array([1.0]), np.array([10.0]), 1) is None
     assert compare(np.float32([np.inf]), np.array([1e39]), np.array([1e39]), 1) is None  # overflow
     nearby = np.float32([1e-3, 1e3]), np.array([0.0, 1e3]), np.array([0.0, 1e9])
     assert compare(*nearby, 1) is not None and compare(*nearby, 20, nearby=True) is None

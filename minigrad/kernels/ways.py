@@ -82,7 +82,7 @@ class Family:
         result prints itself well (a NamedTuple does).
     ways: in order of preference; the last is named "reference".
     draw(rng, *sizes): the arrays of an example, as the ways take them after the problem.
-    flops, bytes: of a problem, at the least: each product and sum, each number read or written once.
+    flops, bytes: of a problem, at the least: each product and sum, each number moved once.
     ulps(problem): how far a result may be from the reference, in units of the last place of
         `magnitude`, because of the length of the sums. 0: bit by bit.
     magnitude(problem, expected, *arrays): how large the numbers are whose rounding a result bears,
@@ -94,8 +94,8 @@ class Family:
     def __init__(self, name: str, problem: Callable[..., Any], ways: Sequence[Way], *,
                  draw: Callable[..., tuple], flops: Callable[[Any], float],
                  bytes: Callable[[Any], float], ulps: Callable[[Any], float],
-                 magnitude: Callable[..., Any] | None = None, seen: Callable[[Any], Any] = lambda result: result
-                 ) -> None:
+                 magnitude: Callable[..., Any] | None = None,
+                 seen: Callable[[Any], Any] = _itself) -> None:
         assert ways[-1].name == "reference" and name not in FAMILIES
         self.name, self.problem, self.ways = name, problem, tuple(ways)
         self.draw, self.flops, self.bytes = draw, flops, bytes

@@ -223,8 +223,8 @@ def max_pool2d_grad(g: Tensor, places: np.ndarray, hw: Pair, kernel_size: Pair, 
     maximum in its window, as the kernel gave them (their range is trusted); the largest integer
     of their dtype: nowhere.
     """
-    gx = pool_grad.max_pool2d_grad(_as_batch(g), _as_batch(places), hw, kernel_size, stride, padding,
-                                dilation)
+    gx = pool_grad.max_pool2d_grad(_as_batch(g), _as_batch(places), hw, kernel_size, stride,
+                                   padding, dilation)
     return gx if g.ndim == 4 else gx[0]
 max_pool2d_grad.vjp(g=lambda u, places, kernel_size, stride, padding, dilation:
                     max_pool2d_pick(u, places, kernel_size, stride, padding, dilation))
@@ -240,7 +240,7 @@ def max_pool2d_pick(input: Tensor, places: np.ndarray, kernel_size: Pair, stride
     input (N, C, H, W), places (N, C, OH, OW) -> (N, C, OH, OW), 0 for nowhere; also without N.
     """
     y = pool_grad.max_pool2d_pick(_as_batch(input), _as_batch(places), kernel_size, stride, padding,
-                               dilation)
+                                  dilation)
     return y if input.ndim == 4 else y[0]
 max_pool2d_pick.vjp(input=lambda g, input_shape, places, kernel_size, stride, padding, dilation:
                     max_pool2d_grad(g, places, input_shape[-2:], kernel_size, stride, padding,

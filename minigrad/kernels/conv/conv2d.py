@@ -1,7 +1,7 @@
 """Cross-correlation of images and its gradient for the image, and when which way computes them.
 
-    conv2d           y[n,f,u,v] = bias[f] + sum over c,i,j of w[f,c,i,j] * x[n,c, place of (u,v,i,j)]
-    conv2d_grad_x    gx[n,c,h,t] = sum of w[f,c,i,j] * g[n,f,u,v] over what met x[n,c,h,t]
+    conv2d           y[n,f,u,v] = bias[f] + sum over c, i, j of w[f,c,i,j] * x[n, c, place]
+    conv2d_grad_x    gx[n,c,h,t] = sum of w[f,c,i,j] * g[n,f,u,v] over all that met x[n,c,h,t]
 
 Both are one correlation, of x or of g: which output reads which numbers of the source is said by
 two axes (geometry.py), and the ways know nothing else.

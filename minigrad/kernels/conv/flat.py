@@ -242,7 +242,8 @@ def is_flat(channels: int, features: int, taps: int, ah: Axis, aw: Axis, dtype: 
         return False
     if features <= narrow or channels * taps <= (tuning.FLAT_1X1 if taps == 1 else narrow):
         return True
-    return channels * taps <= tuning.FLAT_TERMS and features * ah.outputs * aw.outputs <= tuning.FLAT_SPREAD
+    numbers = features * ah.outputs * aw.outputs  # of an image's result
+    return channels * taps <= tuning.FLAT_TERMS and numbers <= tuning.FLAT_SPREAD
 
 
 class _Plan(NamedTuple):
@@ -270,7 +271,8 @@ def _plan(
         and ah.size * aw.size >= cols
     )
     direct = ah.out_step == aw.out_step == 1 and aw.outputs == width and features >= rows
-    apart = direct and features >= tuning.FLAT_APART and features * ah.outputs * aw.outputs <= tuning.FLAT_SPREAD
+    numbers = features * ah.outputs * aw.outputs  # of an image's result
+    apart = direct and features >= tuning.FLAT_APART and numbers <= tuning.FLAT_SPREAD
     direct = direct and (apart or aw.reach == 0)
     one = flat_layout(channels, ah, aw, 1, apart)
     row = one.cells[1]
@@ -278,9 +280,10 @@ def _plan(
     block_h = blocks_of(ah.outputs, most)
     if in_place and direct:
         block_h = ah.outputs  # and the result itself: nothing needs to stay in a cache
-    if batch * groups * -(-ah.outputs // block_h) < tuning.CONV_PIECES:  # but no less than two tiles
+    pieces = tuning.CONV_PIECES
+    if batch * groups * -(-ah.outputs // block_h) < pieces:  # but no less than two tiles
         least = -(-2 * cols // aw.outputs)
-        block_h = blocks_of(ah.outputs, max(least, -(-ah.outputs * batch * groups // tuning.CONV_PIECES)))
+        block_h = blocks_of(ah.outputs, max(least, -(-ah.outputs * batch * groups // pieces)))
     shortest = (ah.outputs - 1) % block_h * aw.outputs + aw.outputs  # outputs of the last item
     in_place = in_place and shortest >= cols
     direct = direct and shortest >= cols

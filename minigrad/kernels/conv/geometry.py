@@ -135,7 +135,8 @@ def layout(batch: int, channels: int, ah: Axis, aw: Axis) -> Layout:
     block_h = blocks_of(ah.outputs, tuning.CONV_POSITIONS // aw.outputs)
     block_n = 1
     if block_h == ah.outputs:  # small images share an item, so that few places of a tile are wasted
-        block_n = blocks_of(batch, min(tuning.CONV_POSITIONS // (ah.outputs * aw.outputs), -(-batch // tuning.CONV_PIECES)))
+        most = tuning.CONV_POSITIONS // (ah.outputs * aw.outputs)
+        block_n = blocks_of(batch, min(most, -(-batch // tuning.CONV_PIECES)))
     row = aw.cells(aw.outputs)
     plane = row * ah.cells(block_h)
     image = plane * channels

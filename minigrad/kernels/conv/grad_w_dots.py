@@ -166,7 +166,8 @@ def plan_dots(
     block_h = blocks_of(ah.outputs, tuning.GRAD_W_DOT_POSITIONS // aw.outputs)
     block_n = 1
     if block_h == ah.outputs:  # the lanes of small images are added up together
-        block_n = blocks_of(batch, min(tuning.GRAD_W_DOT_POSITIONS // (ah.outputs * aw.outputs), -(-batch // tuning.CONV_PIECES)))
+        most = tuning.GRAD_W_DOT_POSITIONS // (ah.outputs * aw.outputs)
+        block_n = blocks_of(batch, min(most, -(-batch // tuning.CONV_PIECES)))
     columns, copies, plane = _copies(channels, block_h, ah, aw)
     count = columns.size
     taps = -(-count // cols) * cols

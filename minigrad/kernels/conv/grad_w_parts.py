@@ -67,7 +67,8 @@ def cut(
     are cut into whole panels of `panel`; part_bytes: of the sums of a piece.
     """
     pieces = max(1, min(
-        items, -(-tuning.CONV_PIECES // groups), positions // tuning.GRAD_W_SHARE, tuning.GRAD_W_PART_BYTES // max(1, part_bytes)
+        items, -(-tuning.CONV_PIECES // groups), positions // tuning.GRAD_W_SHARE,
+        tuning.GRAD_W_PART_BYTES // max(1, part_bytes),
     ))
     panels = -(-channels // panel)
     if 2 * pieces * groups >= tuning.CONV_PIECES:

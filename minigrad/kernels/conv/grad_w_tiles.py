@@ -219,7 +219,8 @@ def plan_tiles(
     block_h = blocks_of(ah.outputs, terms // aw.outputs)
     block_n = 1
     if block_h == ah.outputs:  # small images share an item
-        block_n = blocks_of(batch, min(terms // (ah.outputs * aw.outputs), -(-batch // tuning.CONV_PIECES)))
+        most = terms // (ah.outputs * aw.outputs)
+        block_n = blocks_of(batch, min(most, -(-batch // tuning.CONV_PIECES)))
     apart = (ah.step > 1 or aw.step > 1) and all(
         a.reach == a.low == 0 and (a.outputs - 1) * a.step < a.size for a in (ah, aw)
     )

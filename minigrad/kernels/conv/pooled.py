@@ -48,12 +48,12 @@ class Problem(NamedTuple):
     x: tuple[int, int, int, int]
     w: tuple[int, int, int, int]
     dtype: np.dtype
-    conv: tuple
-    pool: tuple[Pair, Pair, Pair, Pair, Pair]
+    conv: Any
+    pool: Any
     needs: tuple[bool, bool, bool] = (False, False, False)
 
     def __repr__(self) -> str:
-        out_hw, stride, padding, dilation, groups = self.conv
+        _, stride, padding, dilation, groups = self.conv
         window, step = self.pool[:2]
         return (f"x {self.x}, w {self.w}, stride {stride}, padding {padding}, dilation {dilation}, "
                 f"groups {groups}, windows {window} step {step}, {self.dtype}")
@@ -110,7 +110,9 @@ def _forward_in_blocks(
     y, places = _results(p)
     for block in blocks:
         result = conv2d(x[block], w, bias, *p.conv)
-        max_pool2d_places(result, *p.pool, True, (y[block], places[block]))
+        window, stride, padding, dilation, out_hw = p.pool
+        to = y[block], places[block]
+        max_pool2d_places(result, window, stride, padding, dilation, out_hw, True, to)
         del result  # before the next one is made: it gets the same memory
     return y, places
 
@@ -125,6 +127,10 @@ def _draw(rng: Any, *sizes: Any) -> tuple:
     return tuple(rng.standard_normal(shape).astype(p.dtype) for shape in shapes)
 
 
+def _relu_places(result: np.ndarray, pool: Any) -> tuple[np.ndarray, np.ndarray]:
+    return max_pool2d_places_reference(result, *pool[:5], *(True,))
+
+
 def _nearest(p: Problem, found: tuple, x: np.ndarray, w: np.ndarray, bias: Any) -> tuple:
     """Of the maxima: the sums of absolute values in their windows. Of the places: nothing, since
     of two numbers that are nearly equal either may be the larger."""
@@ -137,8 +143,8 @@ CONV2D_RELU_MAX_POOL2D = Family("conv2d_relu_max_pool2d", Problem, [
         about="short sums, windows apart: the convolution's result stays in registers"),
     Way("blocks", _forward_in_blocks, plan=_blocks, nearby=True,
         about="one after the other, for as many images as a last-level cache holds"),
-    Way("reference", lambda p, x, w, bias: max_pool2d_places_reference(
-        conv2d_reference(x, w, bias, *p.conv), *p.pool, True)),
+    Way("reference", lambda p, x, w, bias: _relu_places(
+        conv2d_reference(x, w, bias, *p.conv), p.pool)),
 ], draw=_draw, flops=lambda p: p.flops, bytes=lambda p: p.bytes,
     ulps=lambda p: long_sum(math.prod(p.w[1:])), magnitude=_nearest)  # fmt: skip
 
@@ -184,14 +190,15 @@ def _gradient_in_blocks(
     planned: tuple[Problem, tuple[slice, ...]], g: np.ndarray, places: np.ndarray, x: Any, w: Any
 ) -> Gradients:
     p, blocks = planned
-    out_hw, *geometry = p.conv
+    out_hw, stride, padding, dilation, groups = p.conv
+    geometry = p.conv[1:]
     khw = p.w[2:]
     gx = empty(p.x, g.dtype) if p.needs[0] else None
     gws, gbs = [], []
     for block in blocks:
         result = max_pool2d_grad(g[block], places[block], out_hw, *p.pool[:-1])
         if gx is not None:
-            conv2d_grad_x(result, w, p.x[2:], *geometry, gx[block])
+            conv2d_grad_x(result, w, p.x[2:], stride, padding, dilation, groups, gx[block])
         if p.needs[1] and p.needs[2]:
             gw, gb = conv2d_grad_w_and_bias(result, x[block], khw, *geometry)
             gws.append(gw)
@@ -219,7 +226,7 @@ def _draw_gradient(rng: Any, *sizes: Any) -> tuple:
     p = Problem(*sizes)
     x, w, bias = _draw(rng, *sizes)
     result = conv2d_reference(x, w, bias, *p.conv)
-    y, places = max_pool2d_places_reference(result, *p.pool, True)
+    y, places = _relu_places(result, p.pool)
     return rng.standard_normal(y.shape).astype(p.dtype), places, x, w
 
 
@@ -255,8 +262,8 @@ def conv2d_relu_max_pool2d_grad(
 
 @functools.lru_cache(maxsize=256)
 def blocks_of_images(batch: int, features: int, out_hw: Pair, itemsize: int) -> tuple[slice, ...]:
-    """Equal blocks of the batch (but for the last) with results of POOLED_BLOCK_BYTES at most; one, if it
-    is empty."""
+    """Equal blocks of the batch (but for the last) with results of POOLED_BLOCK_BYTES at most; one,
+    if it is empty."""
     result = features * out_hw[0] * out_hw[1] * itemsize  # bytes of an image's
     size = blocks_of(max(1, batch), tuning.POOLED_BLOCK_BYTES // max(1, result))
     return tuple(slice(i, min(i + size, batch)) for i in range(0, max(1, batch), size))

@@ -442,8 +442,9 @@ def cheaper(
     """Whether it takes less time than the direct way; gradient: that of the weights.
 
     In cycles, fitted to 144 convolutions of 2 to 1,200 MFLOP: the faster way is chosen but for a
-    loss of 2 % on average. A core does `rate` multiply-adds a cycle, as its registers say. Transforms go by whole vectors, half empty in rows of 7 pixels, and the
-    columns of the last register tiles are computed whether there is something in them or not.
+    loss of 2 % on average. A core does `rate` multiply-adds a cycle, as its registers say.
+    Transforms go by whole vectors, half empty in rows of 7 pixels, and the columns of the last
+    register tiles are computed whether there is something in them or not.
     """
     rows, cols, lanes = tile_shape(np.float32)
     if lanes < 8:  # NEON has no masked loads: not measured there

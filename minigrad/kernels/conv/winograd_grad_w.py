@@ -253,7 +253,10 @@ def _plan(
     longest = int(max(place_of.plain(last, tiles, grid) - place_of.plain(first, tiles, grid))) + 1
     panels = -(-features // cols)
     shape = panels, len(patches), SPOTS, -(-channels // rows) * rows, cols
-    shares = max(1, min(items, tuning.CONV_PIECES, total // tuning.WINOGRAD_SHARE, part_bytes // (4 * math.prod(shape))))
+    shares = max(1, min(
+        items, tuning.CONV_PIECES, total // tuning.WINOGRAD_SHARE,
+        part_bytes // (4 * math.prod(shape)),
+    ))
     block_f = blocks_of(panels, max(1, panels * shares // tuning.WINOGRAD_TASKS))
     pitch = odd_lines(longest + int(shifts[-1]) + lanes)
     plane, gt_plane = channels * pitch + 16, block * cols + 16

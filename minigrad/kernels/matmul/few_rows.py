@@ -141,7 +141,8 @@ def _in_pieces(kernel: Kernel, depth: int, m: int, n: int, a: np.ndarray, *more:
     """The sum over pieces of the `depth` that a kernel cuts up: (M, N) in a's dtype."""
     pieces = -(-depth // _PIECE)
     parts = np.empty((pieces, m, n))
-    parallel(kernel, pieces, a, *more, parts, grain=-(-tuning.FEW_ROWS_GRAIN // max(1, m * n * _PIECE)))
+    grain = -(-tuning.FEW_ROWS_GRAIN // max(1, m * n * _PIECE))
+    parallel(kernel, pieces, a, *more, parts, grain=grain)
     return total(parts, (0,)).astype(a.dtype, copy=False)
 
 

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ... import tuning
-from ...memory import empty
 from ...sums import ROWS, total
 from ..jit import ready
 from ..jit.kernel import jit_disabled
@@ -216,14 +215,6 @@ def linear_grad_w_and_bias(g: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np
 
 
 def product_reference(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
-    """What all of them compute: a (M, K) @ b (K, N) + bias (N,), a sum of float64 for each."""
-    m, k = a.shape
-    n = b.shape[1]
-    c = empty((m, n), a.dtype)
-    for i in range(m):
-        for j in range(n):
-            total = 0.0 if bias is None else float(bias[j])
-            for t in range(k):
-                total += float(a[i, t]) * float(b[t, j])
-            c[i, j] = total
-    return c
+    """What all of them compute: a (M, K) @ b (K, N) + bias (N,), each number a sum in float64."""
+    c = np.einsum("mk,kn->mn", a, b, dtype=np.float64)
+    return (c if bias is None else c + bias).astype(a.dtype)

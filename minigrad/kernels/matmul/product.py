@@ -206,7 +206,8 @@ def product(
 def _plan(m: int, n: int, depth: int, k_first: bool, may_split: bool, dtype: np.dtype) -> tuple:
     """How a product is cut up, by sizes alone: tables, sizes, tasks, pieces of k and grain."""
     rows, cols, _ = tile_shape(dtype)
-    tall, some = min(tuning.PRODUCT_TASK_ROWS, -(-m // rows) * rows), min(tuning.PRODUCT_TASK_PANELS, -(-n // cols))
+    tall = min(tuning.PRODUCT_TASK_ROWS, -(-m // rows) * rows)
+    some = min(tuning.PRODUCT_TASK_PANELS, -(-n // cols))
     tasks = -(-m // tall) * -(-n // (some * cols))
     # A small C of long sums, as the gradient of weights: pieces of k are what threads can share.
     pieces = max(1, min(tuning.PRODUCT_PIECES // tasks, depth // 1024)) if may_split else 1
@@ -221,7 +222,8 @@ def _plan(m: int, n: int, depth: int, k_first: bool, may_split: bool, dtype: np.
         tasks = -(-m // tall) * -(-n // (some * cols))
     block_k = -(-depth // pieces)
     # A few sums of very many numbers wait for memory: then blocks may be as short as is exact.
-    most = tuning.PRODUCT_DEPTH // 4 if depth > tuning.PRODUCT_LONGEST and tasks == 1 else tuning.PRODUCT_DEPTH
+    short = depth > tuning.PRODUCT_LONGEST and tasks == 1
+    most = tuning.PRODUCT_DEPTH // 4 if short else tuning.PRODUCT_DEPTH
     block_k = -(-block_k // -(-block_k // most))
     # A is copied where each k has a page of its own, and where rows so far apart that they share
     # the places of a cache would push each other out.

@@ -68,7 +68,7 @@ def _compiled_claim() -> Callable[..., Any]:
             for place in range(taken.size):
                 if claim(taken, place):
                     return place
-        raise RuntimeError("scratch arena: no place is free, since chunks of this kernel have failed")
+        raise RuntimeError("scratch arena: no place is free; chunks of this kernel have failed")
 
     return claim_within
 

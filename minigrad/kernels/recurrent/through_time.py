@@ -460,7 +460,8 @@ def plan_of(
     )
     most = -(-units // chunks) * unit
     # Where W leaves no room in the second-level cache, more rows must share each reading of it.
-    group = min(most, tuning.RNN_GROUP if width * width * dtype.itemsize <= 1 << 19 else 4 * tuning.RNN_GROUP)
+    wide = width * width * dtype.itemsize > tuning.RNN_WEIGHT_BYTES
+    group = min(most, 4 * tuning.RNN_GROUP if wide else tuning.RNN_GROUP)
     few = group <= tuning.RNN_FEW if few is None else few
     block = max(1, min(steps, (128 if width <= 256 else 256) // group))
     return Plan(chunks, unit, group, block, few, height, cols, few_cols)

@@ -60,7 +60,8 @@ def row_sums(x: np.ndarray, rows: int) -> np.ndarray:
     length = x.size // rows
     flat = ready(x).reshape(-1)
     out = np.empty(rows, flat.dtype)
-    parallel(row_sums_range, rows, flat, length, out, grain=max(1, tuning.ROW_SUMS_GRAIN // max(1, length)))
+    grain = max(1, tuning.ROW_SUMS_GRAIN // max(1, length))
+    parallel(row_sums_range, rows, flat, length, out, grain=grain)
     return out
 
 
