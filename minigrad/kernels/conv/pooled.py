@@ -128,7 +128,8 @@ def _draw(rng: Any, *sizes: Any) -> tuple:
 
 
 def _relu_places(result: np.ndarray, pool: Any) -> tuple[np.ndarray, np.ndarray]:
-    return max_pool2d_places_reference(result, *pool[:5], *(True,))
+    window, stride, padding, dilation, out_hw = pool
+    return max_pool2d_places_reference(result, window, stride, padding, dilation, out_hw, True)
 
 
 def _nearest(p: Problem, found: tuple, x: np.ndarray, w: np.ndarray, bias: Any) -> tuple:

@@ -33,10 +33,6 @@ class Problem(NamedTuple):
     def size(self) -> int:
         return self.n * self.k * self.l
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (self.n, self.k) if self.l == 1 else (self.n, self.k, self.l)
-
 
 def _as_rows(p: Problem, x: np.ndarray) -> np.ndarray:
     """(N, K, L) -> (N * L, K), a copy unless L is 1; per-position arrays (N * L,) stay."""
@@ -85,19 +81,19 @@ def _family(name: str, reference: Callable[..., Any], draw: Callable[..., tuple]
     ways.append(Way("reference", _by_rows(reference, at)))
     # exp of a rounded difference d is off by up to |d| ulps / 2, and d reaches 88 in float32 (745)
     # before the result is 0; of the sums at most a few dozen numbers are added in a chain.
-    return Family(name, Problem, ways, draw=draw, flops=lambda p: 4.0 * p.size,
+    return Family(name, _problem, ways, draw=draw, flops=lambda p: 4.0 * p.size,
                   bytes=lambda p: float(passes * p.size) * p.dtype.itemsize,
                   ulps=lambda p: 100.0 if p.dtype == np.float32 else 800.0, magnitude=magnitude)
 
 
-def _sizes(x: np.ndarray) -> tuple:
-    n, k = x.shape[:2]
-    return n, k, 1 if x.ndim == 2 else x.shape[2], x.dtype
+def _problem(shape: tuple[int, ...], dtype: np.dtype) -> Problem:
+    """That of x (R, K) or (N, K, L)."""
+    return Problem(shape[0], shape[1], 1 if len(shape) == 2 else shape[2], dtype)
 
 
 def _draw(rng: Any, *sizes: Any) -> tuple[np.ndarray]:
-    p = Problem(*sizes)
-    return rng.standard_normal(p.shape).astype(p.dtype) * p.dtype.type(3),
+    p = _problem(*sizes)
+    return rng.standard_normal(sizes[0]).astype(p.dtype) * p.dtype.type(3),
 
 
 # --------------------------------------------------------------------------- softmax and logarithms
@@ -131,17 +127,17 @@ def softmax(x: np.ndarray) -> np.ndarray:
 
     A row with NaN or +inf, or with nothing but -inf, becomes NaN, as in torch.
     """
-    return SOFTMAX.way(*_sizes(x))(x)
+    return SOFTMAX.way(x.shape, x.dtype)(x)
 
 
 def log_softmax(x: np.ndarray) -> np.ndarray:
     """y_k = x_k - log sum_j exp(x_j): x (R, K) or (N, K, L) -> the same. NaN as in `softmax`."""
-    return LOG_SOFTMAX.way(*_sizes(x))(x)
+    return LOG_SOFTMAX.way(x.shape, x.dtype)(x)
 
 
 def logsumexp(x: np.ndarray) -> np.ndarray:
     """log sum_k exp(x_k) of each row: x (R, K) -> (R,). -inf for a row of -inf, or an empty one."""
-    return LOGSUMEXP.way(*_sizes(x))(x)
+    return LOGSUMEXP.way(x.shape, x.dtype)(x)
 
 
 # --------------------------------------------------------------------------- their gradients
@@ -165,7 +161,7 @@ log_softmax_grad_reference = _each_row(lambda g, y: g @ (np.eye(y.size) - np.exp
 def _draw_grad(of: Callable[[np.ndarray], np.ndarray]) -> Callable[..., tuple]:
     def draw(rng: Any, *sizes: Any) -> tuple[np.ndarray, np.ndarray]:
         x, = _draw(rng, *sizes)
-        p = Problem(*sizes)
+        p = _problem(*sizes)
         y = _back(p, of(_as_rows(p, x)), x)
         return rng.standard_normal(x.shape).astype(x.dtype), y
     return draw
@@ -181,12 +177,12 @@ LOG_SOFTMAX_GRAD = _family(
 
 def softmax_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
     """gx_k = y_k (g_k - sum_j g_j y_j), with y = softmax(x): g, y of x's shape -> that shape."""
-    return SOFTMAX_GRAD.way(*_sizes(y))(g, y)
+    return SOFTMAX_GRAD.way(y.shape, y.dtype)(g, y)
 
 
 def log_softmax_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
     """gx_k = g_k - exp(y_k) sum_j g_j, with y = log_softmax(x): g, y of x's shape -> that shape."""
-    return LOG_SOFTMAX_GRAD.way(*_sizes(y))(g, y)
+    return LOG_SOFTMAX_GRAD.way(y.shape, y.dtype)(g, y)
 
 
 # --------------------------------------------------------------------------- cross-entropy
@@ -238,13 +234,13 @@ def cross_entropy_grad_reference(
 
 
 def _draw_labels(rng: Any, *sizes: Any) -> tuple:
-    p = Problem(*sizes)
+    p = _problem(*sizes)
     return *_draw(rng, *sizes), rng.integers(0, p.k, p.n * p.l), None, -100, 0.1
 
 
 def _draw_labels_grad(rng: Any, *sizes: Any) -> tuple:
     x, target, *options = _draw_labels(rng, *sizes)
-    p = Problem(*sizes)
+    p = _problem(*sizes)
     log_z = logsumexp_reference(_as_rows(p, x).astype(np.float64))
     return rng.standard_normal(len(target)).astype(x.dtype), x, log_z, target, *options
 
@@ -285,7 +281,7 @@ def cross_entropy(
     Of x (N, K, L): target, loss and log Z (N * L,).
     """
     options = int(ignore_index), float(label_smoothing)
-    return CROSS_ENTROPY.way(*_sizes(x))(x, target, weight, *options)
+    return CROSS_ENTROPY.way(x.shape, x.dtype)(x, target, weight, *options)
 
 
 def cross_entropy_grad(
@@ -303,4 +299,4 @@ def cross_entropy_grad(
     x (N, K, L): g and log_z (N * L,).
     """
     options = int(ignore_index), float(label_smoothing)
-    return CROSS_ENTROPY_GRAD.way(*_sizes(x))(g, x, log_z, target, weight, *options)
+    return CROSS_ENTROPY_GRAD.way(x.shape, x.dtype)(g, x, log_z, target, weight, *options)

@@ -319,8 +319,8 @@ def log_softmax_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def cross_entropy(
-    x: np.ndarray, target: np.ndarray, weight: np.ndarray | None, ignore_index: int,
-    label_smoothing: float,
+    x: np.ndarray, target: np.ndarray, weight: np.ndarray | None = None, ignore_index: int = -100,
+    label_smoothing: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """x (N, K, L), target (N * L,), weight (K,) or None -> loss and log Z (N * L,)."""
     x, target = ready(x), ready(target)
@@ -334,7 +334,7 @@ def cross_entropy(
 
 def cross_entropy_grad(
     g: np.ndarray, x: np.ndarray, log_z: np.ndarray, target: np.ndarray,
-    weight: np.ndarray | None, ignore_index: int, label_smoothing: float,
+    weight: np.ndarray | None = None, ignore_index: int = -100, label_smoothing: float = 0.0,
 ) -> np.ndarray:
     """g (N * L,), x (N, K, L), log_z (N * L,), the rest as for `cross_entropy` -> (N, K, L)."""
     x, g, target = ready(x), ready(g), ready(target)

@@ -284,8 +284,8 @@ def weights_of(x: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, fl
 
 
 def cross_entropy(
-    x: np.ndarray, target: np.ndarray, weight: np.ndarray | None, ignore_index: int,
-    label_smoothing: float,
+    x: np.ndarray, target: np.ndarray, weight: np.ndarray | None = None, ignore_index: int = -100,
+    label_smoothing: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """x (R, K), target (R,), weight (K,) or None -> loss (R,), log Z (R,) in float64."""
     x, target = ready(x), ready(target)
@@ -298,7 +298,7 @@ def cross_entropy(
 
 def cross_entropy_grad(
     g: np.ndarray, x: np.ndarray, log_z: np.ndarray, target: np.ndarray,
-    weight: np.ndarray | None, ignore_index: int, label_smoothing: float,
+    weight: np.ndarray | None = None, ignore_index: int = -100, label_smoothing: float = 0.0,
 ) -> np.ndarray:
     """g (R,), x (R, K), log_z (R,), the rest as for `cross_entropy` -> (R, K)."""
     x, g, target = ready(x), ready(g), ready(target)

@@ -402,7 +402,3 @@ def test_sandwich_of_an_image(matrix, side, spread, down):
             window = np.pad(window, ((0, n - window.shape[0]), (0, n - window.shape[1])))
             want = m @ window @ m.T
             np.testing.assert_allclose(out.reshape(rows, rows, 20)[:, :, lane], want, atol=1e-4)
-
-
-def test_both_modules_ask_the_same_one():
-    assert conv_module.winograd is grad_w.winograd is winograd

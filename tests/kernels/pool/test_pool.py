@@ -10,7 +10,9 @@ from kernel_testing import (
 )
 
 from minigrad import tuning
-from minigrad.kernels.pool import average as pool_avg, maximum as pool_max, maximum_grad as pool_grad
+from minigrad.kernels.pool import (
+    average as pool_avg, maximum as pool_max, maximum_grad as pool_grad,
+)
 from minigrad.kernels.pool.average import (
     avg_pool2d, avg_pool2d_grad, avg_pool2d_grad_reference, avg_pool2d_reference,
 )
