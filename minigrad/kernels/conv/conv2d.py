@@ -252,7 +252,7 @@ def conv2d_grad_x(
 
 
 def conv2d_reference(x, w, bias, out_hw, stride, padding, dilation, groups):
-    """The plain twin of `conv2d`: one product of matrices for each tap."""
+    """What `conv2d` computes: one product of matrices for each tap."""
     y = np.zeros((x.shape[0], w.shape[0], *out_hw), x.dtype)
     views, _ = tap_views(x, w.shape[2:], out_hw, stride, padding, dilation)
     for (i, j), view in views.items():
@@ -262,7 +262,7 @@ def conv2d_reference(x, w, bias, out_hw, stride, padding, dilation, groups):
 
 
 def conv2d_grad_x_reference(g, w, hw, stride, padding, dilation, groups):
-    """The plain twin of `conv2d_grad_x`: each tap adds its share to a padded image, then crop."""
+    """What `conv2d_grad_x` computes: each tap adds its share to a padded image, then crop."""
     x = np.zeros((g.shape[0], w.shape[1] * groups, *hw), g.dtype)
     views, padded = tap_views(x, w.shape[2:], g.shape[2:], stride, padding, dilation)
     for (i, j), view in views.items():

@@ -249,7 +249,7 @@ def short_plan(
     """The plan for these shapes, or None if this file is not the way.
 
     conv = (out_hw, stride, padding, dilation, groups), pool = (kernel, stride, padding, dilation,
-    out_hw) as the kernels of direct.py and maximum.py take them.
+    out_hw) as the functions of conv2d.py and maximum.py take them.
     """
     conv_hw, stride, padding, dilation, groups = conv
     window, step, border, spread_out, out_hw = pool

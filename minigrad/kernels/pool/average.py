@@ -15,16 +15,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ... import tuning
-from ...memory import empty
 from ..simd.vector import (
     evens, lanes, load, load_all, load_beside, odds, spread, store, store_all, store_pairs,
     vector_jit,
 )
-from ..parallel import parallel
 from ..ways import Family, Way, long_sum
 from .windows import (
-    STRIP_ROWS, Pair, blocks_of, flat, frame_plane, frame_size, grain, hangs_over,
-    heard_from, load_cells, pair, rows_of_strip, silent_rows, store_phase,
+    STRIP_ROWS, Pair, Plan, blocks_of, frame_plane, frame_size, hangs_over, heard_from, load_cells,
+    over_planes, pair, rows_of_strip, silent_rows, store_phase,
 )
 
 
@@ -295,15 +293,6 @@ class Problem(NamedTuple):
         return hangs_over(self.x[2:], self.y[2:], self.kernel, self.stride, self.padding, (1, 1))
 
 
-class Plan(NamedTuple):
-    """planes, what one costs, the shape of the result, the arguments after the arrays."""
-
-    planes: int
-    cells: int
-    shape: tuple[int, ...]
-    geometry: tuple
-
-
 def _plan(p: Problem, shape: tuple[int, ...], cells: int, *geometry: Any) -> Plan:
     hw, out_hw = pair(p.x[2:]), pair(p.y[2:])
     by = _divisors(p.dtype, hw, pair(p.kernel), pair(p.stride), pair(p.padding), out_hw,
@@ -322,23 +311,12 @@ def _plan_gradient(p: Problem, *geometry: Any) -> Plan:
     return _plan(p, p.x, cells + tuning.POOL_ROW * p.x[2], *geometry)
 
 
-def _by(kernel: Any) -> Any:
-    """This kernel as a way."""
-    def run(plan: Plan, source: np.ndarray) -> np.ndarray:
-        out = empty(plan.shape, source.dtype)
-        if out.size:
-            parallel(kernel, plan.planes, flat(source), out.reshape(-1), *plan.geometry,
-                     grain=grain(plan.planes, plan.cells))  # fmt: skip
-        return out
-    return run
-
-
 def _bytes(p: Problem) -> float:
     return float(np.prod(p.x) + np.prod(p.y)) * p.dtype.itemsize
 
 
 AVG_POOL2D = Family("avg_pool2d", Problem, [
-    Way("planes", _by(avg_pool_range), plan=_plan_forward,
+    Way("planes", over_planes(avg_pool_range), plan=_plan_forward,
         about="vectors of windows side by side: along rows, then down the columns"),
     Way("reference", lambda p, x: avg_pool2d_reference(
         x, p.kernel, p.stride, p.padding, p.y[2:], p.include_pad, p.override)),
@@ -378,13 +356,13 @@ def _not_apart(p: Problem) -> str | None:
 
 
 AVG_POOL2D_GRAD = Family("avg_pool2d_grad", Problem, [
-    Way("three", _by(avg_pool_grad_three_range), can=_not_three,
+    Way("three", over_planes(avg_pool_grad_three_range), can=_not_three,
         plan=lambda p: _plan_gradient(p, pair(p.padding)),
         about="windows of 3 x 3, 2 apart: two rows of the image at a time"),
-    Way("apart", _by(avg_pool_grad_apart_range), can=_not_apart,
+    Way("apart", over_planes(avg_pool_grad_apart_range), can=_not_apart,
         plan=lambda p: _plan_gradient(p, pair(p.kernel), pair(p.stride)),
         about="windows that share no cell: each hears from one window or none"),
-    Way("lists", _by(avg_pool_grad_range),
+    Way("lists", over_planes(avg_pool_grad_range),
         plan=lambda p: _plan_gradient(p, pair(p.kernel), pair(p.stride), pair(p.padding)),
         about="a list of the windows that hold a cell; anything"),
     Way("reference", lambda p, g: avg_pool2d_grad_reference(

@@ -87,7 +87,7 @@ def logits_loss_grad(x: np.ndarray, y: np.ndarray, scale: float) -> np.ndarray:
 
 
 def logits_loss_reference(x: np.ndarray, y: np.ndarray) -> tuple[float, bool]:
-    """The plain twin of `logits_loss`."""
+    """What `logits_loss` computes, by its formula."""
     with np.errstate(invalid="ignore"):
         costs = np.maximum(x, 0) - x * y + np.log1p(np.exp(-np.abs(x)))
         wrong = np.where(x > 0, 1 - y, y)
@@ -96,6 +96,6 @@ def logits_loss_reference(x: np.ndarray, y: np.ndarray) -> tuple[float, bool]:
 
 
 def logits_loss_grad_reference(x: np.ndarray, y: np.ndarray, scale: float) -> np.ndarray:
-    """The plain twin of `logits_loss_grad`."""
+    """What `logits_loss_grad` computes, by its formula."""
     e = np.exp(-np.abs(x))
     return (np.where(x >= 0, 1, e) / (1 + e) - y) * x.dtype.type(scale)

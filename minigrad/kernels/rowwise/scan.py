@@ -69,5 +69,5 @@ def cumsum(x: np.ndarray, d: int) -> np.ndarray:
 
 
 def cumsum_reference(x: np.ndarray, d: int) -> np.ndarray:
-    """The plain twin of `cumsum`."""
+    """What `cumsum` computes, by NumPy."""
     return np.cumsum(x, d, np.float64).astype(x.dtype)

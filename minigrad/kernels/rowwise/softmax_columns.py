@@ -72,14 +72,20 @@ def _tops(x, at, classes, pitch, width, top):
 _NUMBERS, _PRODUCTS, _EXP, _EXP_STORED = 0, 1, 2, 3
 
 
+@jit(inline=True)
+def _far(classes):
+    """How many numbers are added before their sums are: about as many as there are such sums."""
+    return _BLOCK * max(_FAR, int(np.sqrt(classes / _BLOCK)))
+
+
 @vector_part
-def _sum_over(kind, a, b, at, classes, pitch, n, shift):
+def _sum_over(kind, long, a, b, at, classes, pitch, n, shift):
     """The sum over k of a_k, of a_k * b_k, or of exp(a_k - shift) (which b_k may become).
 
     Of n neighbours at once, each in a lane. At most _BLOCK numbers are added one by one, then at
-    least _FAR such sums, then those. kind is a constant of each caller: its branches vanish.
+    least _FAR such sums (`long` numbers, see _far), then those. kind is a constant of each caller:
+    its branches vanish.
     """
-    long = _BLOCK * max(_FAR, int(np.sqrt(classes / _BLOCK)))
     total = spread(0.0, a)
     for far in range(0, classes, long):
         part = spread(0.0, a)
@@ -103,15 +109,15 @@ def _sum_over(kind, a, b, at, classes, pitch, n, shift):
 @vector_part
 def _sums_exp(x, at, classes, pitch, width, top, sums):
     """sums = sum_k exp(x_k - top)."""
-    size = lanes(x)
+    size, long = lanes(x), _far(classes)
     for c in range(0, width, size):
         m = load(top, c, 0, size)
-        store_all(sums, c, _sum_over(_EXP, x, x, at + c, classes, pitch, width - c, m))
+        store_all(sums, c, _sum_over(_EXP, long, x, x, at + c, classes, pitch, width - c, m))
 
 
 @vector_jit
 def _softmax_range(start, stop, groups, x, y, classes, pitch):
-    size = lanes(x)
+    size, long = lanes(x), _far(classes)
     wide = _WIDE * size
     top = np.empty(wide, x.dtype)
     at, first = _start(start, groups, classes, pitch, wide)
@@ -121,7 +127,7 @@ def _softmax_range(start, stop, groups, x, y, classes, pitch):
         for c in range(0, width, size):
             n = width - c
             m = load(top, c, 0, size)
-            total = _sum_over(_EXP_STORED, x, y, at + c, classes, pitch, n, m)
+            total = _sum_over(_EXP_STORED, long, x, y, at + c, classes, pitch, n, m)
             scale = spread(1.0, x) / total
             for k in range(classes):
                 there = at + k * pitch + c
@@ -152,7 +158,7 @@ def _log_softmax_range(start, stop, groups, x, y, classes, pitch):
 
 @vector_jit
 def _softmax_grad_range(start, stop, groups, g, y, gx, classes, pitch):
-    size = lanes(g)
+    size, long = lanes(g), _far(classes)
     zero = spread(0.0, g)
     wide = _WIDE * size
     at, first = _start(start, groups, classes, pitch, wide)
@@ -160,7 +166,7 @@ def _softmax_grad_range(start, stop, groups, g, y, gx, classes, pitch):
         width = min(wide, pitch - first)
         for c in range(0, width, size):
             n = width - c
-            mean = _sum_over(_PRODUCTS, g, y, at + c, classes, pitch, n, zero)
+            mean = _sum_over(_PRODUCTS, long, g, y, at + c, classes, pitch, n, zero)
             for k in range(classes):
                 there = at + k * pitch + c
                 v = load(y, there, 0, n) * (load(g, there, 0, n) - mean)
@@ -170,7 +176,7 @@ def _softmax_grad_range(start, stop, groups, g, y, gx, classes, pitch):
 
 @vector_jit
 def _log_softmax_grad_range(start, stop, groups, g, y, gx, classes, pitch):
-    size = lanes(g)
+    size, long = lanes(g), _far(classes)
     zero = spread(0.0, g)
     wide = _WIDE * size
     at, first = _start(start, groups, classes, pitch, wide)
@@ -178,7 +184,7 @@ def _log_softmax_grad_range(start, stop, groups, g, y, gx, classes, pitch):
         width = min(wide, pitch - first)
         for c in range(0, width, size):
             n = width - c
-            g_sum = _sum_over(_NUMBERS, g, g, at + c, classes, pitch, n, zero)
+            g_sum = _sum_over(_NUMBERS, long, g, g, at + c, classes, pitch, n, zero)
             for k in range(classes):
                 there = at + k * pitch + c
                 v = load(g, there, 0, n) - exp(load(y, there, 0, n)) * g_sum

@@ -66,5 +66,5 @@ def row_sums(x: np.ndarray, rows: int) -> np.ndarray:
 
 
 def row_sums_reference(x: np.ndarray, rows: int) -> np.ndarray:
-    """The plain twin of `row_sums`."""
+    """What `row_sums` computes, in float64."""
     return x.reshape(rows, -1).astype(np.float64).sum(axis=1).astype(x.dtype)

@@ -11,7 +11,7 @@ from kernel_testing import (
 
 from minigrad import tuning
 from minigrad.kernels.pool import (
-    average as pool_avg, maximum as pool_max, maximum_grad as pool_grad,
+    maximum as pool_max, maximum_grad as pool_grad, windows as pool_windows,
 )
 from minigrad.kernels.pool.average import (
     avg_pool2d, avg_pool2d_grad, avg_pool2d_grad_reference, avg_pool2d_reference,
@@ -279,13 +279,13 @@ def test_same_bits_at_any_number_of_threads(kernel, stride, out_hw, dtype, monke
         chunks.append(n // grain)
         parallel(kernel, n, *args, grain=grain)
 
-    for file in (pool_max, pool_grad, pool_avg):
+    for file in (pool_max, pool_grad, pool_windows):
         monkeypatch.setattr(file, "parallel", counted)
     for n in (1, 2, 3):
         set_num_threads(n)
         for a, b in zip(run(), whole):
             np.testing.assert_array_equal(a, b)
-    assert chunks == [1] * 6 + [2] * 6 + [3] * 6
+    assert chunks == [1] * 7 + [2] * 7 + [3] * 7
 
 
 def test_inputs_need_not_be_contiguous_or_writable():
