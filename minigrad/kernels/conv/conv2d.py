@@ -23,7 +23,7 @@ import numpy as np
 from ...memory import empty
 from ..jit import ready
 from ..ways import Family, Way, long_sum
-from . import winograd
+from . import winograd, winograd_cut
 from .depthwise import correlate_depthwise, why_not_depthwise
 from .flat import correlate_flat, is_flat
 from .geometry import Axis, Pair, backward_axis, forward_axis
@@ -180,8 +180,8 @@ _WAYS = [
         better=lambda p: p.features <= 2,
         about="one or two outputs a group: the image is read and written in place"),
     Way("winograd", _by_winograd, declines=True, nearby=True,
-        can=lambda p: _nothing(p) or winograd.why_not(p.groups, p.dtype, p.ah, p.aw),
-        better=lambda p: winograd.cheaper(p.x[0], p.channels, p.features, p.ah, p.aw),
+        can=lambda p: _nothing(p) or winograd_cut.why_not(p.groups, p.dtype, p.ah, p.aw),
+        better=lambda p: winograd_cut.cheaper(p.x[0], p.channels, p.features, p.ah, p.aw),
         about="many channels and pixels: less than half of the multiplications"),
     Way("flat", _by_flat, can=_nothing,
         better=lambda p: is_flat(p.channels, p.features, p.w[2] * p.w[3], p.ah, p.aw, p.dtype),

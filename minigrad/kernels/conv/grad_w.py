@@ -23,7 +23,7 @@ from ..jit import ready
 from ..simd.masked import masked_lanes
 from ..simd.tile import tile_shape
 from ..ways import Family, Way, long_sum
-from . import winograd, winograd_grad_w
+from . import winograd_cut, winograd_grad_w
 from .depthwise import grad_w_depthwise, why_not_depthwise
 from .geometry import Axis, Pair, forward_axis
 from .grad_w_dots import plan_dots
@@ -147,8 +147,8 @@ CONV2D_GRAD_W = Family("conv2d_grad_w", _problem, [
         better=lambda p: 2 * p.features < tile_shape(p.dtype, "narrow").cols,
         about="few outputs a group: else most columns of a tile are empty"),
     Way("winograd", _by_winograd, declines=True, nearby=True,
-        can=lambda p: _nothing(p) or winograd.why_not(p.groups, p.dtype, p.ah, p.aw),
-        better=lambda p: winograd.cheaper(
+        can=lambda p: _nothing(p) or winograd_cut.why_not(p.groups, p.dtype, p.ah, p.aw),
+        better=lambda p: winograd_cut.cheaper(
             p.x[0], p.channels, p.features, p.ah, p.aw, gradient=True),
         about="stride 1, many channels: less than half of the multiplications"),
     Way("dots", _by_plan, plan=lambda p: (p, plan_dots(*p.cut)),

@@ -30,10 +30,8 @@ from ..parallel import parallel
 from ..parallel.scratch import arena_for, claim, release
 from ..rowwise.sums import add_row_sums
 from .geometry import Axis, Pair, blocks_of
-from .winograd import (
-    A_T, ROW, SIDE, SPOTS, TAPS, G, cut_of, finite_run, first_output, odd_lines,
-    patches_of, transform_images,
-)
+from .winograd import A_T, G, finite_run, first_output, transform_images
+from .winograd_cut import ROW, SIDE, SPOTS, TAPS, cut_of, odd_lines, patches_of
 from .winograd_transform import grid_lanes, sandwich
 
 transform_outputs = sandwich(tuple(zip(*A_T)))

@@ -30,8 +30,8 @@ class Problem(NamedTuple):
     m: int
     k: int
     n: int
-    b: bool
-    dtype: np.dtype
+    b: bool = False
+    dtype: np.dtype = np.dtype(np.float32)
 
     @property
     def work(self) -> int:
@@ -107,9 +107,15 @@ def _linear_by_tiles(
     return product(ready(x), False, ready(w), False, bias if bias is None else ready(bias))
 
 
-def _draw_linear(rng: Any, m: int, k: int, n: int, b: bool, dtype: np.dtype) -> tuple:
+def _draw_linear(rng: Any, *sizes: Any) -> tuple:
+    m, k, n, b, dtype = Problem(*sizes)
     x, w, bias = (rng.standard_normal(s).astype(dtype) for s in ((m, k), (n, k), (n,)))
     return x, w, bias if b else None
+
+
+def _draw_factors(rng: Any, *sizes: Any) -> tuple[np.ndarray, np.ndarray]:
+    m, k, n, _, dtype = Problem(*sizes)
+    return rng.standard_normal((m, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
 
 
 LINEAR = _of_product("linear", [
@@ -142,8 +148,7 @@ LINEAR_GRAD_X = _of_product("linear_grad_x", [
     Way("tiles", lambda problem, g, w: product(ready(g), False, ready(w), True),
         about="register tiles"),
     Way("reference", lambda problem, g, w: product_reference(g, w)),
-], lambda rng, m, k, n, b, dtype: tuple(
-    rng.standard_normal(s).astype(dtype) for s in ((m, k), (k, n))))  # fmt: skip
+], _draw_factors)  # fmt: skip
 
 
 def linear_grad_x(g: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -195,8 +200,9 @@ LINEAR_GRAD_W = _of_product("linear_grad_w", [
         can=lambda p: "there is nothing to add up" if p.b and p.work == 0 else None,
         about="register tiles"),
     Way("reference", _grad_w_reference),
-], lambda rng, m, k, n, b, dtype: tuple(
-    rng.standard_normal(s).astype(dtype) for s in ((k, m), (k, n))))  # fmt: skip
+], lambda rng, m, *sizes: (
+    rng.standard_normal((sizes[0], m)).astype(Problem(m, *sizes).dtype),
+    _draw_factors(rng, m, *sizes)[1]))  # fmt: skip
 
 
 def linear_grad_w(g: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -37,9 +37,9 @@ class Problem(NamedTuple):
     batch: int
     inputs: int
     width: int
-    dtype: np.dtype
-    relu: bool
-    reverse: bool
+    dtype: np.dtype = np.dtype(np.float32)
+    relu: bool = False
+    reverse: bool = False
 
     @property
     def size(self) -> int:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kernel_testing import PLAIN, examples
 
 from minigrad.kernels import ways
-from minigrad.kernels.conv import winograd, winograd_grad_w
+from minigrad.kernels.conv import winograd, winograd_cut, winograd_grad_w
 from minigrad.kernels.conv.conv2d import (
     conv2d, conv2d_grad_w, conv2d_grad_w_reference, conv2d_grad_x, conv2d_grad_x_reference,
     conv2d_reference,
@@ -31,7 +31,7 @@ deterministic = examples(60, plain=12)
 def always():
     """Every convolution that can be done in this way is."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(winograd, "cheaper", lambda *sizes, gradient=False: True)
+        patch.setattr(winograd_cut, "cheaper", lambda *sizes, gradient=False: True)
         ways.forget()
         yield
     ways.forget()
@@ -59,8 +59,8 @@ def passes(x, w, bias, g, options):
     sizes = list(zip(x.shape[2:], w.shape[2:], begin, dilation, g.shape[2:]))
     axes = [forward_axis(size, k, 1, pad, d, count) for size, k, pad, d, count in sizes]
     back = [backward_axis(size, k, 1, pad, d, count) for size, k, pad, d, count in sizes]
-    assert winograd.why_not(1, x.dtype, *axes) is None
-    assert winograd.why_not(1, x.dtype, *back) is None
+    assert winograd_cut.why_not(1, x.dtype, *axes) is None
+    assert winograd_cut.why_not(1, x.dtype, *back) is None
     y, gx = np.empty_like(g), np.empty_like(x)
     assert winograd.correlate(x, w, False, bias, *axes, y)
     assert winograd.correlate(g, w, True, None, *back, gx)
@@ -98,7 +98,7 @@ def check(*sizes):
 def sizes(draw):
     small = 3 if PLAIN else 37
     khw = draw(st.integers(2, 7)), draw(st.integers(2, 7))
-    dilation = draw(st.integers(1, 5)), draw(st.sampled_from(winograd.SPREADS))
+    dilation = draw(st.integers(1, 5)), draw(st.sampled_from(winograd_cut.SPREADS))
     begin = draw(st.integers(0, 5)), draw(st.integers(0, 5))
     end = draw(st.integers(0, 5)), draw(st.integers(0, 5))
     least = [max(1, (k - 1) * d + 1 - b - e) for k, d, b, e in zip(khw, dilation, begin, end)]
@@ -297,17 +297,17 @@ def test_impossible(what):
     good = forward_axis(12, 3, 1, 1, 1, 12)
     other = forward_axis(12, taps, stride, 1, dilation, 5)
     dtype = what.get("dtype", np.dtype(np.float32))
-    assert winograd.why_not(1, np.dtype(np.float32), good, good) is None
-    assert winograd.why_not(what.get("groups", 1), dtype, good, other)
+    assert winograd_cut.why_not(1, np.dtype(np.float32), good, good) is None
+    assert winograd_cut.why_not(what.get("groups", 1), dtype, good, other)
     if "dilation" not in what:  # rows may be any distance apart
-        assert winograd.why_not(what.get("groups", 1), dtype, other, good)
+        assert winograd_cut.why_not(what.get("groups", 1), dtype, other, good)
 
 
 def test_small_ones_stay_direct():
     axis = forward_axis(14, 3, 1, 1, 1, 14)
-    assert not winograd.cheaper(1, 8, 8, axis, axis)
+    assert not winograd_cut.cheaper(1, 8, 8, axis, axis)
     tiny = forward_axis(3, 3, 1, 1, 1, 3)
-    assert not winograd.cheaper(64, 64, 64, tiny, tiny)  # tiles of 2 x 2 waste nearly half
+    assert not winograd_cut.cheaper(64, 64, 64, tiny, tiny)  # tiles of 2 x 2 waste nearly half
 
 
 # ------------------------------------------------------------------ sandwiches
