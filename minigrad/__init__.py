@@ -5,7 +5,9 @@ The public names, which are torch's: `import minigrad as torch` is meant to work
 from math import e as e, inf as inf, nan as nan, pi as pi
 from typing import TYPE_CHECKING
 
-from . import autograd as autograd, data as data, nn as nn, ops as ops, optim as optim
+from . import (
+    autograd as autograd, data as data, debug as debug, nn as nn, ops as ops, optim as optim,
+)
 from .absent import shows as _shows
 from .advice import TrainingWarning as TrainingWarning
 from .autograd.engine import backward as backward, grad as grad, Tensor as Tensor
@@ -98,4 +100,5 @@ absolute, clip, concatenate, divide, moveaxis, multiply, negative, subtract = (
 __version__ = "0.2.0"
 
 if not TYPE_CHECKING:                              # who checks types is to see every misspelt name
-    __all__, __dir__, __getattr__ = _shows(__name__, modules=("autograd", "data", "nn", "optim"))
+    __all__, __dir__, __getattr__ = _shows(
+        __name__, modules=("autograd", "data", "debug", "nn", "optim"))

@@ -11,17 +11,29 @@ import time
 from collections.abc import Iterator, Sequence
 
 
+_VARIABLES = """environment variables of a program that uses minigrad:
+  MINIGRAD_VERBOSE=1         print every call of a kernel: which way and why, sizes, time, share of
+                             the measured peak
+  MINIGRAD_CHECK=1           run the reference beside every kernel, stop at the first difference
+  MINIGRAD_WAY=family=way    take this way: MINIGRAD_WAY="conv2d=tiles,linear=reference"
+  MINIGRAD_NUM_THREADS=n     how many threads; OMP_NUM_THREADS else
+  MINIGRAD_CACHE_DIR=folder  where compiled kernels are kept
+  MINIGRAD_QUIET=1           no line about compiling"""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code of the process."""
     from . import __version__
 
     parser = argparse.ArgumentParser(
         prog="python -m minigrad",
-        description="minigrad: automatic differentiation and neural networks on NumPy and Numba.")
+        description="minigrad: automatic differentiation and neural networks on NumPy and Numba.",
+        formatter_class=argparse.RawDescriptionHelpFormatter, epilog=_VARIABLES)
     parser.add_argument("--version", action="version", version=f"minigrad {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_warmup(commands)
     _add_absent(commands)
+    _add_ways(commands)
     args = parser.parse_args(arguments)
     if not hasattr(args, "run"):
         parser.print_help()
@@ -55,6 +67,45 @@ def _absent(args: argparse.Namespace) -> int:
         return 1
     print(f"{place}.{name} is there" if there else answer(place, name))
     return 0
+
+
+# ways
+
+def _add_ways(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "ways", help="list the ways of each family of kernels, or time them",
+        description="Lists the families of kernels and their ways, in order of preference; with "
+                    "sizes it times every way of a family on such arrays. Sizes are those of the "
+                    "family's problem: ways linear 8 1568 128 (M, K, N); shapes with commas: ways "
+                    "conv2d 16,64,28,28 64,64,3,3 1 float32 28 28 1 1 1 1 1 1 (x, w, groups, "
+                    "dtype, then output size, stride, padding, dilation).")
+    parser.add_argument("family", nargs="?", help="linear, conv2d, ...")
+    parser.add_argument("sizes", nargs="*", help="8 or 16,64,28,28 or float32")
+    parser.set_defaults(run=_ways)
+
+
+def _ways(args: argparse.Namespace) -> int:
+    from .debug import list_ways, time_ways
+
+    try:
+        if not args.sizes:
+            print(list_ways([args.family] if args.family else []))
+            return 0
+        for line in time_ways(args.family, *map(_size, args.sizes)):
+            print(line, flush=True)
+    except (TypeError, ValueError, IndexError) as error:
+        print(f"ways: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _size(text: str) -> object:
+    """A number, numbers with commas, or a dtype."""
+    import numpy as np
+
+    if "," in text:
+        return tuple(int(n) for n in text.split(","))
+    return int(text) if text.lstrip("-").isdigit() else np.dtype(text)
 
 
 # warmup

@@ -40,8 +40,9 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-LEAST = 1 << 18            # bytes from which a result is taken from here: below, malloc reuses
-PATIENCE = 256             # results made until blocks that nobody wants are given back
+from . import tuning
+
+LEAST, PATIENCE = tuning.MEMORY_LEAST, tuning.MEMORY_PATIENCE
 LINE = 64
 # The largest block that glibc learns from on 64-bit systems (DEFAULT_MMAP_THRESHOLD_MAX), less room
 # for what it adds itself.

@@ -12,15 +12,16 @@ and `add_at` below where repeated places add up. Not here: sums in a kernel's ow
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
-#: Numbers in a row, and rows, from which the order of adding matters. Below NumPy's own sum is
-#: nearly as exact, and takes 1 us.
-MANY, ROWS = 4096, 512
+from . import tuning
+
+#: Numbers in a row, and rows, from which the order of adding matters.
+MANY, ROWS = tuning.SUM_MANY, tuning.SUM_ROWS
 _STEP = 16                                         # rows that are added one after the other
 _WIDE = 512                                        # numbers that a row should have at least
 _SHORT = 64                                        # numbers in a row, too few for a loop of NumPy
@@ -135,6 +136,15 @@ def add_rows(x: ndarray, d: int, dtype: type | None = None) -> ndarray:
     if rest[0].size:
         y += np.add.reduce(rest[0], axis=d, dtype=np.float64)
     return y
+
+
+def sum_of(parts: Sequence[ndarray], few: int = 8) -> ndarray:
+    """The sum of arrays of one shape and dtype, one after the other; of more than `few` in float64.
+    """
+    y = parts[0] if len(parts) <= few else parts[0].astype(np.float64)
+    for part in parts[1:]:
+        y = y + part
+    return y.astype(parts[0].dtype, copy=False)
 
 
 def add_at(out: ndarray, places: ndarray, values: ndarray) -> None:

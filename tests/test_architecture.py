@@ -15,23 +15,27 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 KERNELS = ["jit", "simd", "parallel", "pointwise", "rowwise", "matmul", "pool", "recurrent", "conv"]
 # These stand beside one another.
 BESIDE = {("matmul", "rowwise"), ("matmul", "pointwise"), ("recurrent", "pool")}
-OUTSIDE_OF_KERNELS = {"memory", "sums", "user_cache"}
+# What may be used from outside: nothing that knows an operation. ways.py is below all families.
+OUTSIDE_OF_KERNELS = {"memory", "sums", "tuning", "user_cache"}
+FAMILIES = KERNELS[KERNELS.index("parallel") + 1:]
 
 # autograd's files, lowest first: what the walk needs, the engine, what makes ops of functions.
 AUTOGRAD = ["accumulate", "hooks", "inplace", "construct", "diagnostics", "engine", "results",
             "fusion", "table", "options", "shapes", "signature", "arguments", "agreement",
             "codegen", "generated", "source", "op"]
 OUTSIDE_OF_AUTOGRAD = {"advice", "autograd.writes", "face", "foreign", "memory", "modes",
-                       "promotion", "sums"}
+                       "promotion", "sums", "tuning"}
 
 ALLOWED = {
     "absent": set(),
-    "memory": set(),
+    "tuning": set(),
+    "memory": {"tuning"},
     "user_cache": set(),
-    "sums": set(),
+    "sums": {"tuning"},
     **{f"kernels.{name}": OUTSIDE_OF_KERNELS | {
-        f"kernels.{lower}" for lower in KERNELS[:i] if (name, lower) not in BESIDE}
-       for i, name in enumerate(KERNELS)},
+        f"kernels.{lower}" for lower in KERNELS[:i] if (name, lower) not in BESIDE} | (
+        {"kernels.ways"} if name in FAMILIES else set()) for i, name in enumerate(KERNELS)},
+    "kernels.ways": set(),
     "kernels": set(),
     "promotion": set(),
     "modes": {"promotion"},
@@ -42,14 +46,17 @@ ALLOWED = {
     "face": {"modes"},
     **{f"autograd.{name}": OUTSIDE_OF_AUTOGRAD | {f"autograd.{lower}" for lower in AUTOGRAD[:i]}
        for i, name in enumerate(AUTOGRAD)},
-    "ops": {"advice", "autograd", "face", "foreign", "kernels", "modes", "promotion", "sums"},
+    "ops": {"advice", "autograd", "face", "foreign", "kernels", "modes", "promotion", "sums",
+            "tuning"},
     "nn": {"absent", "autograd", "foreign", "modes", "ops", "promotion"},
-    "optim": {"absent", "advice", "autograd", "foreign", "kernels", "modes", "promotion"},
+    "optim": {"absent", "advice", "autograd", "foreign", "kernels", "modes", "promotion",
+              "tuning"},
     "data": {"absent", "autograd", "foreign", "modes", "ops", "promotion", "user_cache"},
     "gradcheck": {"autograd", "modes"},
     "autograd": {"absent", "autograd.engine", "gradcheck", "modes"},
     "warmup": {"autograd", "kernels", "modes", "nn", "ops", "optim"},
-    "__main__": {"__version__", "absent", "kernels", "warmup"},
+    "debug": {"autograd.writes", "kernels"},
+    "__main__": {"__version__", "absent", "debug", "kernels", "warmup"},
 }
 
 
@@ -109,9 +116,11 @@ def test_imports_point_one_way(path):
 
 
 @pytest.mark.parametrize("room, text, wrong", [
-    ("kernels/pool", "from ..conv.direct import conv2d", ["kernels.conv.direct"]),
+    ("kernels/pool", "from ..conv.conv2d import conv2d", ["kernels.conv.conv2d"]),
     ("kernels/pool", "from ..simd import tile", []),
     ("kernels/matmul", "from ..rowwise.sums import row_sums", ["kernels.rowwise.sums"]),
+    ("kernels/simd", "from ..ways import Family", ["kernels.ways"]),
+    ("kernels/matmul", "from ..ways import Family", []),
     ("kernels/jit", "from ...autograd.engine import Tensor", ["autograd.engine"]),
     ("autograd/engine.py", "def f():\n    from . import op", ["autograd.op"]),
     ("autograd/engine.py", "from ..modes import settings", []),

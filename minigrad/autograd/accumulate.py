@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy import ndarray
 
+from .. import tuning
 from ..face import ArrayFace
 from ..memory import Block
 from ..promotion import WIDE
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
     from .engine import Node
 
 #: Bytes from which a sum of two gradients is written over one of them, if nobody else holds that.
-#: 262,144 float32 numbers are added in 13 us instead of 21, and need no new memory.
-LARGE = 1 << 18
+LARGE = tuning.GRADIENT_IN_PLACE
 
 
 def add_into(total: ndarray, part: ndarray) -> None:

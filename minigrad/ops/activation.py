@@ -12,7 +12,6 @@ import numpy as np
 from ..autograd.engine import Tensor
 from ..kernels.pointwise import activation as loops
 from ..kernels.rowwise import softmax as rows
-from ..kernels.rowwise import softmax_columns as columns
 from ..autograd.op import composite, op
 from ..autograd.options import flag
 from ..autograd.signature import Signature
@@ -342,7 +341,7 @@ def _along(name, dim, *arrays):
         outer, k, inner = math.prod(shape[:at]), shape[at], math.prod(shape[at + 1:])
         if inner == 1:                                     # the usual case: rows as they lie
             return getattr(rows, name)(*(a.reshape((outer, k)) for a in arrays)).reshape(shape)
-        return getattr(columns, name)(*(a.reshape((outer, k, inner)) for a in arrays)
+        return getattr(rows, name)(*(a.reshape((outer, k, inner)) for a in arrays)
                                       ).reshape(shape)
     ends = tuple(range(-len(dim), 0))
     moved = [np.moveaxis(a, dim, ends) for a in arrays]

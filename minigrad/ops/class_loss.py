@@ -14,7 +14,6 @@ from numpy import ndarray
 
 from ..autograd.engine import Tensor
 from ..kernels.rowwise import softmax as rows
-from ..kernels.rowwise import softmax_columns as columns
 from ..autograd.op import composite, op
 from ..autograd.options import Case, Option, choice, integer, number
 from ..autograd.signature import Signature
@@ -208,7 +207,7 @@ def _for_kernels(x):
     """The kernels for x and x as they see it: rows (R, C); (N, C, L) where classes lie L apart."""
     classes = x.shape[_class_dim(x)]
     if x.ndim > 2 and prod(x.shape[2:]) > 1:
-        return columns, x.reshape((len(x), classes, prod(x.shape[2:])))
+        return rows, x.reshape((len(x), classes, prod(x.shape[2:])))
     return rows, x.reshape((x.size // classes, classes))
 
 

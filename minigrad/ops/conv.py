@@ -17,10 +17,10 @@ import functools
 import numpy as np
 
 from ..autograd.engine import Tensor
+from ..kernels.conv import conv2d as kernel
 from ..autograd.op import composite, op
 from ..autograd.options import Case, Option, choice, divides, sizes
 from ..autograd.signature import Signature
-from ..kernels.conv import direct as kernel
 from .reduce import sum
 from .shape import flip
 from .windows import WINDOW, Padding, Pair, Sides, count, counted

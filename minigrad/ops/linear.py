@@ -10,6 +10,7 @@ from math import prod
 import numpy as np
 from numpy import ndarray
 
+from .. import tuning
 from ..autograd.engine import Tensor
 from ..kernels.matmul import linear as kernel
 from ..autograd.op import Op, composite, op
@@ -71,8 +72,7 @@ def _with_vector(a, b):
         y.reshape(())
 
 
-_LONG = 1 << 13                                    # numbers in a sum that NumPy adds well enough
-_SMALL = 1 << 13                                   # multiplications that take NumPy a few us
+_LONG, _SMALL = tuning.LONG_SUM, tuning.PRODUCT_SMALL
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 

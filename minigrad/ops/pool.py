@@ -13,7 +13,7 @@ from ..autograd.fusion import behind
 from ..autograd.op import composite, op
 from ..autograd.options import Case, Option, flag, is_integer, pair, sizes
 from ..autograd.signature import Advice, Signature
-from ..kernels.pool import average as pool_avg, indices as pool_indices, maximum as pool_max
+from ..kernels.pool import average as pool_avg, maximum as pool_max, maximum_grad as pool_grad
 from .windows import WINDOW, HalfPadding, Pair, count, counted
 
 # --- what it takes -------------------------------------------------------------------------------
@@ -243,8 +243,8 @@ def max_pool2d_grad(g: Tensor, places: np.ndarray, hw: Pair, kernel_size: Pair, 
     places: i * KW + j of each maximum in its window, as the kernel gave them (their range is
     trusted); the largest integer of their dtype: nowhere.
     """
-    gx = pool_max.max_pool2d_grad(_as_batch(g), _as_batch(places), hw, kernel_size, stride, padding,
-                                dilation)
+    gx = pool_grad.max_pool2d_grad(_as_batch(g), _as_batch(places), hw, kernel_size, stride,
+                                   padding, dilation)
     return gx if g.ndim == 4 else gx[0]
 max_pool2d_grad.vjp(g=lambda u, places, kernel_size, stride, padding, dilation:
                     max_pool2d_pick(u, places, kernel_size, stride, padding, dilation))
@@ -263,8 +263,8 @@ def max_pool2d_pick(input: Tensor, places: np.ndarray, kernel_size: Pair, stride
     input (N, C, H, W) or (C, H, W), places (N, C, OH, OW) or (C, OH, OW) -> (N, C, OH, OW) or
     (C, OH, OW), 0 for nowhere.
     """
-    y = pool_max.max_pool2d_pick(_as_batch(input), _as_batch(places), kernel_size, stride, padding,
-                               dilation)
+    y = pool_grad.max_pool2d_pick(_as_batch(input), _as_batch(places), kernel_size, stride, padding,
+                                  dilation)
     return y if input.ndim == 4 else y[0]
 max_pool2d_pick.vjp(input=lambda g, input_shape, places, kernel_size, stride, padding, dilation:
                     max_pool2d_grad(g, places, input_shape[-2:], kernel_size, stride, padding,
@@ -277,57 +277,13 @@ max_pool2d_pick.vjp(input=lambda g, input_shape, places, kernel_size, stride, pa
 def max_pool2d_with_indices(input: Tensor, kernel_size: Pair, stride: Pair, padding: Pair,
                             dilation: Pair, out_hw: Pair) -> tuple[Tensor, Tensor]:
     """max_pool2d behind its door: (the maxima, their indices), all options given as pairs."""
-    y, indices = pool_indices.max_pool2d(_as_batch(input), kernel_size, stride, padding, dilation,
-                                         out_hw)
-    if input.ndim == 3:
-        y, indices = y[0], indices[0]
-    return (y, indices), indices
+    y, places = _places(input, False, kernel_size, stride, padding, dilation, out_hw)
+    indices = pool_grad.max_pool2d_indices(places, input.shape[-2:], kernel_size, stride, padding,
+                                           dilation)
+    return (y, indices), places
 max_pool2d_with_indices.vjp(
-    input=lambda g, aux, input_shape: max_pool2d_scatter(g[0], aux, input_shape[-2:]))
-
-
-def _index_samples(r):
-    indices = np.array([[[0, 5], [11, 5]], [[3, 2], [1, 7]]])[None]
-    return [(r(1, 2, 2, 2), indices, (3, 4)), (r(2, 2, 2), indices[0], (3, 4))]
-
-
-def _scatter_ref(g, indices, hw):
-    out = np.zeros((*g.shape[:-2], hw[0] * hw[1]))
-    for at in np.ndindex(g.shape):
-        out[(*at[:-2], indices[at])] += g[at]
-    return out.reshape(*g.shape[:-2], *hw)
-
-
-@op(samples=_index_samples, ref=_scatter_ref, takes=Signature(
-    "g, indices (N?, C, OH, OW) -> (N?, C, H, W)", "g floating; indices integer",
-    {"hw": sizes("H", "W")}, advice=_kept("indices")))
-def max_pool2d_scatter(g: Tensor, indices: np.ndarray, hw: Pair) -> Tensor:
-    """The gradient of max_pool2d_with_indices: g added where each maximum was found.
-
-    g and indices (N, C, OH, OW) or (C, OH, OW) -> (N, C, H, W) or (C, H, W), hw being (H, W).
-    indices: as max_pool2d gave them for an image of this size; their range is trusted.
-    """
-    gx = pool_indices.max_pool2d_scatter(_as_batch(g), _as_batch(indices), hw)
-    return gx if g.ndim == 4 else gx[0]
-max_pool2d_scatter.vjp(g=lambda u, indices: max_pool2d_gather(u, indices))
-
-
-@op(samples=lambda r: [(r(1, 2, 3, 4), i) for _, i, _ in _index_samples(r)[:1]],
-    ref=lambda x, i: np.take_along_axis(x.reshape(1, 2, -1), i.reshape(len(x), 2, -1), 2
-                                        ).reshape(len(x), *i.shape[1:])
-    if len(x) else np.empty((0, *i.shape[1:])), takes=Signature(
-        "input (N?, C, H, W); indices (N?, C, OH, OW) -> (N?, C, OH, OW)",
-        "input floating; indices integer", advice=_kept("indices")))
-def max_pool2d_gather(input: Tensor, indices: np.ndarray) -> Tensor:
-    """The elements of each image at the given indices: the transpose of max_pool2d_scatter.
-
-    input (N, C, H, W) or (C, H, W), indices (N, C, OH, OW) or (C, OH, OW) -> (N, C, OH, OW) or
-    (C, OH, OW). indices: as max_pool2d gave them for an image of this size; their range is trusted.
-    """
-    y = pool_indices.max_pool2d_gather(_as_batch(input), _as_batch(indices))
-    return y if input.ndim == 4 else y[0]
-max_pool2d_gather.vjp(
-    input=lambda g, input_shape, indices: max_pool2d_scatter(g, indices, input_shape[-2:]))
+    input=lambda g, aux, input_shape, kernel_size, stride, padding, dilation:
+        max_pool2d_grad(g[0], aux, input_shape[-2:], kernel_size, stride, padding, dilation))
 
 
 # --- average -------------------------------------------------------------------------------------

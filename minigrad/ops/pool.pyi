@@ -87,26 +87,6 @@ def max_pool2d_with_indices(input: Tensor, kernel_size: Pair, stride: Pair, padd
 def max_pool2d_with_indices(input: ndarray, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, out_hw: Pair) -> tuple[ndarray, ndarray]: ...
 
 @overload
-def max_pool2d_scatter(g: Tensor, indices: np.ndarray, hw: Pair) -> Tensor:
-    """The gradient of max_pool2d_with_indices: g added where each maximum was found.
-
-    g and indices (N, C, OH, OW) or (C, OH, OW) -> (N, C, H, W) or (C, H, W), hw being (H, W).
-    indices: as max_pool2d gave them for an image of this size; their range is trusted.
-    """
-@overload
-def max_pool2d_scatter(g: ndarray, indices: np.ndarray, hw: Pair) -> ndarray: ...
-
-@overload
-def max_pool2d_gather(input: Tensor, indices: np.ndarray) -> Tensor:
-    """The elements of each image at the given indices: the transpose of max_pool2d_scatter.
-
-    input (N, C, H, W) or (C, H, W), indices (N, C, OH, OW) or (C, OH, OW) -> (N, C, OH, OW) or
-    (C, OH, OW). indices: as max_pool2d gave them for an image of this size; their range is trusted.
-    """
-@overload
-def max_pool2d_gather(input: ndarray, indices: np.ndarray) -> ndarray: ...
-
-@overload
 def avg_pool2d(input: Tensor, kernel_size: int | Pair, stride: int | Pair | None = None, padding: int | Pair = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None) -> Tensor:
     """The average of each window:
 

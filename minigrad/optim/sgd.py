@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from .. import tuning
 from ..autograd.engine import wrap
 from ..kernels.pointwise import sgd as kernel
 from ..promotion import FLOAT16
 from .optimizer import Optimizer, check_number
 
-# Numbers from which one compiled pass over memory beats the few NumPy calls.
-LARGE = 16384
+LARGE = tuning.SGD_LOOP
+
 
 
 class SGD(Optimizer):

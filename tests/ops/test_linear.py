@@ -1,7 +1,7 @@
 """matmul and linear: ranks, large products, edges, and what they refuse.
 
 Values against references and derivatives of both orders are in test_ops.py, torch's numbers in
-test_parity.py.
+test_parity.py, the products' kernels in tests/kernels/matmul/.
 """
 import re
 

@@ -5,10 +5,11 @@ import pytest
 
 import minigrad as mg
 import minigrad.nn.functional as F
-from minigrad.kernels.pool.indices import (
-    max_pool2d, max_pool2d_gather_reference, max_pool2d_scatter_reference,
+from kernel_testing import gather_reference, scatter_reference
+from minigrad.kernels.pool.maximum import max_pool2d_places
+from minigrad.kernels.pool.maximum_grad import (
+    max_pool2d_grad, max_pool2d_indices, max_pool2d_pick,
 )
-from minigrad.kernels.pool.maximum import max_pool2d_grad, max_pool2d_pick, max_pool2d_places
 from minigrad.ops import pool as ops
 
 WINDOWS = {
@@ -87,14 +88,14 @@ def test_the_width_of_a_place_follows_the_window(kernel, dtype):
     y, places = max_pool2d_places(x, *options, out_hw)
     assert places.dtype == dtype
     assert (places[:, :, 0, 0] == kernel[0] * kernel[1] - 1).all()
-    _, indices = max_pool2d(x, *options, out_hw)
+    indices = max_pool2d_indices(places, x.shape[2:], *options)
     g = rng.standard_normal(y.shape).astype(np.float32)
     np.testing.assert_array_equal(
         max_pool2d_grad(g, places, (20, 24), *options),
-        max_pool2d_scatter_reference(g, indices, (20, 24)),
+        scatter_reference(g, indices, (20, 24)),
     )
     np.testing.assert_array_equal(
-        max_pool2d_pick(x, places, *options), max_pool2d_gather_reference(x, indices)
+        max_pool2d_pick(x, places, *options), gather_reference(x, indices)
     )
 
 
@@ -108,10 +109,10 @@ def test_the_gradient_goes_where_the_indices_say_bit_for_bit(size, window):
     out_hw = tuple((n + 2 * window[2] - window[0]) // window[1] + 1 for n in size)
     options = (kernel, stride, padding, (1, 1))
     y, places = max_pool2d_places(x, *options, out_hw)
-    _, indices = max_pool2d(x, *options, out_hw)
+    indices = max_pool2d_indices(places, x.shape[2:], *options)
     g = np.random.default_rng(7).standard_normal(y.shape).astype(np.float32)
     np.testing.assert_array_equal(
-        max_pool2d_grad(g, places, size, *options), max_pool2d_scatter_reference(g, indices, size)
+        max_pool2d_grad(g, places, size, *options), scatter_reference(g, indices, size)
     )
 
 

@@ -19,29 +19,27 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ... import tuning
 from ..jit import jit
-from ..simd.flat import tail
-from ..simd.tile import tile_shape
+from ..simd.flat import flush, tail
 from ..parallel import parallel
 from ..rowwise.sums import add_row_sums
-from .geometry import PIECES, Axis, blocks_of, landing, per_chunk, zero_rows
+from .geometry import Axis, blocks_of, landing, per_chunk, zero_rows
 from .stencil import (
     ROWS, dots, dots_of_three, dots_reading_second, stencil, stencil_lanes, stencil_of_three,
     stencil_reading_second, stencil_writing_second,
 )
 
-SLOWER = 12  # than a tile, by so much, is a multiply-add here: for the size of chunks
 _HELD = 256  # products that a lane adds in its own precision before float64 takes over
 
 
-def is_depthwise(features: int, aw: Axis, dtype: np.dtype) -> bool:
-    """Whether a correlation with so many outputs a group is for this file."""
-    return features <= 2 and aw.step <= 2 and aw.out_step <= 2 and stencil_lanes(dtype) > 0
-
-
-def few_outputs(features: int, aw: Axis, dtype: np.dtype) -> bool:
-    """Whether a gradient of weights is for this file: else most columns of a tile are empty."""
-    return 2 * features < tile_shape(dtype, "narrow").cols and is_depthwise(1, aw, dtype)
+def why_not_depthwise(aw: Axis, dtype: np.dtype) -> str | None:
+    """Why this file cannot do a convolution with these rows; None if it can."""
+    if stencil_lanes(dtype) == 0:
+        return "this machine has no masked loads"
+    if aw.step > 2 or aw.out_step > 2:
+        return "the step along a row is more than 2"
+    return None
 
 
 class Taps(NamedTuple):
@@ -199,11 +197,11 @@ def correlate_depthwise(
         start[:] = bias[:, None]
     images = x.shape[0] * groups
     block_h = ah.outputs
-    if images < PIECES:  # then images are cut, into whole stencils
+    if images < tuning.CONV_PIECES:  # then images are cut, into whole stencils
         rows = -(-ah.outputs // ROWS)
-        block_h = ROWS * blocks_of(rows, rows * images // PIECES)
+        block_h = ROWS * blocks_of(rows, rows * images // tuning.CONV_PIECES)
     items = images * -(-ah.outputs // block_h)
-    flops = SLOWER * 2 * block_h * aw.outputs * features * channels * kh * kw
+    flops = tuning.DEPTHWISE_COST * 2 * block_h * aw.outputs * features * channels * kh * kw
     parallel(
         depthwise_range, items, x, weights, start, out, taps.phases, taps.table, block_h, groups,
         lanes, (*ah.numbers, ah.out_step), (*aw.numbers, aw.out_step), grain=per_chunk(flops),
@@ -285,9 +283,7 @@ def grad_w_depthwise_range(
                             )
                     held += ROWS
                     if held >= _HELD:
-                        for i in range(sums.size):
-                            wide[i] += sums[i]
-                            sums[i] = 0
+                        flush(sums, wide, sums.size)
                         held, flushed = 0, True
             if gb.size > 0 and c == 0:  # now that these numbers are in a cache
                 plane = count_h * count_w
@@ -322,7 +318,7 @@ def grad_w_depthwise(
     gw = np.empty((g.shape[1], channels, kh * kw), g.dtype)
     gb = np.zeros((1, g.shape[1] if bias else 0))
     taps = _taps(1, ah, aw, kh, kw)
-    flops = SLOWER * 2 * g.size // g.shape[1] * kh * kw
+    flops = tuning.DEPTHWISE_COST * 2 * g.size // g.shape[1] * kh * kw
     parallel(
         grad_w_depthwise_range, g.shape[1] * channels, g, x, gw, gb, *taps, _tap_places(ah, aw),
         groups, stencil_lanes(x.dtype), ah.numbers, aw.numbers, grain=per_chunk(flops),

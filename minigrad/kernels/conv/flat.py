@@ -1,6 +1,6 @@
 """Convolutions with channels as the rows of the tile and positions as its columns.
 
-Vectors lie along the rows of an image here, where those of direct.py lie along the channels. The
+Vectors lie along the rows of an image here, where those of tiles.py lie along the channels. The
 padded image is one flat row a channel, so that a tap is an offset into it, for all positions p:
 
     y[f, p] = bias[f] + sum over taps t of w[f, t] * image[offset[t] + p]
@@ -13,14 +13,14 @@ so that the tile is one with few of them to load (tile.long_tile).
 Between two rows of the padded image lie a few positions that are computed and thrown away. Where
 there are many results to each number of the image, each column of taps has a copy of the image of
 its own instead, of rows as long as those of the result: then the tile stores into the result
-itself. 3 channels to 32, 3x3, 56 x 56, take 57 us an image this way and 80 on direct.py; 16
+itself. 3 channels to 32, 3x3, 56 x 56, take 57 us an image this way and 80 on tiles.py; 16
 channels to 16, to which copying three times is dear, 140 and 138.
 
 A kernel 1x1 without stride and padding has no such positions: there the image itself is read and
 the result itself is written. A stride s first sorts the rows and columns of the image by their
 remainder modulo s; the gradient of the image, whose outputs have one, puts them back in order.
 
-Not here: long sums (direct.py), the gradient of the weights (grad_w.py).
+Not here: long sums (tiles.py), the gradient of the weights (grad_w.py).
 """
 
 from __future__ import annotations
@@ -31,21 +31,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ... import tuning
 from ..jit import jit
 from ..simd.flat import tail
 from ..simd.strided import put, take
 from ..simd.tile import long_tile, narrow_tile, tile, tile_shape
 from ..parallel import one_each, parallel
-from ..parallel.scratch import enter, leave, room_for
+from ..parallel.scratch import arena_for, claim, release
 from .geometry import (
-    PIECES, Axis, Pair, blocks_of, landing, per_chunk, phase_table, tap_order, zero_rows,
+    Axis, Pair, blocks_of, landing, per_chunk, phase_table, tap_order, zero_rows,
 )
-
-BLOCK = 1 << 15  # numbers of an item's image, and of its sums: 128 KiB of a second-level cache
-APART = 32  # features from which on a copy of the image for each column of taps pays
-# Numbers of an image's result up to which storing into it tile by tile pays: with 3 channels to 64
-# of 112 x 112, six times as many, it took 5 to 20 % longer than direct.py.
-SPREAD = 1 << 17
 
 
 @jit
@@ -137,7 +132,7 @@ def tile_of_width(kind, a, row, ka, b, kb, kc, start, lds, c, ldc):
 @jit
 def flat_range(
     start, stop, x, w, bias, out, offsets, weights, phases, reads, row, blocks, tile_of, pitches,
-    cells, ah, aw, room, taken
+    cells, ah, aw, arena, taken
 ):
     """Items start .. stop - 1; an item is (image, group, rows).
 
@@ -163,8 +158,8 @@ def flat_range(
     height, width = out.shape[2], out.shape[3]
     pieces_h = (count_h + block_h - 1) // block_h
     plane, pitch, copied = pitches
-    place = enter(taken)
-    packed = tail(room, place * room.shape[1])
+    place = claim(taken)
+    packed = tail(arena, place * arena.shape[1])
     zero_rows(packed, 0, 1, 0, 0, copied)
     sums = tail(packed, copied)
     lds = cols[2] if bias.shape[0] > 1 else 0
@@ -233,9 +228,9 @@ def flat_range(
                         tail(sums, f * pitch), cells_w,
                         tail(out, at), out_step_h * width, out_step_w, kept_h, kept_w,
                     )
-    leave(taken, place)
+    release(taken, place)
     # Mentioned once more: views count no reference (flat.tail).
-    tail(x, 0), tail(w, 0), tail(bias, 0), tail(room, 0)
+    tail(x, 0), tail(w, 0), tail(bias, 0), tail(arena, 0)
 
 
 def is_flat(channels: int, features: int, taps: int, ah: Axis, aw: Axis, dtype: np.dtype) -> bool:
@@ -245,9 +240,10 @@ def is_flat(channels: int, features: int, taps: int, ah: Axis, aw: Axis, dtype: 
         return True
     if ah.outputs * aw.outputs < 4 * tile_shape(dtype).cols:
         return False
-    if features <= narrow or channels * taps <= (512 if taps == 1 else narrow):
+    if features <= narrow or channels * taps <= (tuning.FLAT_1X1 if taps == 1 else narrow):
         return True
-    return channels * taps <= 80 and features * ah.outputs * aw.outputs <= SPREAD
+    numbers = features * ah.outputs * aw.outputs  # of an image's result
+    return channels * taps <= tuning.FLAT_TERMS and numbers <= tuning.FLAT_SPREAD
 
 
 class _Plan(NamedTuple):
@@ -258,7 +254,7 @@ class _Plan(NamedTuple):
     rows: int
     cols: int
     geometry: tuple  # the arguments of flat_range after `out`
-    scratch: int  # numbers of room for a thread
+    scratch: int  # numbers of scratch for a thread
 
 
 @functools.lru_cache(maxsize=256)
@@ -275,17 +271,19 @@ def _plan(
         and ah.size * aw.size >= cols
     )
     direct = ah.out_step == aw.out_step == 1 and aw.outputs == width and features >= rows
-    apart = direct and features >= APART and features * ah.outputs * aw.outputs <= SPREAD
+    numbers = features * ah.outputs * aw.outputs  # of an image's result
+    apart = direct and features >= tuning.FLAT_APART and numbers <= tuning.FLAT_SPREAD
     direct = direct and (apart or aw.reach == 0)
     one = flat_layout(channels, ah, aw, 1, apart)
     row = one.cells[1]
-    most = BLOCK // (row * max(features, len(one.reads) * channels))
+    most = tuning.FLAT_BLOCK // (row * max(features, len(one.reads) * channels))
     block_h = blocks_of(ah.outputs, most)
     if in_place and direct:
         block_h = ah.outputs  # and the result itself: nothing needs to stay in a cache
-    if batch * groups * -(-ah.outputs // block_h) < PIECES:  # but no less than two tiles
+    pieces = tuning.CONV_PIECES
+    if batch * groups * -(-ah.outputs // block_h) < pieces:  # but no less than two tiles
         least = -(-2 * cols // aw.outputs)
-        block_h = blocks_of(ah.outputs, max(least, -(-ah.outputs * batch * groups // PIECES)))
+        block_h = blocks_of(ah.outputs, max(least, -(-ah.outputs * batch * groups // pieces)))
     shortest = (ah.outputs - 1) % block_h * aw.outputs + aw.outputs  # outputs of the last item
     in_place = in_place and shortest >= cols
     direct = direct and shortest >= cols
@@ -340,6 +338,6 @@ def correlate_flat(
     if bias is not None:
         start[: out.shape[1]] = bias[:, None]
     parallel(
-        flat_range, plan.items, x, w, start, out, *plan.geometry, *room_for(plan.scratch, x.dtype),
+        flat_range, plan.items, x, w, start, out, *plan.geometry, *arena_for(plan.scratch, x.dtype),
         grain=one_each(plan.items, plan.grain),
     )

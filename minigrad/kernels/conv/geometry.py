@@ -6,7 +6,7 @@ An output position p and a tap t of the kernel (c, i, j) meet at one number of t
 
 whatever the stride (it is in `positions`), the dilation (in `taps`) and the padding (the image is
 copied once with zeros around it, unless there is no padding). The three passes are then products
-over these two tables, see direct.py and grad_w.py.
+over these two tables, see tiles.py and grad_w_tiles.py.
 
 Not here: the products; the blocks of the other ways to do them (flat.py,
 depthwise.py).
@@ -20,15 +20,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ... import tuning
 from ..jit import jit
 from ..simd.flat import copy_rows, tail
-from ..simd.tile import broad_tile, narrow_tile, tile
+from ..simd.tile import narrow_tile, tile
 
 Pair = tuple[int, int]
-
-POSITIONS = 512  # outputs of an item: with 64 channels, 128 KiB of sums in a second-level cache
-PIECES = 8  # least number of items that we like to cut a pass into: a constant, not the threads
-GRAIN_FLOPS = 1_000_000  # worth a chunk: 5 us on one core
 
 
 class Phase(NamedTuple):
@@ -135,10 +132,11 @@ class Layout(NamedTuple):
 @functools.lru_cache(maxsize=256)
 def layout(batch: int, channels: int, ah: Axis, aw: Axis) -> Layout:
     """The tables for `channels` a group. Remembered: it costs 20 us to make."""
-    block_h = blocks_of(ah.outputs, POSITIONS // aw.outputs)
+    block_h = blocks_of(ah.outputs, tuning.CONV_POSITIONS // aw.outputs)
     block_n = 1
     if block_h == ah.outputs:  # small images share an item, so that few places of a tile are wasted
-        block_n = blocks_of(batch, min(POSITIONS // (ah.outputs * aw.outputs), -(-batch // PIECES)))
+        most = tuning.CONV_POSITIONS // (ah.outputs * aw.outputs)
+        block_n = blocks_of(batch, min(most, -(-batch // tuning.CONV_PIECES)))
     row = aw.cells(aw.outputs)
     plane = row * ah.cells(block_h)
     image = plane * channels
@@ -185,7 +183,7 @@ def blocks_of(total: int, at_most: int) -> int:
 
 def per_chunk(flops: float) -> int:
     """How many items of so many flops are worth a chunk of their own."""
-    return max(1, math.ceil(GRAIN_FLOPS / max(1.0, flops)))
+    return max(1, math.ceil(tuning.CONV_GRAIN / max(1.0, flops)))
 
 
 @jit
@@ -227,7 +225,7 @@ def zero_rows(out, first, channels, plane, begin, length):
             run[i] = 0
 
 
-KINDS = ["narrow", "wide", "broad"]
+KINDS = ("narrow", "wide")
 
 
 @jit(inline=True)
@@ -235,7 +233,5 @@ def any_tile(kind, a, row, ka, b, kb, kc, start, lds, c, ldc):
     """The tile of KINDS[kind]; see tile.py."""
     if kind == 0:
         narrow_tile(a, row, ka, b, kb, kc, start, lds, c, ldc)
-    elif kind == 1:
-        tile(a, row, ka, b, kb, kc, start, lds, c, ldc)
     else:
-        broad_tile(a, row, ka, b, kb, kc, start, lds, c, ldc)
+        tile(a, row, ka, b, kb, kc, start, lds, c, ldc)

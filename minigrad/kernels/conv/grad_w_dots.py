@@ -15,17 +15,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from ... import tuning
 from ..jit import jit
 from ..simd.dot_tile import dot_shape, dots_of_rows
 from ..simd.flat import tail
 from ..simd.strided import take
 from ..simd.transpose import square_side
-from ..parallel.scratch import enter, leave
+from ..parallel.scratch import claim, release
 from ..rowwise.sums import add_row_sums
-from .geometry import PIECES, Axis, blocks_of, zero_rows
+from .geometry import Axis, blocks_of, zero_rows
 from .grad_w_parts import Plan, cut
-
-TERMS = 800  # positions of an item: 8 rows of g with so many numbers stay in a first-level cache
 
 
 @jit
@@ -60,7 +59,7 @@ def copy_shifted(x, first, channels, top, step_h, step_w, copies, wide, plane, o
 
 @jit
 def grad_w_dots_range(
-    start, stop, g, x, parts, gb, columns, edge, copies, blocks, sizes, steps, low_h, room, taken
+    start, stop, g, x, parts, gb, columns, edge, copies, blocks, sizes, steps, low_h, arena, taken
 ):
     """Tasks start .. stop - 1, a task being (piece, group, block of g's channels).
 
@@ -87,8 +86,8 @@ def grad_w_dots_range(
     in_place = copies.shape[0] == 0
     x_image, g_image = x.shape[1] * pixels, g.shape[1] * g_plane
     image = x_image if in_place else channels * plane
-    place = enter(taken)
-    packed = tail(room, place * room.shape[1])
+    place = claim(taken)
+    packed = tail(arena, place * arena.shape[1])
     if not in_place:
         zero_rows(packed, 0, 1, 0, 0, block_n * image)
     inner = np.arange(rows) * g_plane
@@ -128,9 +127,9 @@ def grad_w_dots_range(
                         tail(a, i * g_image), g_plane, min(rows, features - f), length,
                         tail(gb, piece * g.shape[1] + group * features + f),
                     )
-    leave(taken, place)
+    release(taken, place)
     # Mentioned once more: views count no reference (flat.tail).
-    tail(g, 0), tail(x, 0), tail(gb, 0), tail(parts, 0), tail(room, 0), tail(columns, 0)
+    tail(g, 0), tail(x, 0), tail(gb, 0), tail(parts, 0), tail(arena, 0), tail(columns, 0)
     tail(edge, 0), tail(inner, 0)
 
 
@@ -164,10 +163,11 @@ def plan_dots(
 ) -> Plan:
     """The plan for `channels` of x and `features` of g a group."""
     rows, cols, _ = dot_shape(dtype)
-    block_h = blocks_of(ah.outputs, TERMS // aw.outputs)
+    block_h = blocks_of(ah.outputs, tuning.GRAD_W_DOT_POSITIONS // aw.outputs)
     block_n = 1
     if block_h == ah.outputs:  # the lanes of small images are added up together
-        block_n = blocks_of(batch, min(TERMS // (ah.outputs * aw.outputs), -(-batch // PIECES)))
+        most = tuning.GRAD_W_DOT_POSITIONS // (ah.outputs * aw.outputs)
+        block_n = blocks_of(batch, min(most, -(-batch // tuning.CONV_PIECES)))
     columns, copies, plane = _copies(channels, block_h, ah, aw)
     count = columns.size
     taps = -(-count // cols) * cols

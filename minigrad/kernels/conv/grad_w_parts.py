@@ -3,7 +3,7 @@
 Images are shared out in a fixed number of pieces, each with sums of its own, which are added up in
 their order afterwards: the same bits at any number of threads.
 
-Not here: how a piece is computed (grad_w.py, grad_w_dots.py).
+Not here: how a piece is computed (grad_w_tiles.py, grad_w_dots.py).
 """
 
 from __future__ import annotations
@@ -12,18 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ... import tuning
 from ...memory import empty
 from ..jit import Kernel, jit
 from ..simd.flat import tail
 from ..parallel import parallel
-from ..parallel.scratch import room_for
-from .geometry import PIECES, blocks_of, per_chunk
-
-PART_BYTES = 1 << 25  # of all pieces' sums together
-# Positions of g that are worth a piece: adding up its sums takes as long as 40 to 80 of them. With
-# 3x3, stride 2, 64 to 128 channels, 14 x 14 x 16 outputs 4 pieces take 0.92 of the time of 8.
-SHARE = 768
-ADDED = 4096  # sums that are added up in a first-level cache
+from ..parallel.scratch import arena_for
+from .geometry import blocks_of, per_chunk
 
 
 @jit
@@ -72,12 +67,13 @@ def cut(
     are cut into whole panels of `panel`; part_bytes: of the sums of a piece.
     """
     pieces = max(1, min(
-        items, -(-PIECES // groups), positions // SHARE, PART_BYTES // max(1, part_bytes)
+        items, -(-tuning.CONV_PIECES // groups), positions // tuning.GRAD_W_SHARE,
+        tuning.GRAD_W_PART_BYTES // max(1, part_bytes),
     ))
     panels = -(-channels // panel)
-    if 2 * pieces * groups >= PIECES:
+    if 2 * pieces * groups >= tuning.CONV_PIECES:
         return Pieces(pieces, panels * panel)
-    return Pieces(pieces, panel * blocks_of(panels, panels * pieces * groups // PIECES))
+    return Pieces(pieces, panel * blocks_of(panels, panels * pieces * groups // tuning.CONV_PIECES))
 
 
 class Plan(NamedTuple):
@@ -88,7 +84,7 @@ class Plan(NamedTuple):
     flops: float  # of a task
     parts: tuple[int, int, int, int]
     geometry: tuple[Any, ...]  # the arguments of the kernel after `gb`
-    scratch: int  # numbers of room for a thread
+    scratch: int  # numbers of scratch for a thread
     rows: int  # of the parts that are used
     places: np.ndarray  # see add_parts_range
     step: int
@@ -103,12 +99,12 @@ def run(
     gb = np.zeros((pieces, g.shape[1] if bias else 0))
     parallel(
         plan.kernel, plan.tasks, g, x, parts, gb, *plan.geometry,
-        *room_for(plan.scratch, g.dtype), grain=per_chunk(plan.flops),
+        *arena_for(plan.scratch, g.dtype), grain=per_chunk(plan.flops),
     )
     gw = empty((size,), g.dtype)
-    block = max(1, ADDED // cols)
+    block = max(1, tuning.GRAD_W_ADDED // cols)
     items = panels * -(-plan.rows // block)
-    grain = max(1, 40_000 // (min(block, plan.rows) * cols * (pieces + 4)))
+    grain = max(1, tuning.GRAD_W_ADD_GRAIN // (min(block, plan.rows) * cols * (pieces + 4)))
     parallel(
         add_parts_range, items, parts, plan.rows, block, plan.places, plan.step, gw, grain=grain
     )

@@ -29,6 +29,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ... import tuning
 from ..simd.flat import tail, to_line
 from ..simd.tile import tile, tile_shape
 from ..simd.vector import (
@@ -38,11 +39,8 @@ from ..simd.vector import (
 from ..parallel import parallel
 from ..pool.maximum import first_larger, nothing_below_zero
 from .flat import flat_layout, pack_phase
-from .geometry import PIECES, Axis, Pair, Phase, blocks_of, per_chunk
+from .geometry import Axis, Pair, Phase, blocks_of, per_chunk
 
-TERMS = 64  # of a sum; the tile alone takes longer for more, and has other ways (winograd.py)
-CELLS = 16  # of a window
-WINDOWS = 1 << 13  # of an item, for all features: 32 KiB of g a cell
 TOGETHER = 4  # features whose products with the image are summed at once
 
 
@@ -251,7 +249,7 @@ def short_plan(
     """The plan for these shapes, or None if this file is not the way.
 
     conv = (out_hw, stride, padding, dilation, groups), pool = (kernel, stride, padding, dilation,
-    out_hw) as the kernels of direct.py and maximum.py take them.
+    out_hw) as the functions of conv2d.py and maximum.py take them.
     """
     conv_hw, stride, padding, dilation, groups = conv
     window, step, border, spread_out, out_hw = pool
@@ -261,22 +259,22 @@ def short_plan(
     taps = channels * kh * kw
     inside = all((n - 1) * s + k <= size for n, s, k, size in zip(out_hw, step, window, conv_hw))
     if (
-        batch == 0 or groups != 1 or not 1 <= taps <= TERMS or features < rows
+        batch == 0 or groups != 1 or not 1 <= taps <= tuning.POOLED_TERMS or features < rows
         or border != (0, 0) or spread_out != (1, 1) or not inside
-        or window[0] > step[0] or window[1] > step[1] or window[0] * window[1] > CELLS
+        or window[0] > step[0] or window[1] > step[1] or window[0] * window[1] > tuning.POOLED_CELLS
     ):
         return None
     sides = zip((height, width), (kh, kw), stride, padding, dilation, window, step, out_hw)
     ah, aw = (_pooled_axis(*side) for side in sides)
     row = aw.outputs + aw.reach // aw.step
-    block_h = blocks_of(ah.outputs, WINDOWS // row)
-    if batch * -(-ah.outputs // block_h) < PIECES:
+    block_h = blocks_of(ah.outputs, tuning.POOLED_WINDOWS // row)
+    if batch * -(-ah.outputs // block_h) < tuning.CONV_PIECES:
         least = -(-cols // row)
-        block_h = blocks_of(ah.outputs, max(least, -(-ah.outputs * batch // PIECES)))
+        block_h = blocks_of(ah.outputs, max(least, -(-ah.outputs * batch // tuning.CONV_PIECES)))
     where = flat_layout(channels, ah, aw, block_h)
     offsets = where.offsets.reshape(window[0] * window[1], taps)
-    pieces = min(PIECES, batch)
-    block_f = -(-features * pieces // PIECES)
+    pieces = min(tuning.CONV_PIECES, batch)
+    block_f = -(-features * pieces // tuning.CONV_PIECES)
     block_f += -block_f % TOGETHER
     flops = 2 * offsets.size * features * row * block_h
     return ShortPlan(

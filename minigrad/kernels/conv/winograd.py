@@ -66,7 +66,8 @@ and 56 pixels, slower at 14. Errors, (rms, largest) as above: y 7.0, 77 and gw 6
 channels, y 9.4, 107 and gw 6.5, 37 with 128: two times those of the direct sum, dozens of units at
 worst. Not done.
 
-Not here: groups, strides, dilations of more than 2 along a row, float64: direct.py.
+Not here: how images and kernels are cut, and when this is worth it (winograd_cut.py); groups,
+strides, dilations of more than 2 along a row, float64 (tiles.py).
 """
 
 from __future__ import annotations
@@ -82,17 +83,15 @@ from ..simd.flat import aligned, copy, tail, to_line
 from ..simd.tile import tile, tile_shape
 from ..simd.transpose import square_side, transpose
 from ..parallel import parallel
-from ..parallel.scratch import enter, leave, room_for
-from .geometry import Axis, blocks_of
+from ..parallel.scratch import arena_for, claim, release
+from .geometry import Axis
+from .winograd_cut import ROW, SIDE, SPOTS, TAPS, block_of, cut_of, odd_lines, patches_of
 from .winograd_transform import Matrix, grid_lanes, sandwich, sandwich_of_image, sandwich_to_image
 
 # The matrices of the theory, with polynomials that are evaluated at 0, 1, -1 and infinity.
 B_T: Matrix = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, -1, 0, 1))
 G: Matrix = ((1, 0, 0), (1 / 2, 1 / 2, 1 / 2), (1 / 2, -1 / 2, 1 / 2), (0, 0, 1))
 A_T: Matrix = ((1, 1, 1, 0), (0, 1, -1, 1))
-SIDE = 2  # of a tile of outputs
-ROW = SIDE + 2  # spots in a row of the bracket
-SPOTS = ROW * ROW
 
 transform_tiles = sandwich_of_image(B_T, SIDE)
 transform_spread_tiles = sandwich_of_image(B_T, SIDE, 2)
@@ -100,60 +99,7 @@ transform_weights = sandwich(G)
 outputs_of_tiles = sandwich_to_image(A_T)
 outputs_of_spread_tiles = sandwich_to_image(A_T, 2)
 
-TAPS = 3  # along an axis of the matrix G: a piece of a kernel has so many, or one less
-SPREADS = 1, 2  # dilations along a row for which there are transforms
 FLIPPED = [3, 1, 2, 0]  # which row of G w is which if the taps of w run backwards
-TRANSFORMED = 1 << 17  # numbers of v of an item: 512 KiB of a second-level cache of 2 MiB
-ITEMS = 16  # least number of items that we like to cut a correlation into
-
-
-class Cut(NamedTuple):
-    """An axis cut into tiles of 2 outputs, and its kernel into pieces of 2 or 3 taps.
-
-    With a dilation d, output u and tap k meet in element u + k * d: d convolutions, one for each
-    remainder of u. Their tiles take turns: tile i = (q, r) = divmod(i, d) has the outputs
-    2 * d * q + r and d further, and reads 4 elements that are d apart from 2 * d * q + r + low on.
-    The piece that begins with tap 2 * a reads what the tile i + a * d reads.
-    """
-
-    dilation: int
-    tiles: int  # with outputs
-    grid: int  # those and the ones that only the later pieces read
-    pieces: tuple[int, ...]  # the taps of each
-
-    @property
-    def multiplications(self) -> int:
-        """How many for the 2 outputs of a tile; the last spot of a piece of 2 taps is zero."""
-        return sum(taps + 1 for taps in self.pieces)
-
-
-@functools.lru_cache(maxsize=256)
-def cut_of(axis: Axis) -> Cut:
-    """How an axis that `fits` is cut."""
-    shifts = axis.phases[0].shifts
-    dilation = abs(shifts[1] - shifts[0])
-    pieces = [SIDE] * (len(shifts) // SIDE)
-    pieces[-1] += len(shifts) % SIDE
-    turns = -(-axis.outputs // (SIDE * dilation))
-    grid = (turns + len(pieces) - 1) * dilation
-    return Cut(dilation, turns * dilation, grid, tuple(pieces))
-
-
-@functools.lru_cache(maxsize=256)
-def patches_of(ch: Cut, cw: Cut) -> tuple[np.ndarray, np.ndarray]:
-    """The kernel's patches, a piece by a piece, and how many tiles further each one reads.
-
-    A row of the table: first row of taps, rows, first column, columns.
-    """
-    table = [
-        (SIDE * a, tall, SIDE * b, wide)
-        for a, tall in enumerate(ch.pieces) for b, wide in enumerate(cw.pieces)
-    ]
-    shifts = [
-        a * ch.dilation * cw.grid + b * cw.dilation
-        for a in range(len(ch.pieces)) for b in range(len(cw.pieces))
-    ]
-    return np.array(table, np.int64), np.array(shifts, np.int64)
 
 
 @jit
@@ -303,7 +249,7 @@ def store_outputs(
 @jit
 def winograd_range(
     start, stop, x, u, bias, out, fine, low, grid, tiles, dilation, sizes, spots, terms, rows_of,
-    ka, kb, room, taken,
+    ka, kb, arena, taken,
 ):
     """Items start .. stop - 1 of a correlation, an item being `block` tiles of the grid.
 
@@ -312,7 +258,7 @@ def winograd_range(
     reads, grid_lanes(), columns of a register tile, pitch and plane of v, step of u to the next
     block of outputs). spots: where those of u begin; rows_of, ka, kb: the tables of the register
     tile, of which a spot takes terms[spot] = (begin, count). fine[item]: whether all is finite.
-    room, taken: see scratch.py.
+    arena, taken: see scratch.py.
 
     One writer for each output; the order of a sum is that of the patches and channels.
     """
@@ -320,8 +266,8 @@ def winograd_range(
     rows = rows_of.size
     features = out.shape[1]
     total = x.shape[0] * grid[0] * grid[1]
-    place = enter(taken)
-    scratch = tail(room, place * room.shape[1])
+    place = claim(taken)
+    scratch = tail(arena, place * arena.shape[1])
     v_begin, u_begin = to_line(scratch), to_line(u)
     m_begin = v_begin + SPOTS * plane
     zeros = np.zeros(cols, x.dtype)
@@ -347,13 +293,8 @@ def winograd_range(
                     cols, min(rows, features - f), grid, tiles, dilation, lanes, bias, out, f, odd,
                 )
         fine[item] = finite_run(odd, odd.size)
-    leave(taken, place)
-    tail(room, 0)  # mentioned once more: views count no reference (flat.tail)
-
-
-def odd_lines(count: int) -> int:
-    """count or a little more, an odd number of cache lines (of 16 float32): no two rows collide."""
-    return (-(-count // 16) | 1) * 16
+    release(taken, place)
+    tail(arena, 0)  # mentioned once more: views count no reference (flat.tail)
 
 
 class _Plan(NamedTuple):
@@ -365,15 +306,7 @@ class _Plan(NamedTuple):
     pitches: tuple[int, int]  # of u
     patches: np.ndarray
     geometry: tuple  # the arguments of winograd_range after `fine`
-    scratch: int  # numbers of room for a thread
-
-
-def _block(batch: int, channels: int, ch: Cut, cw: Cut) -> int:
-    """Tiles of an item: whole register tiles, few enough that v stays in the cache."""
-    cols = tile_shape(np.float32).cols
-    panels = -(-batch * ch.grid * cw.grid // cols)
-    most = max(1, round(TRANSFORMED / (SPOTS * channels * cols)))
-    return blocks_of(panels, min(most, max(1, panels // ITEMS))) * cols
+    scratch: int  # numbers of scratch for a thread
 
 
 @functools.lru_cache(maxsize=256)
@@ -383,7 +316,7 @@ def _plan(batch: int, channels: int, features: int, flipped: bool, ah: Axis, aw:
     lanes = grid_lanes()
     ch, cw = cut_of(ah), cut_of(aw)
     patches, shifts = patches_of(ch, cw)
-    block = _block(batch, channels, ch, cw)
+    block = block_of(batch, channels, ch, cw)
     ahead = int(shifts[-1])
     pitch = odd_lines(block + ahead + lanes)
     plane = channels * pitch + 16
@@ -419,52 +352,6 @@ def _plan(batch: int, channels: int, features: int, flipped: bool, ah: Axis, aw:
     )
 
 
-def fits(axis: Axis) -> bool:
-    """Whether outputs along this axis are neighbours, and reached by two taps or more."""
-    return (axis.step, axis.out_step) == (1, 1) and len(axis.phases[0].shifts) >= 2
-
-
-def possible(groups: int, dtype: np.dtype, ah: Axis, aw: Axis) -> bool:
-    """Whether this is a convolution that `correlate` and winograd_grad_w.py can do."""
-    if groups != 1 or dtype != np.float32 or not fits(ah) or not fits(aw):
-        return False
-    return cut_of(aw).dilation in SPREADS
-
-
-def cheaper(
-    batch: int, channels: int, features: int, ah: Axis, aw: Axis, gradient: bool = False
-) -> bool:
-    """Whether it takes less time than the direct way; gradient: that of the weights.
-
-    In cycles, fitted to 144 convolutions of 2 to 1,200 MFLOP: the faster way is chosen but for a
-    loss of 2 % on average. Transforms go by whole vectors, half empty in rows of 7 pixels, and the
-    columns of the last register tiles are computed whether there is something in them or not.
-    """
-    rows, cols, lanes = tile_shape(np.float32)
-    if lanes < 8:  # NEON has no masked loads: not measured there
-        return False
-    ch, cw = cut_of(ah), cut_of(aw)
-    taps = len(ah.phases[0].shifts) * len(aw.phases[0].shifts)
-    patches, shifts = patches_of(ch, cw)
-    each = ch.multiplications * cw.multiplications
-    tiles, grid = batch * ch.tiles * cw.tiles, batch * ch.grid * cw.grid
-    vectors = grid_lanes()
-    read: float = batch * ch.grid * (-(-cw.grid // vectors) * vectors)
-    written = batch * ch.tiles * (-(-cw.tiles // vectors) * vectors)
-    pairs = channels * features * batch * ah.outputs * aw.outputs * taps
-    if gradient:
-        direct = 0.031 * pairs * (-(-features // rows) * rows / features)
-        products = tiles * channels * (-(-features // cols) * cols)
-    else:
-        direct = pairs / 30
-        products = (-(-grid // cols) * cols) * channels * features
-        block = _block(batch, channels, ch, cw)
-        read *= (block + int(shifts[-1])) / block
-    images = 6 * (channels * read + features * written)
-    transforms = 10 * channels * features * len(patches) + images
-    return direct > 1e5 and each / 32 * products + transforms < 0.97 * direct
-
-
 def correlate(
     x: np.ndarray,
     w: np.ndarray,
@@ -476,7 +363,7 @@ def correlate(
 ) -> bool:
     """out[n, f] = bias[f] + the correlation of x with w[f], or with w[:, f] if from_inputs.
 
-    x (N, C, H, W), w (F, C, KH, KW), bias (F,) or None, ah and aw: see `possible`. Returns False if
+    x (N, C, H, W), w (F, C, KH, KW), bias (F,) or None, ah and aw: see `why_not`. Returns False if
     some result is not finite: then all of `out` is to be computed in the direct way.
     """
     plan = _plan(x.shape[0], x.shape[1], out.shape[1], from_inputs, ah, aw)
@@ -489,6 +376,6 @@ def correlate(
     )
     bias = np.zeros(out.shape[1], x.dtype) if bias is None else ready(bias)
     fine = np.zeros(plan.items, np.bool_)
-    room, taken = room_for(plan.scratch)
-    parallel(winograd_range, plan.items, x, u, bias, out, fine, *plan.geometry, room, taken)
+    arena, taken = arena_for(plan.scratch)
+    parallel(winograd_range, plan.items, x, u, bias, out, fine, *plan.geometry, arena, taken)
     return bool(fine.all())

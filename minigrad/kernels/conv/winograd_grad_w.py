@@ -20,26 +20,22 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ... import tuning
 from ...memory import empty
 from ..jit import jit
 from ..simd.flat import copy, copy_rows, tail, to_line
 from ..simd.tile import tile, tile_shape
 from ..simd.transpose import square_side, transpose
 from ..parallel import parallel
-from ..parallel.scratch import enter, leave, room_for
+from ..parallel.scratch import arena_for, claim, release
 from ..rowwise.sums import add_row_sums
-from .geometry import PIECES, Axis, Pair, blocks_of
-from .winograd import (
-    A_T, ROW, SIDE, SPOTS, TAPS, TRANSFORMED, G, cut_of, finite_run, first_output, odd_lines,
-    patches_of, transform_images,
-)
+from .geometry import Axis, Pair, blocks_of
+from .winograd import A_T, G, finite_run, first_output, transform_images
+from .winograd_cut import ROW, SIDE, SPOTS, TAPS, cut_of, odd_lines, patches_of
 from .winograd_transform import grid_lanes, sandwich
 
 transform_outputs = sandwich(tuple(zip(*A_T)))
 gradient_of_weights = sandwich(tuple(zip(*G)))
-
-SHARE = 192  # tiles that are worth sums of their own
-TASKS = 4  # least number of tasks that we like to have
 
 
 @jit
@@ -100,7 +96,7 @@ def place_of(t, tiles, grid):
 @jit
 def winograd_grad_w_range(
     start, stop, g, x, parts, gb, low, grid, tiles, dilation, blocks, sizes, patches, shifts,
-    rows_of, edge_of, kb, room, taken,
+    rows_of, edge_of, kb, arena, taken,
 ):
     """Tasks start .. stop - 1, a task being (share of the tiles, block of panels of g's channels).
 
@@ -120,8 +116,8 @@ def winograd_grad_w_range(
     total = x.shape[0] * each
     items = (total + block - 1) // block
     pieces_f = (panels + block_f - 1) // block_f
-    place = enter(taken)
-    scratch = tail(room, place * room.shape[1])
+    place = claim(taken)
+    scratch = tail(arena, place * arena.shape[1])
     v_begin = to_line(scratch)
     gt_begin = v_begin + SPOTS * plane
     turned = tail(scratch, gt_begin + SPOTS * gt_plane)
@@ -174,8 +170,8 @@ def winograd_grad_w_range(
                             # Added here and not in the tile: short chains of sums stay exact.
                             for i in range(rows * cols):
                                 sums[i] += part[i]
-    leave(taken, place)
-    tail(room, 0)
+    release(taken, place)
+    tail(arena, 0)
 
 
 @jit
@@ -234,7 +230,7 @@ class _Plan(NamedTuple):
     parts: tuple[int, ...]
     patches: np.ndarray
     geometry: tuple  # the arguments of winograd_grad_w_range after `parts`
-    scratch: int  # numbers of room for a thread
+    scratch: int  # numbers of scratch for a thread
 
 
 @functools.lru_cache(maxsize=256)
@@ -247,7 +243,7 @@ def _plan(
     patches, shifts = patches_of(ch, cw)
     grid, tiles = (ch.grid, cw.grid), (ch.tiles, cw.tiles)
     total = batch * ch.tiles * cw.tiles
-    block = blocks_of(total, max(64, min(TRANSFORMED // (SPOTS * channels), 256)))
+    block = blocks_of(total, max(64, min(tuning.WINOGRAD_NUMBERS // (SPOTS * channels), 256)))
     block = -(-block // cw.dilation) * cw.dilation
     items = -(-total // block)
     first = np.arange(items) * block
@@ -255,8 +251,11 @@ def _plan(
     longest = int(max(place_of.plain(last, tiles, grid) - place_of.plain(first, tiles, grid))) + 1
     panels = -(-features // cols)
     shape = panels, len(patches), SPOTS, -(-channels // rows) * rows, cols
-    shares = max(1, min(items, PIECES, total // SHARE, part_bytes // (4 * math.prod(shape))))
-    block_f = blocks_of(panels, max(1, panels * shares // TASKS))
+    shares = max(1, min(
+        items, tuning.CONV_PIECES, total // tuning.WINOGRAD_SHARE,
+        part_bytes // (4 * math.prod(shape)),
+    ))
+    block_f = blocks_of(panels, max(1, panels * shares // tuning.WINOGRAD_TASKS))
     pitch = odd_lines(longest + int(shifts[-1]) + lanes)
     plane, gt_plane = channels * pitch + 16, block * cols + 16
     r = np.arange(rows, dtype=np.int64)
@@ -286,8 +285,8 @@ def grad_w(
     plan = _plan(x.shape[0], channels, features, ah, aw, part_bytes)
     parts = empty(plan.parts, x.dtype)
     gb = np.zeros((plan.parts[0], features if bias else 0))
-    room, taken = room_for(plan.scratch)
-    parallel(winograd_grad_w_range, plan.tasks, g, x, parts, gb, *plan.geometry, room, taken)
+    arena, taken = arena_for(plan.scratch)
+    parallel(winograd_grad_w_range, plan.tasks, g, x, parts, gb, *plan.geometry, arena, taken)
     kh, kw = khw
     gw = empty((features, channels, kh * kw), x.dtype)
     tasks = plan.parts[1] * -(-channels // 16)

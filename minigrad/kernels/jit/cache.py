@@ -46,6 +46,7 @@ from . import Kernel
 from .kernel import IMPORTED, events
 
 _KERNELS = Path(__file__).resolve().parents[1]
+_HOST_ONLY = {_KERNELS / "ways.py"}  # nothing in there is compiled, or read by what is
 
 _KEPT_VERSIONS = 8  # folders of other versions that survive a new one being made
 _KEPT_EDITS = 8  # files of one kernel and signature, for different source files
@@ -107,7 +108,8 @@ def _imports(file: Path) -> tuple[Path, ...]:
             found += _module_files(start, module)
             for alias in node.names:  # from . import winograd
                 found += _module_files(start, f"{module}.{alias.name}" if module else alias.name)
-    return tuple(dict.fromkeys(f for f in found if f.is_relative_to(_KERNELS)))
+    return tuple(dict.fromkeys(
+        f for f in found if f.is_relative_to(_KERNELS) and f not in _HOST_ONLY))
 
 
 def _module_files(start: Path, dotted: str) -> list[Path]:

@@ -1,14 +1,14 @@
-"""Memory in which a kernel keeps what it makes on the way: a place for each thread, kept for later.
+"""The scratch arena: memory for what a kernel makes on the way, a place for each thread, kept.
 
 Fresh memory is dear: the system hands it out in pages of 4 KiB, at 0.15 to 1.5 us each. For the
 512 KiB and more of an item of winograd.py that is as long as the item takes. So the caller keeps
 one array with a place for each thread, and a kernel takes a free place for as long as it runs:
 
-    room, taken = room_for(count)                       in Python, before `parallel`
-    place = enter(taken)                                in the kernel
-    scratch = tail(room, place * room.shape[1])
+    arena, taken = arena_for(count)                     in Python, before `parallel`
+    place = claim(taken)                                in the kernel
+    scratch = tail(arena, place * arena.shape[1])
     ...
-    leave(taken, place)
+    release(taken, place)
 
 What an earlier call left there is still there: nothing of it may reach a result.
 
@@ -23,12 +23,12 @@ from typing import Any
 
 import numpy as np
 
+from ... import tuning
 from ..jit import jit
 from ..simd.flat import LINE, aligned
 from .atomics import tools
 from .threads import get_num_threads
 
-KEPT = 1 << 22  # bytes of a place that are kept
 _TURNS = 1 << 28  # looks for a free place, some 5 s: after that, chunks that failed never left
 
 
@@ -42,8 +42,8 @@ class _Kept(threading.local):
 _kept = _Kept()
 
 
-def room_for(count: int, dtype: Any = np.float32) -> tuple[np.ndarray, np.ndarray]:
-    """(room, taken): (threads, count or a few more), and who is in, for `enter` and `leave`.
+def arena_for(count: int, dtype: Any = np.float32) -> tuple[np.ndarray, np.ndarray]:
+    """(arena, taken): (threads, count or a few more), and who is in, for `claim` and `release`.
 
     Each place begins a cache line.
     """
@@ -53,51 +53,51 @@ def room_for(count: int, dtype: Any = np.float32) -> tuple[np.ndarray, np.ndarra
     array = _kept.array
     if array.size < threads * size:
         array = aligned((threads * size,), np.uint8)
-        if size <= KEPT:
+        if size <= tuning.ARENA_KEPT:
             _kept.array = array
     return array[: threads * size].view(dtype).reshape(threads, -1), taken
 
 
-def _compiled_enter() -> Callable[..., Any]:
+def _compiled_claim() -> Callable[..., Any]:
     claim = tools().claim
 
-    def enter_within(taken, turns):  # type: ignore[no-untyped-def]
+    def claim_within(taken, turns):  # type: ignore[no-untyped-def]
         # Nothing but looks: with a call of the system in here the compiler no longer sees through
         # the kernels around it, and Winograd's took half as long again.
         for _ in range(turns):
             for place in range(taken.size):
                 if claim(taken, place):
                     return place
-        raise RuntimeError("room: no place is free, since chunks of this kernel have failed")
+        raise RuntimeError("scratch arena: no place is free; chunks of this kernel have failed")
 
-    return enter_within
+    return claim_within
 
 
-@jit(compiled_as=_compiled_enter)
-def enter_within(taken, turns):  # type: ignore[no-untyped-def]
-    """As `enter`; raises after so many looks."""
+@jit(compiled_as=_compiled_claim)
+def claim_within(taken, turns):  # type: ignore[no-untyped-def]
+    """As `claim`; raises after so many looks."""
     return 0  # without the JIT one thread works at a time
 
 
 @jit
-def enter(taken):  # type: ignore[no-untyped-def]
+def claim(taken):  # type: ignore[no-untyped-def]
     """The number of a place that nobody is in.
 
-    With a place for each thread there is one; only if `set_num_threads` came between `room_for` and
-    `parallel` there are too few, and one waits for another to leave.
+    With a place for each thread there is one; only if `set_num_threads` came between `arena_for`
+    and `parallel` there are too few, and one waits for another to be released.
     """
-    return enter_within(taken, _TURNS)
+    return claim_within(taken, _TURNS)
 
 
-def _compiled_leave() -> Callable[..., Any]:
+def _compiled_release() -> Callable[..., Any]:
     store = tools().store
 
-    def leave(taken, place):  # type: ignore[no-untyped-def]
+    def release(taken, place):  # type: ignore[no-untyped-def]
         store(taken, place, 0)
 
-    return leave
+    return release
 
 
-@jit(compiled_as=_compiled_leave)
-def leave(taken, place):  # type: ignore[no-untyped-def]
+@jit(compiled_as=_compiled_release)
+def release(taken, place):  # type: ignore[no-untyped-def]
     """Makes the place free for another."""

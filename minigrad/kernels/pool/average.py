@@ -10,18 +10,19 @@ ceil_mode included (`ops/pool.py`).
 from __future__ import annotations
 
 import functools
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...memory import empty
+from ... import tuning
 from ..simd.vector import (
     evens, lanes, load, load_all, load_beside, odds, spread, store, store_all, store_pairs,
     vector_jit,
 )
-from ..parallel import parallel
+from ..ways import Family, Way, long_sum
 from .windows import (
-    ROW_CELLS, STRIP_ROWS, Pair, blocks_of, flat, frame_plane, frame_size, grain, hangs_over,
-    heard_from, load_cells, pair, rows_of_strip, silent_rows, store_phase,
+    STRIP_ROWS, Pair, Plan, blocks_of, frame_plane, frame_size, hangs_over, heard_from, load_cells,
+    over_planes, pair, rows_of_strip, silent_rows, store_phase,
 )
 
 
@@ -266,6 +267,64 @@ def _divisors(
     return (1 / by if times else by), times
 
 
+Shape = tuple[int, int, int, int]
+
+
+class Problem(NamedTuple):
+    """Windows on images of these shapes; source: x, or g if it is the gradient."""
+
+    x: Shape
+    y: Shape
+    dtype: np.dtype
+    kernel: Pair
+    stride: Pair
+    padding: Pair
+    include_pad: bool
+    override: int
+
+    @property
+    def overlap(self) -> int:
+        """How many windows may hold a cell."""
+        return -(-self.kernel[0] // self.stride[0]) * -(-self.kernel[1] // self.stride[1])
+
+    @property
+    def hangs(self) -> bool:
+        """Whether some window has cells outside of the image."""
+        return hangs_over(self.x[2:], self.y[2:], self.kernel, self.stride, self.padding, (1, 1))
+
+
+def _plan(p: Problem, shape: tuple[int, ...], cells: int, *geometry: Any) -> Plan:
+    hw, out_hw = pair(p.x[2:]), pair(p.y[2:])
+    by = _divisors(p.dtype, hw, pair(p.kernel), pair(p.stride), pair(p.padding), out_hw,
+                   p.include_pad, p.override)
+    return Plan(p.x[0] * p.x[1], cells, shape, (*by, hw, out_hw, *geometry))
+
+
+def _plan_forward(p: Problem) -> Plan:
+    cells = p.x[2] * p.x[3] * -(-p.kernel[0] // p.stride[0]) + p.y[2] * p.y[3] * p.kernel[1]
+    return _plan(p, p.y, cells + tuning.POOL_ROW * p.y[2], pair(p.kernel), pair(p.stride),
+                 pair(p.padding), p.hangs)
+
+
+def _plan_gradient(p: Problem, *geometry: Any) -> Plan:
+    cells = p.x[2] * p.x[3] * -(-p.kernel[1] // p.stride[1]) + 2 * p.y[2] * p.y[3]
+    return _plan(p, p.x, cells + tuning.POOL_ROW * p.x[2], *geometry)
+
+
+def _bytes(p: Problem) -> float:
+    return float(np.prod(p.x) + np.prod(p.y)) * p.dtype.itemsize
+
+
+AVG_POOL2D = Family("avg_pool2d", Problem, [
+    Way("planes", over_planes(avg_pool_range), plan=_plan_forward,
+        about="vectors of windows side by side: along rows, then down the columns"),
+    Way("reference", lambda p, x: avg_pool2d_reference(
+        x, p.kernel, p.stride, p.padding, p.y[2:], p.include_pad, p.override)),
+], draw=lambda rng, *sizes: (rng.standard_normal(sizes[0]).astype(sizes[2]),),
+    flops=lambda p: float(np.prod(p.y)) * (p.kernel[0] * p.kernel[1] + 1), bytes=_bytes,
+    ulps=lambda p: long_sum(p.kernel[0] * p.kernel[1]))  # fmt: skip
+
+
 def avg_pool2d(
     x: np.ndarray,
     kernel: Pair,
@@ -280,18 +339,37 @@ def avg_pool2d(
     x (N, C, H, W) -> y (N, C, OH, OW). The divisor is divisor_override if not 0; else the cells of
     the window inside the padded image (count_include_pad) or inside the image itself.
     """
-    batch, channels, height, width = x.shape
-    y = empty((batch, channels, *out_hw), x.dtype)
-    if y.size:
-        shape = (pair(kernel), pair(stride), pair(padding))
-        hw, out_hw = (height, width), pair(out_hw)
-        by = _divisors(x.dtype, hw, *shape, out_hw, count_include_pad, divisor_override)
-        cells = height * width * -(-kernel[0] // stride[0]) + y[0, 0].size * kernel[1]
-        least = grain(batch * channels, cells + ROW_CELLS * out_hw[0])
-        arrays = (flat(x), y.reshape(-1), *by, hw, out_hw)
-        hangs = hangs_over(hw, out_hw, *shape, (1, 1))
-        parallel(avg_pool_range, batch * channels, *arrays, *shape, hangs, grain=least)
-    return y
+    way = AVG_POOL2D.way(x.shape, (*x.shape[:2], *out_hw), x.dtype, kernel, stride, padding,
+                         count_include_pad, divisor_override)
+    return way(x)
+
+
+def _not_three(p: Problem) -> str | None:
+    usual = p.kernel == (3, 3) and p.stride == (2, 2)
+    return None if usual else "windows are not 3 x 3, 2 apart"
+
+
+def _not_apart(p: Problem) -> str | None:
+    if p.kernel[0] > p.stride[0] or p.kernel[1] > p.stride[1]:
+        return "windows overlap"
+    return "windows hang over" if p.hangs else None
+
+
+AVG_POOL2D_GRAD = Family("avg_pool2d_grad", Problem, [
+    Way("three", over_planes(avg_pool_grad_three_range), can=_not_three,
+        plan=lambda p: _plan_gradient(p, pair(p.padding)),
+        about="windows of 3 x 3, 2 apart: two rows of the image at a time"),
+    Way("apart", over_planes(avg_pool_grad_apart_range), can=_not_apart,
+        plan=lambda p: _plan_gradient(p, pair(p.kernel), pair(p.stride)),
+        about="windows that share no cell: each hears from one window or none"),
+    Way("lists", over_planes(avg_pool_grad_range),
+        plan=lambda p: _plan_gradient(p, pair(p.kernel), pair(p.stride), pair(p.padding)),
+        about="a list of the windows that hold a cell; anything"),
+    Way("reference", lambda p, g: avg_pool2d_grad_reference(
+        g, p.x[2:], p.kernel, p.stride, p.padding, p.include_pad, p.override)),
+], draw=lambda rng, *sizes: (rng.standard_normal(sizes[1]).astype(sizes[2]),),
+    flops=lambda p: float(np.prod(p.x)) * p.overlap, bytes=_bytes,
+    ulps=lambda p: long_sum(p.kernel[0] * p.kernel[1]))  # fmt: skip
 
 
 def avg_pool2d_grad(
@@ -307,27 +385,12 @@ def avg_pool2d_grad(
 
     g (N, C, OH, OW), hw (H, W) -> gx (N, C, H, W): the transpose of `avg_pool2d`.
     """
-    batch, channels, rows, columns = g.shape
-    gx = empty((batch, channels, *hw), g.dtype)
-    if gx.size:
-        shape = (pair(kernel), pair(stride), pair(padding))
-        hw, out_hw = pair(hw), (rows, columns)
-        by = _divisors(g.dtype, hw, *shape, out_hw, count_include_pad, divisor_override)
-        cells = hw[0] * hw[1] * -(-kernel[1] // stride[1]) + 2 * rows * columns
-        least = grain(batch * channels, cells + ROW_CELLS * hw[0])
-        arrays = (flat(g), gx.reshape(-1), *by, hw, out_hw)
-        apart = kernel[0] <= stride[0] and kernel[1] <= stride[1]
-        if shape[:2] == ((3, 3), (2, 2)):
-            parallel(avg_pool_grad_three_range, batch * channels, *arrays, shape[2], grain=least)
-        elif apart and not hangs_over(hw, out_hw, *shape, (1, 1)):
-            parallel(avg_pool_grad_apart_range, batch * channels, *arrays, *shape[:2],
-                     grain=least)
-        else:
-            parallel(avg_pool_grad_range, batch * channels, *arrays, *shape, grain=least)
-    return gx
+    way = AVG_POOL2D_GRAD.way((*g.shape[:2], *hw), g.shape, g.dtype, kernel, stride, padding,
+                              count_include_pad, divisor_override)
+    return way(g)
 
 
-# --------------------------------------------------------------------------- plain twins
+# --------------------------------------------------------------------------- references
 
 
 def _windows(hw, kernel, stride, padding, out_hw, count_include_pad, divisor_override):
@@ -346,7 +409,7 @@ def _windows(hw, kernel, stride, padding, out_hw, count_include_pad, divisor_ove
 def avg_pool2d_reference(
     x, kernel, stride, padding, out_hw, count_include_pad=True, divisor_override=0
 ):
-    """The plain twin of `avg_pool2d`."""
+    """What `avg_pool2d` computes: the sum of a slice."""
     y = np.empty((*x.shape[:2], *out_hw), x.dtype)
     rule = (count_include_pad, divisor_override)
     for (u, v), (hs, ws), by in _windows(x.shape[2:], kernel, stride, padding, out_hw, *rule):
@@ -357,7 +420,7 @@ def avg_pool2d_reference(
 def avg_pool2d_grad_reference(
     g, hw, kernel, stride, padding, count_include_pad=True, divisor_override=0
 ):
-    """The plain twin of `avg_pool2d_grad`."""
+    """What `avg_pool2d_grad` computes: each window shares out its number."""
     gx = np.zeros((*g.shape[:2], *hw), g.dtype)
     rule = (count_include_pad, divisor_override)
     for (u, v), (hs, ws), by in _windows(hw, kernel, stride, padding, g.shape[2:], *rule):

@@ -1,36 +1,36 @@
-"""The maximum over windows of an image, and its gradients by the place where it was found.
+"""The maximum over windows of an image, and the place where it was found.
 
 A maximum remembers *where* it was found: its place in the window, i * KW + j, in one byte (two
-for windows of 255 cells and more). So its gradient only sends numbers back to those places
-(`max_pool2d_grad`), and the gradient of that picks numbers up from there (`max_pool2d_pick`).
+for windows of 255 cells and more). So its gradient only sends numbers back to those places, and the
+gradient of that picks numbers up from there (maximum_grad.py).
 
-Each kernel walks planes: one image of one channel, H x W numbers that fit a cache. A window starts
+The kernel walks planes: one image of one channel, H x W numbers that fit a cache. A window starts
 at u * stride - padding and takes every dilation-th cell; cells outside of the image are left out.
-Gradients gather rather than scatter: each number of gx is written once, its sum has a fixed order,
-and nothing is filled with zeros first.
 
-Not here: rows of windows as vectors (windows.py), torch's indices (indices.py), checking
-shapes and choosing output sizes, ceil_mode included (`ops/pool.py`).
+Not here: rows of windows as vectors (windows.py), the gradients (maximum_grad.py), checking shapes
+and choosing output sizes, ceil_mode included (`ops/pool.py`).
 """
 
 from __future__ import annotations
 
 import functools
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ... import tuning
 from ...memory import empty
 from ..jit import jit
 from ..simd.vector import (
-    choose, evens, lanes, largest, load, load_all, load_counts, load_marks, mark_dtype, odds,
-    spread, store, store_all, store_pairs, vector_jit,
+    choose, evens, lanes, largest, load, load_all, load_marks, mark_dtype, odds, spread, store,
+    store_all, vector_jit,
 )
 from ..parallel import parallel
+from ..ways import Family, Way
 from .windows import (
-    ROW_CELLS, STRIP_ROWS, Pair, blocks_of, flat, frame_plane, frame_size, grain, hangs_over,
-    heard_from, load_cells, pair, rows_of_strip, silent_rows, store_phase,
+    STRIP_ROWS, Pair, flat, frame_plane, frame_size, grain, hangs_over, load_cells, pair,
+    rows_of_strip,
 )
-
 
 _PLACES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.int32))
 
@@ -245,6 +245,69 @@ def max_pool_range(
                         places[out + u * columns + v] = nowhere
 
 
+class Problem(NamedTuple):
+    """Windows on images x (N, C, H, W), as the arguments of `max_pool2d_places`."""
+
+    x: tuple[int, ...]
+    dtype: np.dtype
+    kernel: Pair
+    stride: Pair
+    padding: Pair
+    dilation: Pair
+    out_hw: Pair
+    relu: bool
+
+    @property
+    def y(self) -> tuple[int, ...]:
+        """The shape of the result."""
+        return *self.x[:2], *self.out_hw
+
+
+def _plan_planes(p: Problem) -> tuple[int, int, tuple]:
+    """(planes, what one costs, the arguments of max_pool_range after the arrays)."""
+    height, width = p.x[2:]
+    cells = max(height * width, p.out_hw[0] * p.out_hw[1] * p.kernel[0] * p.kernel[1])
+    geometry = pair(p.out_hw), pair(p.kernel), pair(p.stride), pair(p.padding), pair(p.dilation)
+    hangs = hangs_over((height, width), geometry[0], geometry[1], geometry[2], p.padding,
+                       geometry[4])
+    nowhere = _NOWHERE[place_dtype(p.kernel).char]
+    return p.x[0] * p.x[1], cells + tuning.POOL_ROW * p.out_hw[0], (
+        (height, width), *geometry, hangs, nowhere, bool(p.relu), np.inf)
+
+
+def _by_planes(
+    plan: tuple[int, int, tuple], x: np.ndarray, y: np.ndarray, places: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    planes, cells, geometry = plan
+    if y.size:
+        parallel(max_pool_range, planes, flat(x), y.reshape(-1), places.reshape(-1), *geometry,
+                 grain=grain(planes, cells))  # fmt: skip
+    return y, places
+
+
+def _by_reference(
+    p: Problem, x: np.ndarray, y: np.ndarray, places: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    y[:], places[:] = max_pool2d_places_reference(x, *p[2:])
+    return y, places
+
+
+def _draw(rng: Any, *sizes: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    p = Problem(*sizes)
+    x = rng.standard_normal(p.x).astype(p.dtype)
+    return x, np.empty(p.y, p.dtype), np.empty(p.y, place_dtype(p.kernel))
+
+
+MAX_POOL2D = Family("max_pool2d", Problem, [
+    Way("planes", _by_planes, plan=_plan_planes,
+        about="vectors of windows side by side: along rows, then down the columns"),
+    Way("reference", _by_reference),
+], draw=_draw, flops=lambda p: float(np.prod(p.y)) * p.kernel[0] * p.kernel[1],
+    bytes=lambda p: float(np.prod(p.x) + np.prod(p.y)) * p.dtype.itemsize + float(np.prod(p.y)),
+    ulps=lambda p: 0.0,                            # one of the numbers, as it is
+    magnitude=lambda p, found, *arrays: (np.abs(found[0]), found[1]))  # fmt: skip
+
+
 def max_pool2d_places(
     x: np.ndarray,
     kernel: Pair,
@@ -269,263 +332,29 @@ def max_pool2d_places(
 
     out: the two arrays to write, if they exist already; C-contiguous.
     """
-    batch, channels, height, width = x.shape
+    run = MAX_POOL2D.way(x.shape, x.dtype, kernel, stride, padding, dilation, out_hw, relu)
     if out is None:
-        y = empty((batch, channels, *out_hw), x.dtype)
-        places = empty(y.shape, place_dtype(kernel))
-    else:
-        y, places = out
-    if y.size:
-        cells = max(height * width, out_hw[0] * out_hw[1] * kernel[0] * kernel[1])
-        cells += ROW_CELLS * out_hw[0]
-        arrays = (flat(x), y.reshape(-1), places.reshape(-1))
-        hw, out_hw = (height, width), pair(out_hw)
-        kernel, stride, dilation = pair(kernel), pair(stride), pair(dilation)
-        hangs = hangs_over(hw, out_hw, kernel, stride, padding, dilation)
-        parallel(max_pool_range, batch * channels, *arrays, hw, out_hw, kernel, stride,
-                 pair(padding), dilation, hangs, nowhere_of(places), bool(relu), np.inf,
-                 grain=grain(batch * channels, cells))
+        shape = *x.shape[:2], *out_hw
+        out = empty(shape, x.dtype), empty(shape, place_dtype(kernel))
+    return run(x, *out)
+
+
+# --------------------------------------------------------------------------- reference
+
+
+def max_pool2d_places_reference(x, kernel, stride, padding, dilation, out_hw, relu=False):
+    """What `max_pool2d_places` finds: cell by cell of the window, for all images at once."""
+    y = np.full((*x.shape[:2], *out_hw), -np.inf, x.dtype)
+    places = np.full(y.shape, nowhere_of(np.empty(0, place_dtype(kernel))), place_dtype(kernel))
+    nowhere = nowhere_of(places)
+    for u, v, i, j in np.ndindex(*out_hw, *kernel):
+        h = u * stride[0] - padding[0] + i * dilation[0]
+        w = v * stride[1] - padding[1] + j * dilation[1]
+        if 0 <= h < x.shape[2] and 0 <= w < x.shape[3]:
+            value, best, place = x[:, :, h, w], y[:, :, u, v], places[:, :, u, v]
+            wins = (value > best) | np.isnan(value) | (place == nowhere)
+            best[wins], place[wins] = value[wins], i * kernel[1] + j
+    if relu:
+        dead = y <= 0
+        y[dead], places[dead] = 0, nowhere
     return y, places
-
-
-# --------------------------------------------------------------------------- gradient
-
-
-@vector_jit
-def max_pool_grad_apart_range(start, stop, g, places, gx, hw, out_hw, kernel, stride):
-    """Planes start .. stop - 1 of the gradient of a maximum, where no two windows share a cell.
-
-    And none hangs over. g, places, gx: flat. Each cell hears from one window or from none: those
-    between two windows wait for place -1.
-
-    Limit: bytes. 2x2 on 64x64x28x28: 0.34 ms on two cores, a loop that only reads g and writes gx:
-    0.29.
-    """
-    height, width = hw
-    rows, columns = out_hw
-    size = lanes(g)
-    step = stride[1]
-    silent = silent_rows(height, rows, kernel[0], stride[0])
-    for p in range(start, stop):
-        for strip in range(0, rows, STRIP_ROWS):
-            for m in range(0, (width + step - 1) // step, size):
-                n = columns - m
-                high = width - step * m
-                for u in range(strip, min(strip + STRIP_ROWS, rows)):
-                    source = (p * rows + u) * columns + m
-                    value = load(g, source, 0, n)
-                    mark = load_counts(places, source, 0, n, g)
-                    for i in range(kernel[0]):
-                        at = (p * height + u * stride[0] + i) * width + step * m
-                        before = value
-                        for r in range(step):
-                            hit = mark == (i * kernel[1] + r if r < kernel[1] else -1)
-                            total = choose(hit, value, spread(0.0, g))
-                            store_phase(gx, at, step, r, 0, high, before, total)
-                            before = total
-        for h in silent:
-            gx[(p * height + h) * width : (p * height + h + 1) * width] = 0
-
-
-@functools.partial(vector_jit, inline=True)
-def _windows_at(g, places, row, m, columns):
-    """Of windows m, m + 1, ... of a row what arrives there and their places; of m - 1, m, ... too.
-
-    `row` is where the row begins in g and places. What is beside the row is 0, at place 0.
-    """
-    at = row + m
-    n = columns - m
-    first = 1 if m == 0 else 0
-    return (
-        load(g, at, 0, n),
-        load_counts(places, at, 0, n, g),
-        load(g, at - 1, first, n + 1),
-        load_counts(places, at - 1, first, n + 1, g),
-    )
-
-
-@functools.partial(vector_jit, inline=True)
-def _heard(even, odd, windows, place):
-    """even, odd: plus what their cells hear from these windows, which begin at `place` in the row.
-
-    An even column is cell 0 of one window, and before that cell 2 of the last; an odd one cell 1.
-    """
-    here, mark, before, mark_before = windows
-    even = choose(mark_before == place + 2, even + before, even)
-    even = choose(mark == place, even + here, even)
-    odd = choose(mark == place + 1, odd + here, odd)
-    return even, odd
-
-
-@vector_jit
-def max_pool_grad_three_range(start, stop, g, places, gx, hw, out_hw, padding):
-    """Planes start .. stop - 1 of the gradient of a maximum over 3 x 3 cells, windows 2 apart.
-
-    g, places, gx: flat. Two rows of the image at a time: the even one hears from the row of windows
-    that begins there and from the one before, still in registers; the odd one from the former.
-
-    Limit: bytes: 190 ns a plane of 28x28 on one core, a loop that only writes gx 145 (135 in the
-    second cache; with the lists of `max_pool_grad_range` 330).
-    """
-    height, width = hw
-    rows, columns = out_hw
-    size = lanes(g)
-    zero = spread(0.0, g)
-    silent = (zero, spread(-1, g), zero, spread(-1, g))
-    along = (width + padding[1] + 1) // 2
-    down = (height + padding[0] + 1) // 2
-    for p in range(start, stop):
-        for strip in range(0, down, STRIP_ROWS):
-            for m in range(padding[1] // 2, along, size):
-                low = padding[1] - 2 * m
-                high = width + low
-                upper = silent
-                if 0 < strip <= rows:
-                    upper = _windows_at(g, places, (p * rows + strip - 1) * columns, m, columns)
-                for k in range(strip, min(strip + STRIP_ROWS, down)):
-                    lower = silent
-                    if k < rows:
-                        lower = _windows_at(g, places, (p * rows + k) * columns, m, columns)
-                    h = 2 * k - padding[0]
-                    at = (p * height + h) * width - low
-                    if h >= 0:
-                        even, odd = _heard(zero, zero, upper, 6)
-                        even, odd = _heard(even, odd, lower, 0)
-                        store_pairs(gx, at, low, high, even, odd)
-                    if 0 <= h + 1 < height:
-                        even, odd = _heard(zero, zero, lower, 3)
-                        store_pairs(gx, at + width, low, high, even, odd)
-                    upper = lower
-
-
-@vector_jit
-def max_pool_grad_range(
-    start, stop, g, places, gx, hw, out_hw, kernel, stride, padding, dilation, nowhere
-):
-    """Planes start .. stop - 1 of the gradient of a maximum. g, places, gx: flat.
-
-    Limit: for each cell of the window a comparison and an addition, both with an operand in memory,
-    for a vector of columns. 3x3 with stride 2 on 64x64x28x28: 0.46 ms on two cores, bytes alone
-    0.29. (Sums kept in memory, rows in the inner loop: 0.74. A list for each row: 0.49.)
-    """
-    height, width = hw
-    rows, columns = out_hw
-    size = lanes(g)
-    step = stride[1]
-    # g and the places in a frame that hits nothing, so that no load needs a mask.
-    (above, left), (down, along) = blocks_of(hw, out_hw, kernel, stride, padding, dilation)
-    pitch = left + along + size
-    framed = np.zeros((above + down) * pitch + size, g.dtype)
-    marks = np.full(framed.size, nowhere, mark_dtype(g))
-    begins, backs, wanted = heard_from(kernel, stride, dilation, pitch)
-    for p in range(start, stop):
-        for v in range(0, columns, size):
-            n = columns - v
-            for u in range(rows):
-                source = (p * rows + u) * columns + v
-                at = (above + u) * pitch + left + v
-                store_all(framed, at, load(g, source, 0, n))
-                store(marks, at, 0, n, load_counts(places, source, 0, n, g))
-        for strip in range(0, down, STRIP_ROWS):
-            for m in range(padding[1] // step, along, size):
-                low = padding[1] - step * m
-                high = width + low
-                for k in range(strip, min(strip + STRIP_ROWS, down)):
-                    window = (above + k) * pitch + left + m
-                    for i in range(stride[0]):
-                        h = k * stride[0] + i - padding[0]
-                        if h < 0 or h >= height:
-                            continue
-                        before = spread(0.0, g)
-                        for r in range(step):
-                            total = spread(0.0, g)
-                            cell = np.uint64(i * step + r)  # unsigned: no test for negative ones
-                            for e in range(begins[cell], begins[cell + np.uint64(1)]):
-                                at = window - backs[np.uint64(e)]
-                                hit = load_marks(marks, at, g) == wanted[np.uint64(e)]
-                                total = choose(hit, total + load_all(framed, at), total)
-                            at = (p * height + h) * width - low
-                            store_phase(gx, at, step, r, low, high, before, total)
-                            before = total
-
-
-def max_pool2d_grad(
-    g: np.ndarray,
-    places: np.ndarray,
-    hw: Pair,
-    kernel: Pair,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-) -> np.ndarray:
-    """gx[n, c, h, w] = sum of g[n,c,u,v] over the windows whose maximum was found at (h, w).
-
-    g, places (N, C, OH, OW) as `max_pool2d_places` gave them, hw (H, W) -> gx (N, C, H, W). The sum
-    goes in the order of the outputs. A place of nowhere receives nothing.
-    """
-    batch, channels, rows, columns = g.shape
-    gx = empty((batch, channels, *hw), g.dtype)
-    if gx.size:
-        arrays = (flat(g), flat(places), gx.reshape(-1))
-        hw, out_hw = pair(hw), (rows, columns)
-        kernel, stride, dilation = pair(kernel), pair(stride), pair(dilation)
-        overlap = -(-kernel[0] // stride[0]) * -(-kernel[1] // stride[1])
-        least = grain(batch * channels, hw[0] * (hw[1] * overlap + ROW_CELLS))
-        if kernel == (3, 3) and stride == (2, 2) and dilation == (1, 1):
-            parallel(max_pool_grad_three_range, batch * channels, *arrays, hw, out_hw,
-                     pair(padding), grain=least)
-        elif overlap == 1 and not hangs_over(hw, out_hw, kernel, stride, padding, dilation) and (
-            dilation == (1, 1)
-        ):
-            parallel(max_pool_grad_apart_range, batch * channels, *arrays, hw, out_hw, kernel,
-                     stride, grain=least)
-        else:
-            parallel(max_pool_grad_range, batch * channels, *arrays, hw, out_hw, kernel, stride,
-                     pair(padding), dilation, nowhere_of(places), grain=least)
-    return gx
-
-
-@jit
-def window_offsets(kernel, dilation, width):
-    """How far each place of a window lies behind its first cell, in an image W wide."""
-    offsets = np.empty(kernel[0] * kernel[1], np.int64)
-    for i in range(kernel[0]):
-        for j in range(kernel[1]):
-            offsets[i * kernel[1] + j] = i * dilation[0] * width + j * dilation[1]
-    return offsets
-
-
-@jit
-def max_pool_pick_range(
-    start, stop, x, places, y, hw, out_hw, kernel, stride, padding, dilation, nowhere
-):
-    """Planes start .. stop - 1 of `max_pool2d_pick`. Limit: one number after the other."""
-    height, width = hw
-    offsets = window_offsets(kernel, dilation, width)
-    for p in range(start, stop):
-        for u in range(out_hw[0]):
-            row = (p * out_hw[0] + u) * out_hw[1]
-            for v in range(out_hw[1]):
-                place = places[row + v]
-                if place == nowhere:
-                    y[row + v] = 0
-                else:
-                    at = (u * stride[0] - padding[0]) * width + v * stride[1] - padding[1]
-                    y[row + v] = x[p * height * width + at + offsets[place]]
-
-
-def max_pool2d_pick(
-    x: np.ndarray, places: np.ndarray, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
-) -> np.ndarray:
-    """y[n,c,u,v] = x at the place of each maximum, 0 for nowhere: the transpose of the gradient.
-
-    x (N, C, H, W), places (N, C, OH, OW) -> (N, C, OH, OW).
-    """
-    batch, channels, rows, columns = places.shape
-    y = empty(places.shape, x.dtype)
-    if y.size:
-        rule = (pair(kernel), pair(stride), pair(padding), pair(dilation))
-        parallel(max_pool_pick_range, batch * channels, flat(x), flat(places), y.reshape(-1),
-                 x.shape[2:], (rows, columns), *rule, nowhere_of(places),
-                 grain=grain(batch * channels, 4 * rows * columns))
-    return y

@@ -19,24 +19,23 @@ Not here: what is done with the cells (maximum.py, average.py), the words (vecto
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
-from ..jit import jit, ready
+from ... import tuning
+from ...memory import empty
+from ..jit import Kernel, jit, ready
 from ..simd.vector import (
     lanes, load, load_apart, load_even, store, store_apart, store_pairs, vector_jit,
 )
-from ..parallel import one_each
+from ..parallel import one_each, parallel
 
 Pair = tuple[int, int]
 
 STRIP_ROWS = 16
 
-# Numbers read or compared that are worth a chunk, some 2 us. With eight times as many the second
-# layer of a CNN pooled one image in the caller's thread, half of it out of the other core's cache:
-# 57 us with the convolution before it, 47 on two threads.
-GRAIN_CELLS = 15_000
-ROW_CELLS = 40  # what a row costs besides, about 10 ns, in such numbers
 
 
 def grain(planes: int, cells: int) -> int:
@@ -45,7 +44,28 @@ def grain(planes: int, cells: int) -> int:
     One chunk a thread: in the gradient each finds its part in its own cache (8 x 64 x 28 x 28,
     forward and backward: 190 us, in eight chunks 206).
     """
-    return one_each(planes, max(1, GRAIN_CELLS // max(cells, 1)))
+    return one_each(planes, max(1, tuning.POOL_GRAIN // max(cells, 1)))
+
+
+class Plan(NamedTuple):
+    """How planes are worked off: their number, what one costs, the shape of the result, what the
+    kernel is told after the arrays."""
+
+    planes: int
+    cells: int
+    shape: tuple[int, ...]
+    geometry: tuple
+
+
+def over_planes(kernel: Kernel) -> Callable[..., np.ndarray]:
+    """A kernel over planes as a way: run(plan, *arrays) makes the result, in the first's dtype."""
+    def run(plan: Plan, *arrays: np.ndarray) -> np.ndarray:
+        out = empty(plan.shape, arrays[0].dtype)
+        if out.size:
+            parallel(kernel, plan.planes, *map(flat, arrays), out.reshape(-1), *plan.geometry,
+                     grain=grain(plan.planes, plan.cells))  # fmt: skip
+        return out
+    return run
 
 
 def flat(x: np.ndarray) -> np.ndarray:

@@ -1,478 +1,92 @@
-"""One RNN layer through time, forwards and backwards, and the linear scan that is its derivative.
+"""One RNN layer, its gradients, and the linear scan that is its derivative.
 
-    forwards     h_t = act(W_ih x_t + b + W_hh h_{t-1})
-    backwards    r_t = act'(h_t) * (g_t + W_hh^T r_{t+1})     the gradient of the sum inside act
-                 gW_ih = sum r_t x_t^T,  gW_hh = sum r_t h_{t-1}^T,  gb = sum r_t
-                 gx_t = W_ih^T r_t
-
-Rows of the batch never meet, so each thread takes its rows through all of time, without a barrier.
-It goes through time in blocks of some 128 rows x steps, which stay in its second-level cache:
-
-    forwards     the block's x @ W_ih^T + b in one product, then step by step h @ W_hh^T, added to
-                 it in place, and act; the next step reads its factor from where this one left it
-    backwards    step by step r, then the block's share of gW_ih, gW_hh and gx in three products,
-                 while r, x and h are still near; r itself is never written to memory
-
-All products are register tiles (tile.py) on operands where they lie; only the weights, and the
-columns of x and h for the weights' gradients, are copied, into panels as wide as a tile. Each chunk
-of the batch has its own sums of the weights' gradients; they are added up at the end in the order
-of the chunks, which depend on the sizes alone: the bits are the same at any number of threads.
+    rnn          h_t = act(W_ih x_t + b + W_hh h_{t-1})
+    rnn_grad     the gradients for x, h_0, W_ih, W_hh, b
+    rnn_scan     r_t = d_t * (v_t + r_{t-1} W)
 
 Arrays are (T, N, D), in either order of memory: time first, or batch first, as torch's batch_first
 gives it. The result takes the order of x, so that nothing is ever transposed.
 
-Limit: multiply-adds, 2 T N D (I + D) operations forwards and 2 T N D (I + 2 D) backwards (I more
-for gx). With two cores of some 217 GFLOP/s each (float32, AVX-512) the forward pass did 300 GFLOP/s
-for 128 rows, 270 for 32 rows and 32 steps; the backward pass 275 and 255. What is missing is the
-tanh (a tenth), columns that fill up a tile (100 inputs are 128), and what reads and writes the
-sums. One row alone reads all of W_hh, 64 KB for D = 128, for each step: 0.5 us, the speed of the
-second-level cache.
-
-Not here: several layers or directions (nn/rnn.py), GRU, LSTM.
+Not here: the loops (through_time.py), several layers or directions (nn/rnn.py), GRU, LSTM.
 """
 
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ... import tuning
 from ...memory import empty
-from ..jit import jit, ready
-from ..simd.math import tanh
-from ..simd.tile import single_tile, tile, tile_shape
-from ..simd.transpose import square_side, transpose
+from ..jit import ready
+from ..simd.transpose import square_side
 from ..parallel import parallel
 from ..matmul.linear import linear_grad_x
-
-_DEPTH = 256  # k in one go: the panel of B (32 KiB) stays in the first-level cache
-_FEW_DEPTH = 64  # the same for panels of `single_tile`, four times as wide
-_FEW = 3  # rows that are faster one by one than as a tile that they do not fill
-_GROUP = 16  # rows that a thread takes through time together: W is read once a step for all
-_MIN_WORK = 1_500_000  # multiplications worth a chunk: some 20 to 30 us
-_MAX_CHUNKS = 32
-_ADD_GRAIN = 1 << 16  # numbers added, that take some 20 us
-_HELD = 512  # rows added in their own precision before float64 takes over
-_MAX_SUMS = 1 << 22  # numbers that all chunks' sums may take; four chunks there may always be
-
-TANH, RELU, GIVEN = 0, 1, 2  # how the backward pass finds act': from the states, or as an array
+from ..ways import Family, Way, long_sum
+from .through_time import (
+    GIVEN, RELU, TANH, Plan, add_up_range, backward_range, forward_range, pack, plan_of,
+)
 
 
-# ---------------------------------------------------------------------------------- the products
+class Problem(NamedTuple):
+    """A layer on x (steps, batch, inputs) with states of `width` numbers."""
+
+    steps: int
+    batch: int
+    inputs: int
+    width: int
+    dtype: np.dtype = np.dtype(np.float32)
+    relu: bool = False
+    reverse: bool = False
+
+    @property
+    def size(self) -> int:
+        """Numbers of all states."""
+        return self.steps * self.batch * self.width
+
+    def plan(self, few: bool | None = None) -> Plan:
+        """How the work is cut, by the faster way or with rows one by one (few) or not."""
+        return plan_of(*self[:5], few)
+
+    @property
+    def flops(self) -> float:
+        """Forwards; backwards it is twice as much."""
+        return 2.0 * self.steps * self.batch * self.width * (self.width + self.inputs)
+
+    @property
+    def bytes(self) -> float:
+        """x and the states, and the weights once."""
+        numbers = self.steps * self.batch * (self.inputs + self.width)
+        return float(numbers + self.width * (self.inputs + self.width)) * self.dtype.itemsize
 
 
-@jit
-def _pack(source, k_first, depth, length, cols, side, out):
-    """Panels of B (depth, length): out[(q * depth + k) * cols + j] = B[k, q * cols + j], or 0.
-
-    source, flat: (depth, length) if k_first, else (length, depth). side: that of transpose.py.
-    """
-    for q in range((length + cols - 1) // cols):
-        panel = out[q * depth * cols :]
-        first = q * cols
-        count = min(cols, length - first)
-        if k_first:
-            for k in range(depth):
-                row = source[k * length + first :]
-                to = panel[k * cols :]
-                for j in range(count):
-                    to[j] = row[j]
-        else:
-            transpose(source[first * depth :], depth, count, depth, side, panel, cols)
-        if count < cols:
-            for k in range(depth):
-                to = panel[k * cols :]
-                for j in range(count, cols):
-                    to[j] = 0
+Planned = tuple[Problem, "Plan | None"]
 
 
-@jit
-def _products(a, row, tiles, height, ka, depth, b, panels, cols, kb, start, lds, c, ldc):
-    """c[r * ldc + j] = start[r * lds + j] + sum over k of a[row[r] + ka[k]] * B[k, j].
+def _ways(run: Callable[..., Any], reference: Callable[..., Any]) -> list[Way]:
+    """The ways of the three functions, which differ in the tile under them."""
+    def planned(few: bool) -> Callable[[Problem], Planned]:
+        return lambda p: (p, p.plan(few) if p.size else None)
 
-    Rows r < tiles * height. b: `panels` panels of B, depth >= 1 deep; kb[k] = k * cols. start may
-    be c.
-    """
-    # Nothing in here can raise, as a division or a range with a variable step could: then the
-    # compiler leaves out the counting of references to the slices, 40 ns a tile of 300.
-    for k0 in range(0, depth, _DEPTH):
-        kc = min(_DEPTH, depth - k0)
-        for q in range(panels):
-            panel = b[(q * depth + k0) * cols :]
-            for p in range(tiles):
-                r = p * height
-                to = c[r * ldc + q * cols :]
-                if k0 == 0:
-                    tile(a, row[r:], ka, panel, kb, kc, start[r * lds + q * cols :], lds, to, ldc)
-                else:
-                    tile(a, row[r:], ka[k0:], panel, kb, kc, to, ldc, to, ldc)
+    return [
+        Way("rows", run, plan=planned(True), better=lambda p: p.size > 0 and p.plan().few,
+            about="few rows go through time together: one by one, each on a wide tile"),
+        Way("tiles", run, plan=planned(False), about="rows fill register tiles"),
+        Way("reference", reference),
+    ]  # fmt: skip
 
 
-@jit
-def _few_products(a, row, rows, ka, depth, b, panels, cols, kb, c, ldc):
-    """c[r * ldc + j] += sum over k of a[row[r] + ka[k]] * B[k, j], for any few rows."""
-    for k0 in range(0, depth, _FEW_DEPTH):
-        kc = min(_FEW_DEPTH, depth - k0)
-        for q in range(panels):
-            panel = b[(q * depth + k0) * cols :]
-            for r in range(rows):
-                to = c[r * ldc + q * cols :]
-                single_tile(a, row[r:], ka[k0:], panel, kb, kc, to, ldc, to, ldc)
+def _largest(p: Problem, found: Any, *arrays: Any) -> Any:
+    """Errors go on from step to step, and from each number of a state to all of the next."""
+    if isinstance(found, tuple):
+        return tuple(None if y is None else _largest(p, y) for y in found)
+    return np.broadcast_to(np.abs(found).max(initial=1e-30), found.shape)
 
 
-# ------------------------------------------------------------------------ what acts on each number
-# Whatever is smaller than the smallest normal number / eps (1e-31 in float32) becomes 0: an
-# unforced state that decays, or a gradient that vanishes through time, would otherwise make the
-# products subnormal, on which the CPU is many times slower: 128 steps of a 32-row tanh RNN took
-# 8.8 ms backwards instead of 2.9 when only subnormals themselves became 0. NaN stays.
-
-
-# Each takes `rows` rows at once, and cuts them out itself: a slice that is handed to a function
-# costs two atomic counts of references, 40 ns a row, half the time of these loops.
-
-
-@jit
-def _activate(rows, width, relu, a, a_n, out, out_at, out_n, tiny, zero):
-    """out = a = act(a)."""
-    for m in range(rows):
-        row = a[m * a_n :]
-        to = out[out_at + m * out_n :]
-        if relu:
-            for j in range(width):
-                v = row[j]
-                v = zero if v < tiny else v
-                row[j] = v
-                to[j] = v
-        else:
-            for j in range(width):
-                v = tanh(row[j])
-                v = zero if abs(v) < tiny else v
-                row[j] = v
-                to[j] = v
-
-
-@jit
-def _through_activation(
-    rows, width, act, r, r_n, g, g_at, g_n, h, h_at, h_n, total, tiny, zero, one
-):  # fmt: skip
-    """r = act' * (g + r), and total += its sum over the rows. h: the states, or act' itself."""
-    for m in range(rows):
-        row = r[m * r_n :]
-        gm = g[g_at + m * g_n :]
-        hm = h[h_at + m * h_n :]
-        if act == TANH:
-            for j in range(width):
-                v = (one - hm[j] * hm[j]) * (gm[j] + row[j])
-                v = zero if abs(v) < tiny else v
-                row[j] = v
-                total[j] += v
-        elif act == RELU:
-            for j in range(width):
-                d = zero if hm[j] <= zero else one  # NaN passes the gradient on
-                v = d * (gm[j] + row[j])
-                v = zero if abs(v) < tiny else v
-                row[j] = v
-                total[j] += v
-        else:
-            for j in range(width):
-                v = hm[j] * (gm[j] + row[j])
-                row[j] = zero if abs(v) < tiny else v
-
-
-@jit
-def _copy_rows(rows, width, source, source_at, source_n, to, to_at, to_n):
-    for m in range(rows):
-        a = source[source_at + m * source_n :]
-        b = to[to_at + m * to_n :]
-        for j in range(width):
-            b[j] = a[j]
-
-
-@jit
-def _fill_panel(rows, cols, some, source, source_at, source_n, panel, panel_at, zero):
-    """panel (rows, cols): `some` columns of the source, then zeros."""
-    for m in range(rows):
-        a = source[source_at + m * source_n :]
-        to = panel[panel_at + m * cols :]
-        if some == cols:
-            for j in range(cols):
-                to[j] = a[j]
-        else:
-            for j in range(some):
-                to[j] = a[j]
-            for j in range(some, cols):
-                to[j] = zero
-
-
-# ------------------------------------------------------------------------------------ through time
-
-
-@jit
-def _rows_of(chunk, chunks, unit, batch):
-    """The rows of the batch of one chunk, first and last + 1: whole units, as even as can be."""
-    units = (batch + unit - 1) // unit
-    first = (chunk * units // chunks) * unit
-    return first, min(((chunk + 1) * units // chunks) * unit, batch)
-
-
-@jit
-def _forward_range(
-    start, stop, chunks, unit, group, block, few, height, cols, few_cols,
-    steps, batch, inputs, width, reverse, relu,
-    x, x_t, x_n, h0, wi, wh, bias, tiny, zero, out, out_t, out_n,
-):  # fmt: skip
-    """Chunks start..stop-1 of the batch through all steps."""
-    panels = (width + cols - 1) // cols
-    few_panels = (width + few_cols - 1) // few_cols
-    pitch = max(panels * cols, few_panels * few_cols) + cols  # no power of two: caches dislike it
-    ka = np.arange(max(inputs, width))
-    kb = ka * cols
-    few_kb = ka * few_cols
-    most = group if few else (group + height - 1) // height * height
-    # Slot 0 holds the states before the block, slot s + 1 those of its step s: first their sums of
-    # inputs, then the states themselves. Rows that only fill up a tile repeat the last real row.
-    states = np.zeros(((block + 1) * most + height) * pitch, out.dtype)
-    x_row = np.empty(block * most + height, np.int64)
-    h_row = np.empty(most, np.int64)
-    for chunk in range(start, stop):
-        first, last = _rows_of(chunk, chunks, unit, batch)
-        for n0 in range(first, last, group):
-            real = min(group, last - n0)
-            tiles = (real + height - 1) // height
-            rows = real if few else tiles * height
-            slot = rows * pitch
-            for m in range(rows):
-                h_row[m] = min(m, real - 1) * pitch
-            _copy_rows(real, width, h0, n0 * width, width, states, 0, pitch)
-            for s0 in range(0, steps, block):
-                count = min(block, steps - s0)
-                padded = (count * rows + height - 1) // height * height
-                for i in range(padded):
-                    s = s0 + min(i // rows, count - 1)
-                    t = steps - 1 - s if reverse else s
-                    x_row[i] = t * x_t + (n0 + min(i % rows, real - 1)) * x_n
-                # (steps of the block * rows, I) @ (I, D) + (D,)
-                _products(
-                    x, x_row, padded // height, height, ka, inputs, wi, panels, cols, kb,
-                    bias, 0, states[slot:], pitch,
-                )  # fmt: skip
-                for s in range(count):
-                    before = states[s * slot :]
-                    now = states[(s + 1) * slot :]
-                    if few:  # (M, D) @ (D, D) -> (M, D)
-                        _few_products(
-                            before, h_row, rows, ka, width, wh, few_panels, few_cols, few_kb,
-                            now, pitch,
-                        )  # fmt: skip
-                    else:
-                        _products(
-                            before, h_row, tiles, height, ka, width, wh, panels, cols, kb,
-                            now, pitch, now, pitch,
-                        )  # fmt: skip
-                    t = steps - 1 - s0 - s if reverse else s0 + s
-                    at = t * out_t + n0 * out_n
-                    _activate(real, width, relu, now, pitch, out, at, out_n, tiny, zero)
-                _copy_rows(real, width, states, count * slot, pitch, states, 0, pitch)
-
-
-@jit
-def _add_weight_grad(r, j_row, r_row, depth, panel, cols, kb, height, tiles, sums):
-    """sums (tiles * height, cols) += R^T @ panel (depth, cols), R[k, j] = r[r_row[k] + j]."""
-    for p in range(tiles):  # nothing can raise: see _products
-        j = p * height
-        to = sums[j * cols :]
-        tile(r, j_row[j:], r_row, panel, kb, depth, to, cols, to, cols)
-
-
-@jit
-def _backward_range(
-    start, stop, chunks, unit, group, block, few, height, cols, few_cols,
-    steps, batch, inputs, width, reverse, act,
-    g, g_t, g_n, h, h_t, h_n, h0, x, x_t, x_n, wi, wh, tiny, zero, one,
-    need_x, gx, gx_t, gx_n, need_r, r, r_t, r_n, need_i, need_h, sums,
-):  # fmt: skip
-    """Chunks start..stop-1 of the batch through all steps, back from the last (or the first).
-
-    h: the states, or act' itself if act is GIVEN. sums[chunk]: the panels of gW_ih, those of gW_hh,
-    each (width rounded up to height, cols), and gb. r, if wanted: (T, N, D) as its pitches say.
-    """
-    panels = (width + cols - 1) // cols
-    x_panels = (inputs + cols - 1) // cols
-    few_panels = (width + few_cols - 1) // few_cols
-    pitch = max(panels * cols, few_panels * few_cols) + cols
-    ka = np.arange(max(1, width))
-    kb = np.arange(max(block * group, width)) * cols
-    few_kb = ka * few_cols
-    most = group if few else (group + height - 1) // height * height
-    tall = (width + height - 1) // height * height
-    size = tall * cols
-    zeros = np.zeros(panels * cols, g.dtype)
-    # As in the forward pass: slot 0 is what came before the block, slot s + 1 its step s.
-    scratch = np.zeros(((block + 1) * most + height) * pitch, g.dtype)
-    h_row = np.empty(most, np.int64)
-    j_row = np.minimum(np.arange(tall), width - 1)
-    r_row = np.empty(block * most + height, np.int64)
-    panel = np.empty(block * group * cols, g.dtype)
-    x_pitch = x_panels * cols
-    line = np.empty(height * x_pitch, g.dtype)
-    x_zeros = np.zeros(x_pitch, g.dtype)
-    wide = np.empty(sums.shape[1] if steps * batch > _HELD else 0, np.float64)
-    for chunk in range(start, stop):
-        first, last = _rows_of(chunk, chunks, unit, batch)
-        own = sums[chunk]
-        own[:] = zero
-        wide[:] = 0
-        held, flushed = 0, False
-        total = own[(x_panels + panels) * size :]
-        for n0 in range(first, last, group):
-            real = min(group, last - n0)
-            tiles = (real + height - 1) // height
-            rows = real if few else tiles * height
-            slot = rows * pitch
-            for m in range(rows):
-                h_row[m] = min(m, real - 1) * pitch
-            for s0 in range(0, steps, block):
-                count = min(block, steps - s0)
-                for s in range(count):
-                    before = scratch[s * slot :]
-                    now = scratch[(s + 1) * slot :]
-                    if few or s0 + s == 0:
-                        for m in range(real):
-                            to = now[m * pitch : m * pitch + few_panels * few_cols]
-                            for j in range(to.shape[0]):
-                                to[j] = zero
-                    if s0 + s > 0:  # (M, D) @ (D, D) -> (M, D)
-                        if few:
-                            _few_products(
-                                before, h_row, rows, ka, width, wh, few_panels, few_cols, few_kb,
-                                now, pitch,
-                            )  # fmt: skip
-                        else:
-                            _products(
-                                before, h_row, tiles, height, ka, width, wh, panels, cols, kb,
-                                zeros, 0, now, pitch,
-                            )  # fmt: skip
-                    t = s0 + s if reverse else steps - 1 - s0 - s
-                    _through_activation(
-                        real, width, act, now, pitch, g, t * g_t + n0 * g_n, g_n,
-                        h, t * h_t + n0 * h_n, h_n, total, tiny, zero, one,
-                    )  # fmt: skip
-                    if need_r:
-                        _copy_rows(real, width, now, 0, pitch, r, t * r_t + n0 * r_n, r_n)
-                depth = count * real
-                for i in range(depth + height):  # the last rows repeat, to fill up a tile
-                    k = min(i, depth - 1)
-                    r_row[i] = (k // real + 1) * slot + (k % real) * pitch
-                if need_i:  # (D, steps * rows) @ (steps * rows, I) -> (D, I)
-                    for q in range(x_panels):
-                        some = min(cols, inputs - q * cols)
-                        for s in range(s0, s0 + count):
-                            t = s if reverse else steps - 1 - s
-                            at = t * x_t + n0 * x_n + q * cols
-                            to = (s - s0) * real * cols
-                            _fill_panel(real, cols, some, x, at, x_n, panel, to, zero)
-                        _add_weight_grad(
-                            scratch, j_row, r_row, depth, panel, cols, kb, height, tall // height,
-                            own[q * size :],
-                        )  # fmt: skip
-                if need_h:  # (D, steps * rows) @ (steps * rows, D) -> (D, D)
-                    for q in range(panels):
-                        some = min(cols, width - q * cols)
-                        for s in range(s0, s0 + count):
-                            to = (s - s0) * real * cols
-                            if s == steps - 1:
-                                at = n0 * width + q * cols
-                                _fill_panel(real, cols, some, h0, at, width, panel, to, zero)
-                            else:
-                                t = s + 1 if reverse else steps - 2 - s
-                                at = t * h_t + n0 * h_n + q * cols
-                                _fill_panel(real, cols, some, h, at, h_n, panel, to, zero)
-                        _add_weight_grad(
-                            scratch, j_row, r_row, depth, panel, cols, kb, height, tall // height,
-                            own[(x_panels + q) * size :],
-                        )  # fmt: skip
-                if need_x:  # (steps * rows, D) @ (D, I) -> (steps * rows, I)
-                    for i0 in range(0, depth, height):
-                        _products(
-                            scratch, r_row[i0:], 1, height, ka, width, wi, x_panels, cols, kb,
-                            x_zeros, 0, line, x_pitch,
-                        )  # fmt: skip
-                        for i in range(i0, min(i0 + height, depth)):
-                            s = s0 + i // real
-                            t = s if reverse else steps - 1 - s
-                            at = t * gx_t + (n0 + i % real) * gx_n
-                            from_line = line[(i - i0) * x_pitch :]
-                            to_x = gx[at:]
-                            for j in range(inputs):
-                                to_x[j] = from_line[j]
-                _copy_rows(real, width, scratch, count * slot, pitch, scratch, 0, pitch)
-                held += depth
-                if held >= _HELD and wide.size > 0:  # long chains of sums lose digits
-                    for i in range(wide.size):
-                        wide[i] += own[i]
-                        own[i] = zero
-                    held, flushed = 0, True
-        if flushed:
-            for i in range(wide.size):
-                own[i] = wide[i] + own[i]
-
-
-@jit
-def _add_up(start, stop, sums, first, tall, cols, out):
-    """Panels start..stop-1 of out (D, L): the sums of all chunks, whose panels begin at `first`."""
-    width, length = out.shape
-    size = tall * cols
-    for q in range(start, stop):
-        total = sums[0, first + q * size :]
-        for chunk in range(1, sums.shape[0]):
-            more = sums[chunk, first + q * size :]
-            for i in range(size):
-                total[i] += more[i]
-        count = min(cols, length - q * cols)
-        for j in range(width):
-            to = out[j, q * cols :]
-            row = total[j * cols :]
-            for i in range(count):
-                to[i] = row[i]
-
-
-# ------------------------------------------------------------------------- what the ops call
-
-
-class _Plan(NamedTuple):
-    """How the work is cut: the first arguments of both kernels after the range of chunks."""
-
-    chunks: int
-    unit: int  # rows that stay together: a tile, if there are enough
-    group: int  # rows that go through time together
-    block: int  # steps of a block
-    few: bool  # whether rows go one by one
-    height: int  # rows and columns of a tile
-    cols: int
-    few_cols: int
-
-
-@functools.lru_cache(256)
-def _plan(steps: int, batch: int, inputs: int, width: int, dtype: np.dtype) -> _Plan:
-    """The cut depends on the sizes alone, never on the number of threads: see the sums above."""
-    height, cols, _ = tile_shape(dtype)
-    few_cols = tile_shape(dtype, "single").cols
-    unit = min(height, -(-batch // 2))
-    units = -(-batch // unit)
-    row_work = steps * width * (width + inputs)
-    chunks = min(
-        _MAX_CHUNKS,
-        -(-units * unit // _GROUP) if batch >= 2 * _GROUP else units,
-        max(1, batch * row_work // _MIN_WORK),
-        max(4, _MAX_SUMS // (width * (width + inputs))),
-    )
-    most = -(-units // chunks) * unit
-    # Where W leaves no room in the second-level cache, more rows must share each reading of it.
-    group = min(most, _GROUP if width * width * dtype.itemsize <= 1 << 19 else 4 * _GROUP)
-    few = group <= _FEW
-    block = max(1, min(steps, (128 if width <= 256 else 256) // group))
-    return _Plan(chunks, unit, group, block, few, height, cols, few_cols)
+def _ulps(p: Problem) -> float:
+    return max(1, p.steps) * long_sum(p.steps * p.batch + p.inputs + p.width)
 
 
 @functools.cache
@@ -493,7 +107,7 @@ def _flat(x: np.ndarray) -> tuple[np.ndarray, int, int]:
     return ready(x).reshape(-1), batch * width, width
 
 
-def _empty(steps: int, batch: int, width: int, like: np.ndarray) -> np.ndarray:
+def _like(steps: int, batch: int, width: int, like: np.ndarray) -> np.ndarray:
     """An empty (steps, batch, width) array with steps and batch in memory as in `like`."""
     if like.flags.c_contiguous or not like.swapaxes(0, 1).flags.c_contiguous:
         return empty((steps, batch, width), like.dtype)
@@ -505,41 +119,26 @@ def _packed(w: np.ndarray, k_first: bool, cols: int) -> np.ndarray:
     depth, length = w.shape if k_first else w.shape[::-1]
     out = np.empty(-(-length // cols) * cols * depth, w.dtype)
     side = square_side(w.dtype)
-    _pack(ready(w).reshape(-1), k_first, depth, length, cols, side, out)
+    pack(ready(w).reshape(-1), k_first, depth, length, cols, side, out)
     return out
 
 
-def rnn(
-    x: np.ndarray,
-    h0: np.ndarray,
-    w_ih: np.ndarray,
-    w_hh: np.ndarray,
+# ------------------------------------------------------------------------------------ forwards
+
+
+def _run_forward(
+    planned: Planned, x: np.ndarray, h0: np.ndarray, w_ih: np.ndarray, w_hh: np.ndarray,
     bias: np.ndarray | None,
-    relu: bool,
-    reverse: bool = False,
 ) -> np.ndarray:
-    """h_t = act(x_t @ w_ih.T + bias + h_{t-1} @ w_hh.T) for all t; act is tanh or relu.
-
-    x (T, N, I), h0 (N, D), w_ih (D, I), w_hh (D, D), bias (D,), all of one dtype -> (T, N, D), in
-    the order of memory of x. reverse: from t = T-1 down to 0, with h_{t+1} for h_{t-1}.
-
-    States smaller than the smallest normal float / eps (1e-31 in float32) are set to 0, so that no
-    product is subnormal. NaN and inf pass.
-    """
-    steps, batch, inputs = x.shape
-    width = w_hh.shape[0]
-    dtype = x.dtype
-    out = _empty(steps, batch, width, x)
-    if out.size == 0:
+    (steps, batch, inputs, width, dtype, relu, reverse), plan = planned
+    out = _like(steps, batch, width, x)
+    if plan is None:
         return out
-    if inputs == 0:  # nothing comes in: as if one 0 did
-        x, w_ih, inputs = np.zeros((steps, batch, 1), dtype), np.zeros((width, 1), dtype), 1
-    plan = _plan(steps, batch, inputs, width, dtype)
     start = np.zeros(-(-width // plan.cols) * plan.cols, dtype)
     if bias is not None:
         start[:width] = bias
     parallel(
-        _forward_range,
+        forward_range,
         plan.chunks,
         *plan,
         steps,
@@ -560,7 +159,50 @@ def rnn(
     return out
 
 
-def _backward(
+def _draw(rng: Any, *sizes: Any) -> tuple:
+    p = Problem(*sizes)
+    scale = 1 / max(1, 2 * np.sqrt(p.width))
+    shapes = ((p.steps, p.batch, p.inputs), (p.batch, p.width), (p.width, p.inputs),
+              (p.width, p.width), (p.width,))
+    x, h0, *weights = (rng.standard_normal(shape) for shape in shapes)
+    return tuple(a.astype(p.dtype) for a in (x, h0, *(w * scale for w in weights)))
+
+
+RNN = Family("rnn", Problem, _ways(
+    _run_forward, lambda p, x, h0, w_ih, w_hh, bias: rnn_reference(
+        x, h0, w_ih, w_hh, bias, p.relu, p.reverse)),
+    draw=_draw, flops=lambda p: p.flops, bytes=lambda p: p.bytes, ulps=_ulps, magnitude=_largest)
+
+
+def rnn(
+    x: np.ndarray,
+    h0: np.ndarray,
+    w_ih: np.ndarray,
+    w_hh: np.ndarray,
+    bias: np.ndarray | None,
+    relu: bool,
+    reverse: bool = False,
+) -> np.ndarray:
+    """h_t = act(x_t @ w_ih.T + bias + h_{t-1} @ w_hh.T) for all t; act is tanh or relu.
+
+    x (T, N, I), h0 (N, D), w_ih (D, I), w_hh (D, D), bias (D,), all of one dtype -> (T, N, D), in
+    the order of memory of x. reverse: from t = T-1 down to 0, with h_{t+1} for h_{t-1}.
+
+    States smaller than the smallest normal float / eps (1e-31 in float32) are set to 0, so that no
+    product is subnormal. NaN and inf pass.
+    """
+    steps, batch, inputs = x.shape
+    if inputs == 0:  # nothing comes in: as if one 0 did
+        x, w_ih = np.zeros((steps, batch, 1), x.dtype), np.zeros((len(w_hh), 1), x.dtype)
+    way = RNN.way(*x.shape, len(w_hh), x.dtype, bool(relu), bool(reverse))
+    return way(x, h0, w_ih, w_hh, bias)
+
+
+# ----------------------------------------------------------------------------------- backwards
+
+
+def _run_backward(
+    plan: Plan,
     g: np.ndarray,
     h: np.ndarray,
     act: int,
@@ -578,13 +220,12 @@ def _backward(
     steps, batch, width = g.shape
     inputs = x.shape[2]
     dtype = g.dtype
-    plan = _plan(steps, batch, inputs, width, dtype)
     tall = -(-width // plan.height) * plan.height
     panels = -(-inputs // plan.cols) + -(-width // plan.cols)
     sums = np.empty((plan.chunks, panels * tall * plan.cols + width + 32), dtype)
     nothing = np.empty(0, dtype), 0, 0
     parallel(
-        _backward_range,
+        backward_range,
         plan.chunks,
         *plan,
         steps,
@@ -623,6 +264,61 @@ class Needs(NamedTuple):
     bias: bool
 
 
+def _run_gradient(
+    planned: Planned, g: np.ndarray, out: np.ndarray, x: np.ndarray, h0: np.ndarray,
+    w_ih: np.ndarray, w_hh: np.ndarray, needs: Needs,
+) -> tuple[np.ndarray | None, ...]:
+    (steps, batch, inputs, width, dtype, relu, reverse), plan = planned
+    if plan is None:  # no rows, or no states
+        shapes = (x.shape, h0.shape, w_ih.shape, w_hh.shape, (width,))
+        return tuple(np.zeros(s, dtype) if n else None for s, n in zip(shapes, needs))
+    gx = _like(steps, batch, inputs, x) if needs.x else None
+    # The kernel writes r of every step over that of the step before: what stays is that at h0.
+    end = np.empty((batch, width), dtype) if needs.h0 else None
+    sums, tall, cols = _run_backward(
+        plan, g, out, RELU if relu else TANH, w_hh, reverse, x, w_ih, h0, gx,
+        None if end is None else (end.reshape(-1), 0, width), needs.w_ih, needs.w_hh,
+    )  # fmt: skip
+    first = 0
+    weights: list[np.ndarray | None] = []
+    for length, needed in ((inputs, needs.w_ih), (width, needs.w_hh)):
+        panels = -(-length // cols)
+        gw = np.empty((width, length), dtype) if needed else None
+        if needed:
+            grain = -(-tuning.RNN_ADD_GRAIN // (tall * cols * len(sums)))
+            parallel(add_up_range, panels, sums, first, tall, cols, gw, grain=grain)
+        weights.append(gw)
+        first += panels * tall * cols
+    return (
+        gx,
+        None if end is None else linear_grad_x(end, w_hh),  # (N, D) @ (D, D) -> (N, D)
+        weights[0],
+        weights[1],
+        sums[:, first : first + width].sum(0) if needs.bias else None,
+    )
+
+
+def _draw_gradient(rng: Any, *sizes: Any) -> tuple:
+    p = Problem(*sizes)
+    x, h0, w_ih, w_hh, bias = _draw(rng, *sizes)
+    out = rnn_reference(x, h0, w_ih, w_hh, bias, p.relu, p.reverse)
+    g = rng.standard_normal(out.shape).astype(p.dtype)
+    return g, out, x, h0, w_ih, w_hh, Needs(True, True, True, True, True)
+
+
+def _gradient_by_reference(
+    p: Problem, g: np.ndarray, out: np.ndarray, x: np.ndarray, h0: np.ndarray, w_ih: np.ndarray,
+    w_hh: np.ndarray, needs: Needs,
+) -> tuple[np.ndarray | None, ...]:
+    found = rnn_grad_reference(g, out, x, h0, w_ih, w_hh, p.relu, p.reverse)
+    return tuple(a if needed else None for a, needed in zip(found, needs))
+
+
+RNN_GRAD = Family("rnn_grad", Problem, _ways(_run_gradient, _gradient_by_reference),
+                  draw=_draw_gradient, flops=lambda p: 2 * p.flops, bytes=lambda p: 2 * p.bytes,
+                  ulps=_ulps, magnitude=_largest)
+
+
 def rnn_grad(
     g: np.ndarray,
     out: np.ndarray,
@@ -641,36 +337,34 @@ def rnn_grad(
     Gradients that are smaller than the smallest normal float / eps become 0 on their way through
     time. NaN and inf pass.
     """
-    steps, batch, width = g.shape
-    inputs = x.shape[2]
-    dtype = g.dtype
-    if g.size == 0:  # no rows, or no states
-        shapes = (x.shape, h0.shape, w_ih.shape, w_hh.shape, (width,))
-        return tuple(np.zeros(s, dtype) if n else None for s, n in zip(shapes, needs))
-    gx = _empty(steps, batch, inputs, x) if needs.x else None
-    # The kernel writes r of every step over that of the step before: what stays is that at h0.
-    end = np.empty((batch, width), dtype) if needs.h0 else None
-    sums, tall, cols = _backward(
-        g, out, RELU if relu else TANH, w_hh, reverse, x, w_ih, h0, gx,
-        None if end is None else (end.reshape(-1), 0, width), needs.w_ih, needs.w_hh,
-    )  # fmt: skip
-    first = 0
-    weights: list[np.ndarray | None] = []
-    for length, needed in ((inputs, needs.w_ih), (width, needs.w_hh)):
-        panels = -(-length // cols)
-        gw = np.empty((width, length), dtype) if needed else None
-        if needed:
-            grain = -(-_ADD_GRAIN // (tall * cols * len(sums)))
-            parallel(_add_up, panels, sums, first, tall, cols, gw, grain=grain)
-        weights.append(gw)
-        first += panels * tall * cols
-    return (
-        gx,
-        None if end is None else linear_grad_x(end, w_hh),  # (N, D) @ (D, D) -> (N, D)
-        weights[0],
-        weights[1],
-        sums[:, first : first + width].sum(0) if needs.bias else None,
-    )
+    way = RNN_GRAD.way(*x.shape, len(w_hh), x.dtype, bool(relu), bool(reverse))
+    return way(g, out, x, h0, w_ih, w_hh, needs)
+
+
+# ------------------------------------------------------------------------------------- the scan
+
+
+def _run_scan(planned: Planned, v: np.ndarray, d: np.ndarray, w: np.ndarray) -> np.ndarray:
+    p, plan = planned
+    r = _like(p.steps, p.batch, p.width, v)
+    if plan is not None:
+        nothing = v[:, :, :0]  # there is no input, and no weight whose gradient is asked for
+        _run_backward(plan, v, d, GIVEN, w, not p.reverse, nothing, w, v[0], None, _flat(r), False,
+                      False)  # fmt: skip
+    return r
+
+
+def _draw_scan(rng: Any, *sizes: Any) -> tuple:
+    p = Problem(*sizes)
+    v, d = (rng.standard_normal((p.steps, p.batch, p.width)) for _ in "vd")
+    w = rng.standard_normal((p.width, p.width)) / max(1, 2 * np.sqrt(p.width))
+    return v.astype(p.dtype), np.tanh(d).astype(p.dtype), w.astype(p.dtype)
+
+
+RNN_SCAN = Family("rnn_scan", Problem, _ways(
+    _run_scan, lambda p, v, d, w: rnn_scan_reference(v, d, w, p.reverse)),
+    draw=_draw_scan, flops=lambda p: p.flops, bytes=lambda p: 3 * p.bytes, ulps=_ulps,
+    magnitude=_largest)
 
 
 def rnn_scan(v: np.ndarray, d: np.ndarray, w: np.ndarray, reverse: bool) -> np.ndarray:
@@ -690,14 +384,10 @@ def rnn_scan(v: np.ndarray, d: np.ndarray, w: np.ndarray, reverse: bool) -> np.n
     |r| below the smallest normal float / eps becomes 0. NaN and inf pass.
     """
     steps, batch, width = v.shape
-    r = _empty(steps, batch, width, v)
-    if r.size:
-        nothing = v[:, :, :0]  # there is no input, and no weight whose gradient is asked for
-        _backward(v, d, GIVEN, w, not reverse, nothing, w, v[0], None, _flat(r), False, False)
-    return r
+    return RNN_SCAN.way(steps, batch, 0, width, v.dtype, False, bool(reverse))(v, d, w)
 
 
-# ------------------------------------------------------------------------------------ plain twins
+# ------------------------------------------------------------------------------------ -references
 
 
 def rnn_reference(
@@ -709,7 +399,7 @@ def rnn_reference(
     relu: bool,
     reverse: bool = False,
 ) -> np.ndarray:
-    """The plain twin of `rnn`."""
+    """What `rnn` computes, step by step."""
     out = empty((*x.shape[:2], len(w_hh)), x.dtype)
     h = h0
     for t in reversed(range(len(x))) if reverse else range(len(x)):
@@ -721,7 +411,7 @@ def rnn_reference(
 
 
 def rnn_scan_reference(v: np.ndarray, d: np.ndarray, w: np.ndarray, reverse: bool) -> np.ndarray:
-    """The plain twin of `rnn_scan`."""
+    """What `rnn_scan` computes, step by step."""
     r = np.empty_like(v)
     before = np.zeros_like(w, shape=v.shape[1:])
     for t in reversed(range(len(v))) if reverse else range(len(v)):
@@ -740,7 +430,7 @@ def rnn_grad_reference(
     relu: bool,
     reverse: bool,
 ) -> tuple[np.ndarray, ...]:
-    """The plain twin of `rnn_grad`: all five gradients."""
+    """What `rnn_grad` computes: all five gradients."""
     d = np.where(out <= 0, 0, 1).astype(out.dtype) if relu else 1 - out * out
     r = rnn_scan_reference(g, d, w_hh, not reverse)
     end = -1 if reverse else 0  # where h0 came in

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ... import tuning
 from ..jit import jit, ready
 from ..simd.flat import tail
 from ..simd.math import exp, full_vectors, log1p, wide_jit
@@ -23,7 +24,6 @@ from ..parallel import parallel
 from .sums import block_sum
 
 BLOCK = 512                # numbers added in their own precision before float64 takes over
-GRAIN = 16_384             # numbers worth a chunk: 10 us
 
 
 @wide_jit
@@ -61,7 +61,7 @@ def logits_loss(x: np.ndarray, y: np.ndarray) -> tuple[float, bool]:
     blocks = -(-x.size // BLOCK)
     sums = np.empty((blocks, 2))
     parallel(logits_loss_range, blocks, ready(x).reshape(-1), ready(y).reshape(-1), sums,
-             grain=GRAIN // BLOCK)
+             grain=tuning.LOGITS_LOSS_GRAIN // BLOCK)
     total, outside = (sums[0] if blocks == 1 else np.add.reduce(sums)).tolist()
     return total, outside == 0
 
@@ -82,12 +82,12 @@ def logits_loss_grad(x: np.ndarray, y: np.ndarray, scale: float) -> np.ndarray:
     """(sigmoid(x) - y) * scale: the gradient of scale * `logits_loss`, of x's shape."""
     gx = np.empty(x.shape, x.dtype)
     parallel(logits_loss_grad_range, x.size, ready(x).reshape(-1), ready(y).reshape(-1),
-             float(scale), gx.reshape(-1), grain=GRAIN)
+             float(scale), gx.reshape(-1), grain=tuning.LOGITS_LOSS_GRAIN)
     return gx
 
 
 def logits_loss_reference(x: np.ndarray, y: np.ndarray) -> tuple[float, bool]:
-    """The plain twin of `logits_loss`."""
+    """What `logits_loss` computes, by its formula."""
     with np.errstate(invalid="ignore"):
         costs = np.maximum(x, 0) - x * y + np.log1p(np.exp(-np.abs(x)))
         wrong = np.where(x > 0, 1 - y, y)
@@ -96,6 +96,6 @@ def logits_loss_reference(x: np.ndarray, y: np.ndarray) -> tuple[float, bool]:
 
 
 def logits_loss_grad_reference(x: np.ndarray, y: np.ndarray, scale: float) -> np.ndarray:
-    """The plain twin of `logits_loss_grad`."""
+    """What `logits_loss_grad` computes, by its formula."""
     e = np.exp(-np.abs(x))
     return (np.where(x >= 0, 1, e) / (1 + e) - y) * x.dtype.type(scale)

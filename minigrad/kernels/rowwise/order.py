@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-_PART = 8  # choosing the k first of n is linear, sorting n log n: worth it for a part of k / n
+from ... import tuning
 
 
 def argsort(x: np.ndarray, d: int, descending: bool = False) -> np.ndarray:
@@ -27,7 +27,7 @@ def argtopk(x: np.ndarray, k: int, d: int, largest: bool = True) -> np.ndarray:
     """
     n = x.shape[d]
     lead = (slice(None),) * d
-    if not 0 < k < n // _PART:
+    if not 0 < k < n // tuning.CHOOSE_PART:
         return argsort(x, d, largest)[(*lead, slice(0, k))]
     split, part = (n - k, slice(n - k, n)) if largest else (k - 1, slice(0, k))
     chosen = np.sort(np.argpartition(x, split, d)[(*lead, part)], d)

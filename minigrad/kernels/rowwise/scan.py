@@ -10,14 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from ... import tuning
 from ..jit import jit, ready
 from ..jit.kernel import jit_disabled
 from ..simd.flat import tail
 from ..parallel import parallel
-
-_LOOP = 1 << 10  # numbers from which the loop beats NumPy
-_WIDTH = 256  # neighbours that go along the dimension together
-_GRAIN = 1 << 14  # numbers worth a chunk: 20 us
 
 
 @jit
@@ -54,7 +51,7 @@ def scan_range(start, stop, x, n, inner, width, reverse, y):
 
 def cumsum(x: np.ndarray, d: int) -> np.ndarray:
     """np.cumsum along dimension d of a float32 or float64 array, in its dtype, added in float64."""
-    if x.size < _LOOP:
+    if x.size < tuning.SCAN_LARGE:
         return cumsum_reference(x, d)
     reverse = x.strides[d] < 0  # as the gradient of a running sum is: read it where it lies
     if reverse:
@@ -65,13 +62,13 @@ def cumsum(x: np.ndarray, d: int) -> np.ndarray:
     x = ready(x)
     y = np.empty(x.shape, x.dtype)
     n, inner = x.shape[d], int(np.prod(x.shape[d + 1 :]))
-    width = min(_WIDTH, inner)
+    width = min(tuning.SCAN_WIDTH, inner)
     items = x.size // (n * inner) * -(-inner // width)
     parallel(scan_range, items, x.reshape(-1), n, inner, width, reverse, y.reshape(-1),
-             grain=max(1, _GRAIN // (n * width)))  # fmt: skip
+             grain=max(1, tuning.SCAN_GRAIN // (n * width)))  # fmt: skip
     return np.flip(y, d) if reverse else y
 
 
 def cumsum_reference(x: np.ndarray, d: int) -> np.ndarray:
-    """The plain twin of `cumsum`."""
+    """What `cumsum` computes, by NumPy."""
     return np.cumsum(x, d, np.float64).astype(x.dtype, copy=False)

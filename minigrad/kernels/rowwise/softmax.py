@@ -1,387 +1,203 @@
-"""Softmax, its logarithm, logsumexp and cross-entropy over the rows of a matrix.
+"""Softmax, its logarithm, logsumexp and cross-entropy over K numbers, and which loop computes them.
 
-Every function sees x as (R, K): R independent rows of K numbers. All of them subtract the largest
-number of a row before exp, so that no finite input overflows: with m = max_k x_k,
+Every function sees x as (R, K), rows, or as (N, K, L), whose middle dimension is meant. All of them
+subtract the largest number before exp, so that no finite input overflows: with m = max_k x_k,
 
     log sum_k exp(x_k) = m + log sum_k exp(x_k - m)
 
-Limit: exp, about 25 instructions for a vector, 0.3 ns a float32 number on one AVX-512 core. The
-whole of `softmax` took 0.42 and its gradient, which has no exp, 0.2 (rows of 1,000, on two cores);
-with rows of 64 0.6 and 0.2, of 10 1.3 and 0.25: each row folds its vectors into one number, twice,
-and fills the last of them in part. Each pass goes over a row that lies in the first-level cache.
-
-Not here: which axis is meant, reductions over the rows, checks of labels (the public ops do that).
+Not here: the loops (softmax_rows.py, softmax_columns.py), which axis is meant, sums over the rows,
+checks of labels (the public ops do that).
 """
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 import numpy as np
 
-from minigrad.memory import empty
-from ..jit import Kernel, ready
-from ..simd.vector import (
-    choose, exp, fused, lanes, largest, load, load_all, load_beside, spread, store, store_all,
-    total, vector_jit, vector_part,
-)
-from ..parallel import one_each, parallel
-
-_BLOCK_VECTORS = 32  # vectors summed in the array's own precision before float64 takes over
-_MIN_ITEMS = 8_000  # elements worth a thread: 2 to 4 us
-_ROW_ITEMS = 50  # a row costs as much as this many elements besides
+from ..ways import Family, Way
+from . import softmax_columns as columns
+from . import softmax_rows as rows
 
 
-# Every kernel takes flat arrays, and rows by their number. The last vector of a row is masked, and
-# kept in a register between the passes: a masked number just stored cannot be loaded fast.
+class Problem(NamedTuple):
+    """x (n, k, l): n * l softmaxes of k numbers each, which lie l apart."""
+
+    n: int
+    k: int
+    l: int
+    dtype: np.dtype
+
+    @property
+    def size(self) -> int:
+        return self.n * self.k * self.l
 
 
-@vector_part
-def _row_max(x, at, columns):
-    """max_k x_k, or -inf if there is none. It may overlook NaN: exp(x - m) will not."""
-    size = lanes(x)
-    whole = columns // size * size
-    top = load_beside(x, at + whole, columns - whole, -np.inf)
-    top = choose(top == top, top, spread(-np.inf, x))  # NaN would stay: nothing is greater
-    for k in range(0, whole, size):
-        v = load_all(x, at + k)
-        top = choose(v > top, v, top)
-    return largest(top)
+def _as_rows(p: Problem, x: np.ndarray) -> np.ndarray:
+    """(N, K, L) -> (N * L, K), a copy unless L is 1; per-position arrays (N * L,) stay."""
+    if x.ndim == 3:
+        return np.moveaxis(x, 1, 2).reshape(p.n * p.l, p.k)
+    return x
 
 
-@vector_part
-def _row_sum_exp(x, at, columns, shift):
-    """sum_k exp(x_k - shift), in float64."""
-    size = lanes(x)
-    whole = columns // size * size
-    block = _BLOCK_VECTORS * size
-    result = np.float64(0)
-    s = exp(load_beside(x, at + whole, columns - whole, -np.inf) - shift)
-    for k in range(0, whole, size):
-        if k % block == 0:
-            result += total(s)
-            s = spread(0.0, x)
-        s = s + exp(load_all(x, at + k) - shift)
-    return result + total(s)
-
-
-@vector_jit
-def _exp_shifted(x, shift, y):
-    size = lanes(x)
-    for k in range(0, x.size, size):
-        n = x.size - k
-        store(y, k, 0, n, exp(load(x, k, 0, n) - shift))
-
-
-@vector_jit
-def _softmax_range(start, stop, x, y, columns):
-    size = lanes(x)
-    whole = columns // size * size
-    block = _BLOCK_VECTORS * size
-    for i in range(start, stop):
-        at = i * columns
-        m = _row_max(x, at, columns)
-        rest = exp(load_beside(x, at + whole, columns - whole, -np.inf) - m)
-        row_sum = np.float64(0)
-        for begin in range(0, whole, block):
-            s = spread(0.0, x)
-            for k in range(begin, min(begin + block, whole), size):
-                e = exp(load_all(x, at + k) - m)
-                store_all(y, at + k, e)
-                s = s + e
-            row_sum += total(s)
-        if whole < columns:
-            row_sum += total(rest)
-        scale = x.dtype.type(np.divide(1.0, row_sum))
-        for k in range(0, whole, size):
-            store_all(y, at + k, load_all(y, at + k) * scale)
-        store(y, at + whole, 0, columns - whole, rest * scale)
-
-
-@vector_jit
-def _log_softmax_range(start, stop, x, y, columns):
-    size = lanes(x)
-    whole = columns // size * size
-    for i in range(start, stop):
-        at = i * columns
-        m = _row_max(x, at, columns)
-        # Two subtractions: m + log(sum) would lose the small term beside a logit of 10,000.
-        log_sum = x.dtype.type(np.log(_row_sum_exp(x, at, columns, m)))
-        for k in range(0, whole, size):
-            store_all(y, at + k, (load_all(x, at + k) - m) - log_sum)
-        n = columns - whole
-        store(y, at + whole, 0, n, (load(x, at + whole, 0, n) - m) - log_sum)
-
-
-@vector_jit
-def _logsumexp_range(start, stop, x, y, columns):
-    for i in range(start, stop):
-        m = _row_max(x, i * columns, columns)
-        # An infinite maximum is not subtracted (inf - inf): the sum is then 0 or inf by itself.
-        shift = m if abs(m) < np.inf else x.dtype.type(0)
-        y[i] = shift + np.log(_row_sum_exp(x, i * columns, columns, shift))
-
-
-@vector_jit
-def _softmax_grad_range(start, stop, g, y, gx, columns):
-    size = lanes(g)
-    whole = columns // size * size
-    block = _BLOCK_VECTORS * size
-    for i in range(start, stop):
-        at = i * columns
-        n = columns - whole
-        rest_g, rest_y = load(g, at + whole, 0, n), load(y, at + whole, 0, n)
-        mean = np.float64(total(rest_g * rest_y))
-        for begin in range(0, whole, block):
-            s = spread(0.0, g)
-            for k in range(begin, min(begin + block, whole), size):
-                s = fused(load_all(g, at + k), load_all(y, at + k), s)
-            mean += total(s)
-        shift = g.dtype.type(mean)
-        for k in range(0, whole, size):
-            store_all(gx, at + k, load_all(y, at + k) * (load_all(g, at + k) - shift))
-        store(gx, at + whole, 0, n, rest_y * (rest_g - shift))
-
-
-@vector_jit
-def _log_softmax_grad_range(start, stop, g, y, gx, columns):
-    size = lanes(g)
-    whole = columns // size * size
-    block = _BLOCK_VECTORS * size
-    for i in range(start, stop):
-        at = i * columns
-        n = columns - whole
-        rest_g, rest_y = load(g, at + whole, 0, n), load(y, at + whole, 0, n)
-        g_sum = np.float64(total(rest_g))
-        for begin in range(0, whole, block):
-            s = spread(0.0, g)
-            for k in range(begin, min(begin + block, whole), size):
-                s = s + load_all(g, at + k)
-            g_sum += total(s)
-        scale = g.dtype.type(g_sum)
-        for k in range(0, whole, size):
-            store_all(gx, at + k, load_all(g, at + k) - exp(load_all(y, at + k)) * scale)
-        store(gx, at + whole, 0, n, rest_g - exp(rest_y) * scale)
-
-
-@vector_jit
-def _row_weighted_gap(x, at, columns, weight, m):
-    """sum_k w_k (m - x_k), in float64."""
-    size = lanes(x)
-    block = _BLOCK_VECTORS * size
-    result = np.float64(0)
-    for begin in range(0, columns, block):
-        s = spread(0.0, x)
-        for k in range(begin, min(begin + block, columns), size):
-            n = columns - k
-            gap = m - load_beside(x, at + k, n, m)
-            s = s + (gap * load(weight, k, 0, n) if weight.size else gap)
-        result += total(s)
-    return result
-
-
-@vector_jit
-def _cross_entropy_range(
-    start, stop, x, columns, target, weight, weight_sum, ignore_index, smoothing, loss, log_z
-):
-    for i in range(start, stop):
-        at = i * columns
-        t = target[i]
-        m = _row_max(x, at, columns)
-        log_sum = np.log(_row_sum_exp(x, at, columns, m))
-        log_z[i] = m + log_sum
-        if t == ignore_index:
-            loss[i] = 0
-            continue
-        own = weight[t] if weight.size else x.dtype.type(1)
-        value = (1.0 - smoothing) * own * ((np.float64(m) - x[at + t]) + log_sum)
-        if smoothing != 0.0:  # else 0 * inf where a class that is not the target has -inf
-            gap = _row_weighted_gap(x, at, columns, weight, m) + weight_sum * log_sum
-            value += np.divide(smoothing, columns) * gap
-        loss[i] = value
-
-
-@vector_jit
-def _cross_entropy_grad_range(
-    start, stop, g, x, columns, log_z, target, weight, weight_sum, ignore_index, smoothing, gx
-):
-    size = lanes(x)
-    whole = columns // size * size
-    for i in range(start, stop):
-        at = i * columns
-        t = target[i]
-        if t == ignore_index:
-            for k in range(0, columns, size):
-                store(gx, at + k, 0, columns - k, spread(0.0, x))
-            continue
-        # d loss / d x_j = a w_t (p_j - [j = t]) + b (W p_j - w_j), a = 1 - ls, b = ls / K
-        high = x.dtype.type(log_z[i])
-        low = x.dtype.type(log_z[i] - high)
-        own = weight[t] if weight.size else x.dtype.type(1)
-        hit = g[i] * (1.0 - smoothing) * own
-        spare = g[i] * np.divide(smoothing, columns)
-        scale = x.dtype.type(hit + spare * weight_sum)
-        back = x.dtype.type(spare)
-        for k in range(0, whole, size):
-            v = exp((load_all(x, at + k) - high) - low) * scale
-            if smoothing != 0.0:
-                v = v - (load_all(weight, k) * back if weight.size else spread(back, x))
-            store_all(gx, at + k, v)
-        n = columns - whole
-        v = exp((load(x, at + whole, 0, n) - high) - low) * scale
-        if smoothing != 0.0:
-            v = v - (load(weight, whole, 0, n) * back if weight.size else spread(back, x))
-        store(gx, at + whole, 0, n, v)
-        gx[at + t] -= x.dtype.type(hit)
-
-
-def _grain(x: np.ndarray) -> int:
-    rows, columns = x.shape
-    return one_each(rows, -(-_MIN_ITEMS // (columns + _ROW_ITEMS)))
-
-
-def _over_rows(kernel: Kernel, *inputs: np.ndarray) -> np.ndarray:
-    """What a kernel makes of inputs (R, K), the last of which gives the result its dtype."""
-    inputs = tuple([ready(a) for a in inputs])
-    like = inputs[-1]
-    out = empty(like.shape, like.dtype)
-    flat = [a.reshape(-1) for a in (*inputs, out)]
-    parallel(kernel, len(like), *flat, like.shape[1], grain=_grain(like))
-    return out
-
-
-def softmax(x: np.ndarray) -> np.ndarray:
-    """y_k = exp(x_k) / sum_j exp(x_j) in each row: x (R, K) -> (R, K).
-
-    A row with NaN or +inf, or with nothing but -inf, becomes NaN, as in torch.
-    """
-    return _over_rows(_softmax_range, x)
-
-
-def log_softmax(x: np.ndarray) -> np.ndarray:
-    """y_k = x_k - log sum_j exp(x_j) in each row: x (R, K) -> (R, K). NaN as in `softmax`."""
-    return _over_rows(_log_softmax_range, x)
-
-
-def logsumexp(x: np.ndarray) -> np.ndarray:
-    """log sum_k exp(x_k) of each row: x (R, K) -> (R,). -inf for a row of -inf, or an empty one."""
-    x = ready(x)
-    y = np.empty(len(x), x.dtype)
-    columns = x.shape[1]
-    parallel(_logsumexp_range, len(x), x.reshape(-1), y, columns, grain=_grain(x))
+def _back(p: Problem, y: Any, like: np.ndarray) -> Any:
+    """The reverse for a result (N * L, K); others stay as they are."""
+    if y.__class__ is np.ndarray and y.ndim == 2 and like.ndim == 3:
+        return np.ascontiguousarray(np.moveaxis(y.reshape(p.n, p.l, p.k), 2, 1))
     return y
 
 
-def softmax_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """gx_k = y_k (g_k - sum_j g_j y_j), with y = softmax(x): g (R, K), y (R, K) -> (R, K)."""
-    return _over_rows(_softmax_grad_range, g, y)
+def _by_rows(kernel: Callable[..., Any], at: int = 0) -> Callable[..., Any]:
+    """A loop or reference over rows as a way; at: which argument has the result's shape."""
+    def run(p: Problem, *arrays: Any) -> Any:
+        if arrays[at].ndim == 2:                       # the usual case: rows as they lie
+            return kernel(*arrays)
+        turned = (_as_rows(p, a) if a.__class__ is np.ndarray else a for a in arrays)
+        return _back(p, kernel(*turned), arrays[at])
+    return run
 
 
-def log_softmax_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """gx_k = g_k - exp(y_k) sum_j g_j, with y = log_softmax(x): g (R, K), y (R, K) -> (R, K)."""
-    return _over_rows(_log_softmax_grad_range, g, y)
+def _by_columns(kernel: Callable[..., Any], at: int = 0) -> Callable[..., Any]:
+    """A loop over columns as a way."""
+    def run(p: Problem, *arrays: Any) -> Any:
+        if arrays[at].ndim == 3:
+            return kernel(*arrays)
+        wide = (a.reshape(p.n, p.k, 1) if a.__class__ is np.ndarray and a.ndim == 2 else a
+                for a in arrays)
+        y = kernel(*wide)
+        return y.reshape(p.n, p.k) if y.__class__ is np.ndarray and y.ndim == 3 else y
+    return run
 
 
-def weights_of(x: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, float]:
-    """The weights of the classes and their sum; an empty array stands for ones."""
-    if weight is None:
-        return np.empty(0, x.dtype), float(x.shape[1])
-    weight = ready(weight)
-    return weight, float(weight.sum(dtype=np.float64))
+def _family(name: str, reference: Callable[..., Any], draw: Callable[..., tuple],
+            magnitude: Callable[..., Any], at: int = 0, passes: int = 2) -> Family:
+    """A family of loops of this name; passes: arrays as large as x that are read or written."""
+    ways = [Way("rows", _by_rows(getattr(rows, name), at), better=lambda p: p.l == 1,
+                about="the numbers of a softmax lie side by side: vectors along them")]
+    if hasattr(columns, name):
+        ways.append(Way("columns", _by_columns(getattr(columns, name), at),
+                        about="they lie apart: vectors along their neighbours"))
+    ways.append(Way("reference", _by_rows(reference, at)))
+    # exp of a rounded difference d is off by up to |d| ulps / 2, and d reaches 88 in float32 (745)
+    # before the result is 0; of the sums at most a few dozen numbers are added in a chain.
+    return Family(name, _problem, ways, draw=draw, flops=lambda p: 4.0 * p.size,
+                  bytes=lambda p: float(passes * p.size) * p.dtype.itemsize,
+                  ulps=lambda p: 100.0 if p.dtype == np.float32 else 800.0, magnitude=magnitude)
 
 
-def cross_entropy(
-    x: np.ndarray,
-    target: np.ndarray,
-    weight: np.ndarray | None = None,
-    ignore_index: int = -100,
-    label_smoothing: float = 0.0,
-) -> tuple[np.ndarray, np.ndarray]:
-    """The loss of each row against its class t, and log Z = log sum_k exp(x_k) for the gradient.
-
-    loss = (1 - ls) w_t (log Z - x_t) + ls/K sum_k w_k (log Z - x_k), or 0 where t == ignore_index.
-
-    x (R, K), target (R,) int64, weight (K,) or None for ones -> loss (R,) in x's dtype, log Z (R,)
-    always in float64: beside logits of 10,000 a float32 log Z would be wrong by 0.0005, and every
-    probability with it. The caller divides by the sum of w_t if it wants torch's mean.
-    """
-    x = ready(x)
-    target = ready(target)
-    columns = x.shape[1]
-    weight, weight_sum = weights_of(x, weight)
-    loss = np.empty(len(x), x.dtype)
-    log_z = np.empty(len(x))
-    options = (weight_sum, int(ignore_index), float(label_smoothing))
-    parallel(_cross_entropy_range, len(x), x.reshape(-1), columns, target, weight, *options, loss,
-             log_z, grain=_grain(x))
-    return loss, log_z
+def _problem(shape: tuple[int, ...], dtype: np.dtype) -> Problem:
+    """That of x (R, K) or (N, K, L)."""
+    return Problem(shape[0], shape[1], 1 if len(shape) == 2 else shape[2], dtype)
 
 
-def cross_entropy_grad(
-    g: np.ndarray,
-    x: np.ndarray,
-    log_z: np.ndarray,
-    target: np.ndarray,
-    weight: np.ndarray | None = None,
-    ignore_index: int = -100,
-    label_smoothing: float = 0.0,
-) -> np.ndarray:
-    """gx_j = g ((1 - ls) w_t (p_j - [j = t]) + ls/K (W p_j - w_j)), p = exp(x - log Z), W = sum w.
+def _draw(rng: Any, *sizes: Any) -> tuple[np.ndarray]:
+    p = _problem(*sizes)
+    return rng.standard_normal(sizes[0]).astype(p.dtype) * p.dtype.type(3),
 
-    g (R,), x (R, K), log_z (R,), the rest as for `cross_entropy` -> (R, K); 0 in ignored rows.
-    """
-    x = ready(x)
-    g = ready(g)
-    log_z = ready(log_z.astype(np.float64, copy=False))
-    target = ready(target)
-    columns = x.shape[1]
-    weight, weight_sum = weights_of(x, weight)
-    gx = empty(x.shape, x.dtype)
-    options = (weight_sum, int(ignore_index), float(label_smoothing))
-    parallel(_cross_entropy_grad_range, len(x), g, x.reshape(-1), columns, log_z, target, weight,
-             *options, gx.reshape(-1), grain=_grain(x))
-    return gx
+
+# --------------------------------------------------------------------------- softmax and logarithms
 
 
 def softmax_reference(x: np.ndarray) -> np.ndarray:
-    """The plain twin of `softmax`."""
+    """e^x / sum e^x in each row: (R, K) -> (R, K)."""
     e = np.exp(x - x.max(axis=1, keepdims=True, initial=-np.inf))
     return e / e.sum(axis=1, keepdims=True)
 
 
 def log_softmax_reference(x: np.ndarray) -> np.ndarray:
-    """The plain twin of `log_softmax`."""
+    """x - log sum e^x in each row: (R, K) -> (R, K)."""
     shifted = x - x.max(axis=1, keepdims=True, initial=-np.inf)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
 def logsumexp_reference(x: np.ndarray) -> np.ndarray:
-    """The plain twin of `logsumexp`: log(e^a + e^b) folded over the row."""
+    """log(e^a + e^b) folded over each row: (R, K) -> (R,)."""
     return np.logaddexp.reduce(x, axis=1, initial=-np.inf).astype(x.dtype, copy=False)
 
 
-def softmax_grad_reference(g: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The plain twin of `softmax_grad`: the product with each row's Jacobian, written out."""
-    gx = np.empty_like(y)
-    for i in range(len(y)):
-        jacobian = np.diag(y[i]) - np.outer(y[i], y[i])  # (K, K)
-        gx[i] = jacobian @ g[i]
-    return gx
+SOFTMAX = _family("softmax", softmax_reference, _draw, lambda p, y, x: np.abs(y))
+LOG_SOFTMAX = _family("log_softmax", log_softmax_reference, _draw, lambda p, y, x: np.abs(y) + 1)
+LOGSUMEXP = _family("logsumexp", logsumexp_reference, _draw, lambda p, y, x: np.abs(y) + 1,
+                    passes=1)
 
 
-def log_softmax_grad_reference(g: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The plain twin of `log_softmax_grad`: the product with each row's Jacobian, written out."""
-    gx = np.empty_like(y)
-    for i in range(len(y)):
-        jacobian = np.eye(y.shape[1]) - np.exp(y[i])  # d y_a / d x_b = [a = b] - p_b
-        gx[i] = g[i] @ jacobian
-    return gx
+def softmax(x: np.ndarray) -> np.ndarray:
+    """y_k = exp(x_k) / sum_j exp(x_j): x (R, K) or (N, K, L) -> the same.
+
+    A row with NaN or +inf, or with nothing but -inf, becomes NaN, as in torch.
+    """
+    return SOFTMAX.way(x.shape, x.dtype)(x)
+
+
+def log_softmax(x: np.ndarray) -> np.ndarray:
+    """y_k = x_k - log sum_j exp(x_j): x (R, K) or (N, K, L) -> the same. NaN as in `softmax`."""
+    return LOG_SOFTMAX.way(x.shape, x.dtype)(x)
+
+
+def logsumexp(x: np.ndarray) -> np.ndarray:
+    """log sum_k exp(x_k) of each row: x (R, K) -> (R,). -inf for a row of -inf, or an empty one."""
+    return LOGSUMEXP.way(x.shape, x.dtype)(x)
+
+
+# --------------------------------------------------------------------------- their gradients
+
+
+def _each_row(jacobian_product: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    def reference(g: np.ndarray, y: np.ndarray) -> np.ndarray:
+        gx = np.empty_like(y)
+        for i in range(len(y)):
+            gx[i] = jacobian_product(g[i], y[i])
+        return gx
+    return reference
+
+
+#: The product with each row's Jacobian, written out: d y_a / d x_b = y_a ([a = b] - y_b).
+softmax_grad_reference = _each_row(lambda g, y: (np.diag(y) - np.outer(y, y)) @ g)
+#: d y_a / d x_b = [a = b] - p_b with p = exp(y).
+log_softmax_grad_reference = _each_row(lambda g, y: g @ (np.eye(y.size) - np.exp(y)))
+
+
+def _draw_grad(of: Callable[[np.ndarray], np.ndarray]) -> Callable[..., tuple]:
+    def draw(rng: Any, *sizes: Any) -> tuple[np.ndarray, np.ndarray]:
+        x, = _draw(rng, *sizes)
+        p = _problem(*sizes)
+        y = _back(p, of(_as_rows(p, x)), x)
+        return rng.standard_normal(x.shape).astype(x.dtype), y
+    return draw
+
+
+SOFTMAX_GRAD = _family(
+    "softmax_grad", softmax_grad_reference, _draw_grad(softmax_reference),
+    lambda p, gx, g, y: np.abs(y) * np.abs(g).max(axis=1, keepdims=True, initial=0), passes=3)
+LOG_SOFTMAX_GRAD = _family(
+    "log_softmax_grad", log_softmax_grad_reference, _draw_grad(log_softmax_reference),
+    lambda p, gx, g, y: np.abs(g) + np.exp(y) * np.abs(g).sum(axis=1, keepdims=True), passes=3)
+
+
+def softmax_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """gx_k = y_k (g_k - sum_j g_j y_j), with y = softmax(x): g, y of x's shape -> that shape."""
+    return SOFTMAX_GRAD.way(y.shape, y.dtype)(g, y)
+
+
+def log_softmax_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """gx_k = g_k - exp(y_k) sum_j g_j, with y = log_softmax(x): g, y of x's shape -> that shape."""
+    return LOG_SOFTMAX_GRAD.way(y.shape, y.dtype)(g, y)
+
+
+# --------------------------------------------------------------------------- cross-entropy
 
 
 def cross_entropy_reference(
     x: np.ndarray,
     target: np.ndarray,
-    weight: np.ndarray,
+    weight: np.ndarray | None,
     ignore_index: int = -100,
     label_smoothing: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The plain twin of `cross_entropy`: a smoothed one-hot target against log_softmax."""
+    """A smoothed one-hot target against log_softmax: loss and log Z, as `cross_entropy` in rows."""
     rows, classes = x.shape
+    weight = np.ones(classes) if weight is None else weight
     log_p = log_softmax_reference(x)
     loss = np.zeros(rows, x.dtype)
     for i in range(rows):
@@ -398,12 +214,13 @@ def cross_entropy_grad_reference(
     g: np.ndarray,
     x: np.ndarray,
     target: np.ndarray,
-    weight: np.ndarray,
+    weight: np.ndarray | None,
     ignore_index: int = -100,
     label_smoothing: float = 0.0,
 ) -> np.ndarray:
-    """The plain twin of `cross_entropy_grad`: back through log_softmax by its own gradient."""
+    """Back through log_softmax by its own gradient: g (R,), x (R, K) -> (R, K)."""
     rows, classes = x.shape
+    weight = np.ones(classes) if weight is None else weight
     g_log_p = np.zeros((rows, classes))
     for i in range(rows):
         if target[i] == ignore_index:
@@ -414,3 +231,72 @@ def cross_entropy_grad_reference(
     gx = log_softmax_grad_reference(g_log_p, log_softmax_reference(x.astype(np.float64)))
     gx[target == ignore_index] = 0  # even where the logits are NaN
     return gx.astype(x.dtype)
+
+
+def _draw_labels(rng: Any, *sizes: Any) -> tuple:
+    p = _problem(*sizes)
+    return *_draw(rng, *sizes), rng.integers(0, p.k, p.n * p.l), None, -100, 0.1
+
+
+def _draw_labels_grad(rng: Any, *sizes: Any) -> tuple:
+    x, target, *options = _draw_labels(rng, *sizes)
+    p = _problem(*sizes)
+    log_z = logsumexp_reference(_as_rows(p, x).astype(np.float64))
+    return rng.standard_normal(len(target)).astype(x.dtype), x, log_z, target, *options
+
+
+def _of_loss(p: Problem, found: Any, x: np.ndarray, target: Any, weight: Any, *_: Any) -> tuple:
+    """Differences from the largest logit, which are weighted and added."""
+    largest = np.abs(_as_rows(p, x)).max(axis=1, initial=1.0)
+    # log Z is float64, but of sums of exponentials in x's dtype.
+    in_place = np.finfo(p.dtype).eps / np.finfo(np.float64).eps
+    return (np.abs(found[0]) + (1.0 if weight is None else np.abs(weight).max(initial=1)) * (
+        largest + math.log(p.k + 1)), (np.abs(found[1]) + 1) * in_place)
+
+
+CROSS_ENTROPY = _family("cross_entropy", cross_entropy_reference, _draw_labels, _of_loss, passes=1)
+CROSS_ENTROPY_GRAD = _family(
+    "cross_entropy_grad",
+    lambda g, x, log_z, target, *options: cross_entropy_grad_reference(g, x, target, *options),
+    _draw_labels_grad,
+    lambda p, gx, g, x, log_z, target, weight, *_: np.broadcast_to(
+        np.abs(g).max(initial=0) * (1.0 if weight is None else np.abs(weight).max(initial=0)
+                                    + np.abs(weight).sum() / p.k), gx.shape), at=1)
+
+
+def cross_entropy(
+    x: np.ndarray,
+    target: np.ndarray,
+    weight: np.ndarray | None = None,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The loss of each row against its class t, and log Z = log sum_k exp(x_k) for the gradient.
+
+    loss = (1 - ls) w_t (log Z - x_t) + ls/K sum_k w_k (log Z - x_k), or 0 where t == ignore_index.
+
+    x (R, K), target (R,) int64, weight (K,) or None for ones -> loss (R,) in x's dtype, log Z (R,)
+    always in float64: beside logits of 10,000 a float32 log Z would be wrong by 0.0005, and every
+    probability with it. The caller divides by the sum of w_t if it wants torch's mean.
+    Of x (N, K, L): target, loss and log Z (N * L,).
+    """
+    options = int(ignore_index), float(label_smoothing)
+    return CROSS_ENTROPY.way(x.shape, x.dtype)(x, target, weight, *options)
+
+
+def cross_entropy_grad(
+    g: np.ndarray,
+    x: np.ndarray,
+    log_z: np.ndarray,
+    target: np.ndarray,
+    weight: np.ndarray | None = None,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+) -> np.ndarray:
+    """gx_j = g ((1 - ls) w_t (p_j - [j = t]) + ls/K (W p_j - w_j)), p = exp(x - log Z), W = sum w.
+
+    g (R,), x (R, K), log_z (R,), the rest as for `cross_entropy` -> (R, K); 0 in ignored rows. Of
+    x (N, K, L): g and log_z (N * L,).
+    """
+    options = int(ignore_index), float(label_smoothing)
+    return CROSS_ENTROPY_GRAD.way(x.shape, x.dtype)(g, x, log_z, target, weight, *options)

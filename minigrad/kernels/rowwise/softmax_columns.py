@@ -1,10 +1,9 @@
-"""Softmax, its logarithm and cross-entropy over a dimension that is not the last.
+"""The loops of the softmax family over columns: a dimension that is not the last.
 
 Every function sees x as (N, K, L): the K numbers of a softmax lie L apart, as those of a pixel do
 in images (N, K, H, W). Turned into rows they would be copied there and back. Here a vector holds
 neighbours, each of a softmax of its own, and walks through the K: no sum across its lanes is
-needed, which is half of the work for short rows. The formulas, and the plain twins, which see rows,
-are those of `softmax.py`.
+needed, which is half of the work for short rows.
 
 Limit: exp and, for arrays beyond the caches, bytes. In us on two cores, forward and backward:
 
@@ -15,23 +14,26 @@ Limit: exp and, for arrays beyond the caches, bytes. In us on two cores, forward
     cross_entropy        720      2,190      780-960     1,800      6,130    2,200
     with smoothing       750      2,450    1,240         1,850      6,220    2,970
 
-Not here: sums over K in float64, which softmax.py has: 32 exponentials are added, then such sums.
+Not here: the formulas of each function and when this is the way (softmax.py); sums over K in
+float64, which softmax_rows.py has: 32 exponentials are added here, then such sums.
 """
+from __future__ import annotations
+
 import numpy as np
 
-from minigrad.memory import empty
+from ... import tuning
+from ...memory import empty
 from ..jit import Kernel, jit, ready
 from ..simd.math import log_from_one
 from ..simd.vector import (
     choose, exp, fused, lanes, lanes_of, load, spread, store, store_all, vector_jit, vector_part,
 )
 from ..parallel import parallel
-from .softmax import weights_of
+from .softmax_rows import weights_of
 
 _WIDE = 4  # vectors of neighbours that are one item of work: whole lines of the cache, side by side
 _BLOCK = 32  # numbers added one by one
 _FAR = 32  # blocks, at least, whose sums are added one by one: else as many as there are such sums
-_MIN_ITEMS = 8_000  # numbers worth a chunk: some 3 us
 
 
 # `at` is where the first of `width` neighbours lies, which is number `first` of its image; `pitch`
@@ -66,29 +68,56 @@ def _tops(x, at, classes, pitch, width, top):
         store_all(top, c, m)
 
 
+# What _sum_over adds up: a number, a product, an exponential, one that is stored besides.
+_NUMBERS, _PRODUCTS, _EXP, _EXP_STORED = 0, 1, 2, 3
+
+
+@jit(inline=True)
+def _far(classes):
+    """How many numbers are added before their sums are: about as many as there are such sums."""
+    return _BLOCK * max(_FAR, int(np.sqrt(classes / _BLOCK)))
+
+
+@vector_part
+def _sum_over(kind, long, a, b, at, classes, pitch, n, shift):
+    """The sum over k of a_k, of a_k * b_k, or of exp(a_k - shift) (which b_k may become).
+
+    Of n neighbours at once, each in a lane. At most _BLOCK numbers are added one by one, then at
+    least _FAR such sums (`long` numbers, see _far), then those. kind is a constant of each caller:
+    its branches vanish.
+    """
+    total = spread(0.0, a)
+    for far in range(0, classes, long):
+        part = spread(0.0, a)
+        for begin in range(far, min(far + long, classes), _BLOCK):
+            s = spread(0.0, a)
+            for k in range(begin, min(begin + _BLOCK, classes)):
+                v = load(a, at + k * pitch, 0, n)
+                if kind == _PRODUCTS:
+                    s = fused(v, load(b, at + k * pitch, 0, n), s)
+                else:
+                    if kind >= _EXP:
+                        v = exp(v - shift)
+                    if kind == _EXP_STORED:
+                        store(b, at + k * pitch, 0, n, v)
+                    s = s + v
+            part = part + s
+        total = total + part
+    return total
+
+
 @vector_part
 def _sums_exp(x, at, classes, pitch, width, top, sums):
     """sums = sum_k exp(x_k - top)."""
-    size = lanes(x)
-    long = _BLOCK * max(_FAR, int(np.sqrt(classes / _BLOCK)))
+    size, long = lanes(x), _far(classes)
     for c in range(0, width, size):
         m = load(top, c, 0, size)
-        total = spread(0.0, x)
-        for far in range(0, classes, long):
-            part = spread(0.0, x)
-            for begin in range(far, min(far + long, classes), _BLOCK):
-                s = spread(0.0, x)
-                for k in range(begin, min(begin + _BLOCK, classes)):
-                    s = s + exp(load(x, at + k * pitch + c, 0, width - c) - m)
-                part = part + s
-            total = total + part
-        store_all(sums, c, total)
+        store_all(sums, c, _sum_over(_EXP, long, x, x, at + c, classes, pitch, width - c, m))
 
 
 @vector_jit
 def _softmax_range(start, stop, groups, x, y, classes, pitch):
-    size = lanes(x)
-    long = _BLOCK * max(_FAR, int(np.sqrt(classes / _BLOCK)))
+    size, long = lanes(x), _far(classes)
     wide = _WIDE * size
     top = np.empty(wide, x.dtype)
     at, first = _start(start, groups, classes, pitch, wide)
@@ -98,17 +127,7 @@ def _softmax_range(start, stop, groups, x, y, classes, pitch):
         for c in range(0, width, size):
             n = width - c
             m = load(top, c, 0, size)
-            total = spread(0.0, x)
-            for far in range(0, classes, long):
-                part = spread(0.0, x)
-                for begin in range(far, min(far + long, classes), _BLOCK):
-                    s = spread(0.0, x)
-                    for k in range(begin, min(begin + _BLOCK, classes)):
-                        e = exp(load(x, at + k * pitch + c, 0, n) - m)
-                        store(y, at + k * pitch + c, 0, n, e)
-                        s = s + e
-                    part = part + s
-                total = total + part
+            total = _sum_over(_EXP_STORED, long, x, y, at + c, classes, pitch, n, m)
             scale = spread(1.0, x) / total
             for k in range(classes):
                 there = at + k * pitch + c
@@ -139,24 +158,15 @@ def _log_softmax_range(start, stop, groups, x, y, classes, pitch):
 
 @vector_jit
 def _softmax_grad_range(start, stop, groups, g, y, gx, classes, pitch):
-    size = lanes(g)
-    long = _BLOCK * max(_FAR, int(np.sqrt(classes / _BLOCK)))
+    size, long = lanes(g), _far(classes)
+    zero = spread(0.0, g)
     wide = _WIDE * size
     at, first = _start(start, groups, classes, pitch, wide)
     for _ in range(start, stop):
         width = min(wide, pitch - first)
         for c in range(0, width, size):
             n = width - c
-            mean = spread(0.0, g)
-            for far in range(0, classes, long):
-                part = spread(0.0, g)
-                for begin in range(far, min(far + long, classes), _BLOCK):
-                    s = spread(0.0, g)
-                    for k in range(begin, min(begin + _BLOCK, classes)):
-                        there = at + k * pitch + c
-                        s = fused(load(g, there, 0, n), load(y, there, 0, n), s)
-                    part = part + s
-                mean = mean + part
+            mean = _sum_over(_PRODUCTS, long, g, y, at + c, classes, pitch, n, zero)
             for k in range(classes):
                 there = at + k * pitch + c
                 v = load(y, there, 0, n) * (load(g, there, 0, n) - mean)
@@ -166,23 +176,15 @@ def _softmax_grad_range(start, stop, groups, g, y, gx, classes, pitch):
 
 @vector_jit
 def _log_softmax_grad_range(start, stop, groups, g, y, gx, classes, pitch):
-    size = lanes(g)
-    long = _BLOCK * max(_FAR, int(np.sqrt(classes / _BLOCK)))
+    size, long = lanes(g), _far(classes)
+    zero = spread(0.0, g)
     wide = _WIDE * size
     at, first = _start(start, groups, classes, pitch, wide)
     for _ in range(start, stop):
         width = min(wide, pitch - first)
         for c in range(0, width, size):
             n = width - c
-            g_sum = spread(0.0, g)
-            for far in range(0, classes, long):
-                part = spread(0.0, g)
-                for begin in range(far, min(far + long, classes), _BLOCK):
-                    s = spread(0.0, g)
-                    for k in range(begin, min(begin + _BLOCK, classes)):
-                        s = s + load(g, at + k * pitch + c, 0, n)
-                    part = part + s
-                g_sum = g_sum + part
+            g_sum = _sum_over(_NUMBERS, long, g, g, at + c, classes, pitch, n, zero)
             for k in range(classes):
                 there = at + k * pitch + c
                 v = load(g, there, 0, n) - exp(load(y, there, 0, n)) * g_sum
@@ -288,7 +290,7 @@ def _work(x: np.ndarray) -> tuple[int, int, int]:
     """The items of work of x (N, K, L), how many of them an image has, and the grain."""
     wide = _WIDE * lanes_of(x.dtype.name)
     groups = -(-x.shape[2] // wide)
-    return len(x) * groups, groups, max(1, _MIN_ITEMS // (wide * max(1, x.shape[1])))
+    return len(x) * groups, groups, max(1, tuning.SOFTMAX_GRAIN // (wide * max(1, x.shape[1])))
 
 
 def _over_columns(kernel: Kernel, *inputs: np.ndarray) -> np.ndarray:
@@ -303,66 +305,49 @@ def _over_columns(kernel: Kernel, *inputs: np.ndarray) -> np.ndarray:
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
-    """y_k = exp(x_k) / sum_j exp(x_j) over the middle dimension: x (N, K, L) -> (N, K, L).
-
-    NaN as in softmax.py.
-    """
+    """x (N, K, L) -> (N, K, L)."""
     return _over_columns(_softmax_range, x)
 
 
 def log_softmax(x: np.ndarray) -> np.ndarray:
-    """y_k = x_k - log sum_j exp(x_j) over the middle dimension: x (N, K, L) -> (N, K, L)."""
+    """x (N, K, L) -> (N, K, L)."""
     return _over_columns(_log_softmax_range, x)
 
 
 def softmax_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """gx_k = y_k (g_k - sum_j g_j y_j), with y = softmax(x): g, y (N, K, L) -> (N, K, L)."""
+    """g, y (N, K, L) -> (N, K, L)."""
     return _over_columns(_softmax_grad_range, g, y)
 
 
 def log_softmax_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """gx_k = g_k - exp(y_k) sum_j g_j, with y = log_softmax(x): g, y (N, K, L) -> (N, K, L)."""
+    """g, y (N, K, L) -> (N, K, L)."""
     return _over_columns(_log_softmax_grad_range, g, y)
 
 
 def cross_entropy(
-    x: np.ndarray,
-    target: np.ndarray,
-    weight: np.ndarray | None = None,
-    ignore_index: int = -100,
+    x: np.ndarray, target: np.ndarray, weight: np.ndarray | None = None, ignore_index: int = -100,
     label_smoothing: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The loss of each position against its class, and log Z, as `cross_entropy` of softmax.py.
-
-    x (N, K, L), target (N * L,) int64, weight (K,) or None -> loss (N * L,) in x's dtype, log Z
-    (N * L,) in float64.
-    """
-    x = ready(x)
-    target = ready(target)
+    """x (N, K, L), target (N * L,), weight (K,) or None -> loss and log Z (N * L,)."""
+    x, target = ready(x), ready(target)
     weight, weight_sum = weights_of(x, weight)
     loss, log_z = np.empty(len(target), x.dtype), np.empty(len(target))
     items, groups, grain = _work(x)
     parallel(_cross_entropy_range, items, groups, x.reshape(-1), *x.shape[1:], target, weight,
-             weight_sum, int(ignore_index), float(label_smoothing), loss, log_z, grain=grain)
+             weight_sum, ignore_index, label_smoothing, loss, log_z, grain=grain)
     return loss, log_z
 
 
 def cross_entropy_grad(
-    g: np.ndarray,
-    x: np.ndarray,
-    log_z: np.ndarray,
-    target: np.ndarray,
-    weight: np.ndarray | None = None,
-    ignore_index: int = -100,
-    label_smoothing: float = 0.0,
+    g: np.ndarray, x: np.ndarray, log_z: np.ndarray, target: np.ndarray,
+    weight: np.ndarray | None = None, ignore_index: int = -100, label_smoothing: float = 0.0,
 ) -> np.ndarray:
-    """The gradient of x (N, K, L) from g (N * L,), as `cross_entropy_grad` of softmax.py."""
+    """g (N * L,), x (N, K, L), log_z (N * L,), the rest as for `cross_entropy` -> (N, K, L)."""
     x, g, target = ready(x), ready(g), ready(target)
     log_z = ready(log_z.astype(np.float64, copy=False))
     weight, weight_sum = weights_of(x, weight)
     gx = empty(x.shape, x.dtype)
     items, groups, grain = _work(x)
     parallel(_cross_entropy_grad_range, items, groups, g, x.reshape(-1), *x.shape[1:], log_z,
-             target, weight, weight_sum, int(ignore_index), float(label_smoothing),
-             gx.reshape(-1), grain=grain)
+             target, weight, weight_sum, ignore_index, label_smoothing, gx.reshape(-1), grain=grain)
     return gx

@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 
+from ... import tuning
 from ...sums import MANY, ROWS, few, total
 from ..jit import jit, ready
 from ..jit.kernel import jit_disabled
@@ -18,11 +19,6 @@ from ..simd.flat import tail
 from ..parallel import parallel
 
 _BLOCK = 512  # numbers added in the array's own precision before float64 takes over
-_GRAIN = 1 << 15  # numbers worth a chunk: 2 us
-
-# From where our loop over rows beats NumPy: numbers in all, numbers in a row. A single long row is
-# cut up, for threads, into this many pieces at most.
-_LARGE, _LONG, _PIECES = 1 << 14, 32, 64
 
 
 def sum_along(x, dims, keepdims=False, dtype=None):
@@ -40,9 +36,9 @@ def sum_along(x, dims, keepdims=False, dtype=None):
     ends = 0  # how many of the last dimensions are added up
     while ends < len(left) and left[-1 - ends] == x.ndim - 1 - ends:
         ends += 1
-    if ends and x.size >= _LARGE and x.dtype.char == "f" and x.flags.c_contiguous:
+    if ends and x.size >= tuning.SUM_SHARED and x.dtype.char == "f" and x.flags.c_contiguous:
         rows = math.prod(x.shape[:-ends])
-        if x.size // rows >= _LONG:
+        if x.size // rows >= tuning.SUM_LONG:
             x = _long_rows(x, rows).reshape(x.shape[:-ends])
             left = left[: len(left) - ends]
     y = total(x, left)
@@ -52,7 +48,7 @@ def sum_along(x, dims, keepdims=False, dtype=None):
 def _long_rows(x, rows):
     """The sums of so many equal stretches of x: few long ones are cut up for the threads first."""
     pieces = 1
-    while rows * pieces < _PIECES and x.size % (2 * rows * pieces) == 0:
+    while rows * pieces < tuning.SUM_PIECES and x.size % (2 * rows * pieces) == 0:
         pieces *= 2
     sums = row_sums(x, rows * pieces)
     return sums if pieces == 1 else np.add.reduce(sums.reshape(rows, pieces), axis=1)
@@ -102,10 +98,11 @@ def row_sums(x: np.ndarray, rows: int) -> np.ndarray:
     length = x.size // rows
     flat = ready(x).reshape(-1)
     out = np.empty(rows, flat.dtype)
-    parallel(row_sums_range, rows, flat, length, out, grain=max(1, _GRAIN // max(1, length)))
+    grain = max(1, tuning.ROW_SUMS_GRAIN // max(1, length))
+    parallel(row_sums_range, rows, flat, length, out, grain=grain)
     return out
 
 
 def row_sums_reference(x: np.ndarray, rows: int) -> np.ndarray:
-    """The plain twin of `row_sums`."""
+    """What `row_sums` computes, in float64."""
     return x.reshape(rows, -1).astype(np.float64).sum(axis=1).astype(x.dtype)

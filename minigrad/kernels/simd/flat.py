@@ -180,3 +180,14 @@ def copy_rows(source, pitch, out, out_pitch, rows, count):
 def copy(source, out, count):
     """out[:count] = source[:count]; flat arrays of one dtype that do not overlap."""
     copy_rows(source, 0, out, 0, 1, count)
+
+
+@jit(inline=True)
+def flush(some, wide, count):
+    """wide[:count] += some[:count], and some becomes 0: short sums go into longer ones.
+
+    wide: float64, so that a long chain of sums in some's own precision does not lose digits.
+    """
+    for i in range(count):
+        wide[i] += some[i]
+        some[i] = 0

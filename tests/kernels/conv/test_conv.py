@@ -1,4 +1,4 @@
-"""The convolution kernels against their plain twins, as an adjoint trio, and over threads."""
+"""The convolution kernels against their references, as an adjoint trio, and over threads."""
 
 import contextlib
 
@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from kernel_testing import DTYPES, PLAIN, examples
 
-from minigrad.kernels.conv import direct as conv_module
+from minigrad import tuning
+from minigrad.kernels import ways
 from minigrad.kernels.conv import (
-    depthwise as depthwise, flat as conv_flat, grad_w_parts as grad_w_parts,
+    depthwise as depthwise, flat as conv_flat, grad_w_parts as grad_w_parts, tiles as conv_tiles,
 )
-from minigrad.kernels.conv import grad_w as grad_w_module
 from minigrad.kernels.conv import stencil as stencil_module
-from minigrad.kernels.conv.direct import (
+from minigrad.kernels.conv.conv2d import (
     conv2d, conv2d_grad_w, conv2d_grad_w_and_bias, conv2d_grad_w_reference, conv2d_grad_x,
     conv2d_grad_x_reference, conv2d_reference,
 )
@@ -181,37 +181,19 @@ def test_large(name, dtype):
 
 @contextlib.contextmanager
 def all_go(way):
-    """All shapes take this way, whichever would be the fastest for them."""
-    routes = conv_module._route_forward, conv_module._route_backward, grad_w_module._route
-
-    def forget():
-        for route in routes:
-            route.cache_clear()
-
-    with contextlib.ExitStack() as stack:
-        patch = stack.enter_context(pytest.MonkeyPatch.context())
-        stack.callback(forget)
-        forget()
-
-        def fits(features, aw, dtype):
-            """What the stencils cannot do stays on the tile."""
-            return (
-                way == "depthwise" and aw.step <= 2 and aw.out_step <= 2
-                and stencil_lanes(dtype) > 0
-            )
-
-        patch.setattr(conv_module, "is_depthwise", fits)
-        patch.setattr(grad_w_module, "few_outputs", fits)
-        patch.setattr(conv_module, "is_flat", lambda *sizes: way == "flat")
-
-        def is_dots(channels, features, dtype, ah, aw):
-            return way == "dots" and masked_lanes(dtype) > 0
-
-        patch.setattr(grad_w_module, "is_dots", is_dots)
+    """All shapes that can take this way, whichever would be the fastest for them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("conv2d", "conv2d_grad_x", "conv2d_grad_w"):
+            family = ways.FAMILIES[name]
+            first = [w._replace(better=lambda p: True) for w in family.ways if w.name == way]
+            rest = [w for w in family.ways if w.name in ("zeros", "tiles", "reference")]
+            patch.setattr(family, "ways", (rest[0], *first, *rest[1:]))
+        ways.forget()
         yield
+    ways.forget()
 
 
-WAYS = ["tile", "flat", "depthwise", "dots"]
+WAYS = ["tiles", "flat", "depthwise", "dots", "winograd"]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -308,21 +290,21 @@ def test_same_bits_at_any_number_of_threads(name, dtype, monkeypatch):
     chunks = []
     cut = False
 
-    def in_one_or_all_pieces(kernel, n, *args, grain=1, parallel=conv_module.parallel):
+    def in_one_or_all_pieces(kernel, n, *args, grain=1, parallel=conv_tiles.parallel):
         chunks.append(n if cut else 1)
         parallel(kernel, n, *args, grain=1 if cut else n + 1)
 
-    for module in (conv_module, conv_flat, depthwise, grad_w_parts):
+    for module in (conv_tiles, conv_flat, depthwise, grad_w_parts):
         monkeypatch.setattr(module, "parallel", in_one_or_all_pieces)
-    monkeypatch.setattr(grad_w_parts, "SHARE", 1)  # even these few positions are cut
-    grad_w_module._route.cache_clear()
+    monkeypatch.setattr(tuning, "GRAD_W_SHARE", 1)  # even these few positions are cut
+    ways.forget()
     whole = run()
     cut = True
     for n in (1, 2, 3):
         set_num_threads(n)
         for a, b in zip(run(), whole):
             np.testing.assert_array_equal(a, b)
-    grad_w_module._route.cache_clear()
+    ways.forget()
     assert sum(count > 1 for count in chunks) >= 3 * 3  # three passes did split, each time
 
 

@@ -3,6 +3,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad import tuning
+from minigrad.kernels import ways
 from minigrad.kernels.conv import pooled as conv_pool
 from minigrad.kernels.conv.pooled import (
     blocks_of_images, conv2d_relu_max_pool2d, conv2d_relu_max_pool2d_grad,
@@ -94,14 +96,16 @@ def test_in_several_blocks_of_images(monkeypatch):
     x, w, b, conv, pool, g = case((7, 20, 9, 9), (12, 20, 3, 3), window=(3, 3), step=(2, 2))
     y, places = conv2d_relu_max_pool2d(x, w, b, conv, pool)
     want = gradients(g, places, x, w, conv, pool, (True, True, True))
-    monkeypatch.setattr(conv_pool, "BLOCK_BYTES", 3 * 12 * 7 * 7 * 4)
+    monkeypatch.setattr(tuning, "POOLED_BLOCK_BYTES", 3 * 12 * 7 * 7 * 4)
     monkeypatch.setattr(conv_pool, "blocks_of_images", blocks_of_images.__wrapped__)
+    ways.forget()
     blocks = conv_pool.blocks_of_images(7, 12, (7, 7), 4)
     assert [(block.start, block.stop) for block in blocks] == [(0, 3), (3, 6), (6, 7)]
     close(conv2d_relu_max_pool2d(x, w, b, conv, pool)[0], y)
     for got, all_at_once in zip(
             gradients(g, places, x, w, conv, pool, (True, True, True)), want):
         close(got, all_at_once)
+    ways.forget()
 
 
 @pytest.mark.parametrize("name", ["the first layer of a network", "long sums"])

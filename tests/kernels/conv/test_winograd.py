@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from kernel_testing import PLAIN, examples
 
-from minigrad.kernels.conv import direct as conv_module
-from minigrad.kernels.conv import grad_w as grad_w, winograd, winograd_grad_w
-from minigrad.kernels.conv.direct import (
+from minigrad.kernels import ways
+from minigrad.kernels.conv import winograd, winograd_cut, winograd_grad_w
+from minigrad.kernels.conv.conv2d import (
     conv2d, conv2d_grad_w, conv2d_grad_w_reference, conv2d_grad_x, conv2d_grad_x_reference,
     conv2d_reference,
 )
@@ -31,8 +31,10 @@ deterministic = examples(60, plain=12)
 def always():
     """Every convolution that can be done in this way is."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(winograd, "cheaper", lambda *sizes, gradient=False: True)
+        patch.setattr(winograd_cut, "cheaper", lambda *sizes, gradient=False: True)
+        ways.forget()
         yield
+    ways.forget()
 
 
 THREE, ONE = (3, 3), (1, 1)
@@ -57,8 +59,8 @@ def passes(x, w, bias, g, options):
     sizes = list(zip(x.shape[2:], w.shape[2:], begin, dilation, g.shape[2:]))
     axes = [forward_axis(size, k, 1, pad, d, count) for size, k, pad, d, count in sizes]
     back = [backward_axis(size, k, 1, pad, d, count) for size, k, pad, d, count in sizes]
-    assert winograd.possible(1, x.dtype, *axes)
-    assert winograd.possible(1, x.dtype, *back)
+    assert winograd_cut.why_not(1, x.dtype, *axes) is None
+    assert winograd_cut.why_not(1, x.dtype, *back) is None
     y, gx = np.empty_like(g), np.empty_like(x)
     assert winograd.correlate(x, w, False, bias, *axes, y)
     assert winograd.correlate(g, w, True, None, *back, gx)
@@ -96,7 +98,7 @@ def check(*sizes):
 def sizes(draw):
     small = 3 if PLAIN else 37
     khw = draw(st.integers(2, 7)), draw(st.integers(2, 7))
-    dilation = draw(st.integers(1, 5)), draw(st.sampled_from(winograd.SPREADS))
+    dilation = draw(st.integers(1, 5)), draw(st.sampled_from(winograd_cut.SPREADS))
     begin = draw(st.integers(0, 5)), draw(st.integers(0, 5))
     end = draw(st.integers(0, 5)), draw(st.integers(0, 5))
     least = [max(1, (k - 1) * d + 1 - b - e) for k, d, b, e in zip(khw, dilation, begin, end)]
@@ -145,7 +147,7 @@ def test_matrices_make_a_correlation():
 
 @pytest.mark.skipif(PLAIN, reason="sums short enough for plain Python have no error to compare")
 @pytest.mark.parametrize("khw", [THREE, (5, 5), (4, 7)])
-def test_as_accurate_as_the_direct_sum(khw, monkeypatch):
+def test_as_accurate_as_the_direct_sum(khw):
     """gw has sums as long as the direct ones (over positions), and pays for its transforms."""
     x, w, _, g, options = make(4, 64, 16, (8, 8), ONE, ONE, khw)
     wide = [a.astype(np.float64) for a in (x, w, g)]
@@ -154,12 +156,12 @@ def test_as_accurate_as_the_direct_sum(khw, monkeypatch):
         conv2d_grad_x_reference(wide[2], wide[1], x.shape[2:], *options),
         conv2d_grad_w_reference(wide[2], wide[0], w.shape[2:], *options),
     )
-    monkeypatch.setattr(winograd, "cheaper", lambda *sizes, gradient=False: False)
-    direct = (
-        conv2d(x, w, None, g.shape[2:], *options),
-        conv2d_grad_x(g, w, x.shape[2:], *options),
-        conv2d_grad_w(g, x, w.shape[2:], *options),
-    )
+    with ways.forced(conv2d="tiles", conv2d_grad_x="tiles", conv2d_grad_w="tiles"):
+        direct = (
+            conv2d(x, w, None, g.shape[2:], *options),
+            conv2d_grad_x(g, w, x.shape[2:], *options),
+            conv2d_grad_w(g, x, w.shape[2:], *options),
+        )
     ours = passes(x, w, None, g, options)
     limits = {"y": 1.2, "gx": 1.5, "gw": 2.5}
     for (name, limit), here, there, want in zip(limits.items(), ours, direct, exact):
@@ -295,17 +297,17 @@ def test_impossible(what):
     good = forward_axis(12, 3, 1, 1, 1, 12)
     other = forward_axis(12, taps, stride, 1, dilation, 5)
     dtype = what.get("dtype", np.dtype(np.float32))
-    assert winograd.possible(1, np.dtype(np.float32), good, good)
-    assert not winograd.possible(what.get("groups", 1), dtype, good, other)
+    assert winograd_cut.why_not(1, np.dtype(np.float32), good, good) is None
+    assert winograd_cut.why_not(what.get("groups", 1), dtype, good, other)
     if "dilation" not in what:  # rows may be any distance apart
-        assert not winograd.possible(what.get("groups", 1), dtype, other, good)
+        assert winograd_cut.why_not(what.get("groups", 1), dtype, other, good)
 
 
 def test_small_ones_stay_direct():
     axis = forward_axis(14, 3, 1, 1, 1, 14)
-    assert not winograd.cheaper(1, 8, 8, axis, axis)
+    assert not winograd_cut.cheaper(1, 8, 8, axis, axis)
     tiny = forward_axis(3, 3, 1, 1, 1, 3)
-    assert not winograd.cheaper(64, 64, 64, tiny, tiny)  # tiles of 2 x 2 waste nearly half
+    assert not winograd_cut.cheaper(64, 64, 64, tiny, tiny)  # tiles of 2 x 2 waste nearly half
 
 
 # ------------------------------------------------------------------ sandwiches
@@ -400,7 +402,3 @@ def test_sandwich_of_an_image(matrix, side, spread, down):
             window = np.pad(window, ((0, n - window.shape[0]), (0, n - window.shape[1])))
             want = m @ window @ m.T
             np.testing.assert_allclose(out.reshape(rows, rows, 20)[:, :, lane], want, atol=1e-4)
-
-
-def test_both_modules_ask_the_same_one():
-    assert conv_module.winograd is grad_w.winograd is winograd

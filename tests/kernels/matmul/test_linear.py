@@ -1,4 +1,4 @@
-"""The register tile and the linear layer's three products against their plain twins."""
+"""The register tile and the linear layer's three products against their references."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from minigrad.kernels.matmul import linear as family
+from minigrad import tuning
 from minigrad.kernels.jit.kernel import jit_disabled
+from minigrad.kernels.matmul import product as product_module
+from minigrad.kernels.matmul.few_rows import add_rows, dots, sums
 from minigrad.kernels.matmul.linear import (
-    add_rows, dots, linear, linear_grad_w, linear_grad_w_and_bias, linear_grad_x, product,
-    product_reference, sums,
+    linear, linear_grad_w, linear_grad_w_and_bias, linear_grad_x, product_reference,
 )
+from minigrad.kernels.matmul.product import product
 from minigrad.kernels.parallel.threads import set_num_threads
 from minigrad.kernels.simd.tile import (
     TileShape, broad_tile, choose_shape, cpu_features, long_tile, narrow_tile, single_tile, tile,
@@ -93,7 +95,7 @@ def test_product_compiled_for_another_cpu(cpu, features, lanes, tmp_path):
         features, lanes = "", 0
     program = """if True:
         import numpy as np
-        from minigrad.kernels.matmul.linear import product
+        from minigrad.kernels.matmul.product import product
         from minigrad.kernels.simd.tile import tile_shape
         r = np.random.default_rng(0)
         a, b = r.standard_normal((13, 300)), r.standard_normal((300, 19))
@@ -267,8 +269,8 @@ def test_strided_and_read_only_inputs():
 def test_same_bits_at_any_number_of_threads(dtype, monkeypatch):
     if jit_disabled():
         # plain loops are slow: make chunks worth it sooner instead
-        monkeypatch.setattr(family, "_WORK_GRAIN", 1)
-        family._plan.cache_clear()
+        monkeypatch.setattr(tuning, "PRODUCT_GRAIN", 1)
+        product_module._plan.cache_clear()
         m, k, f = 11, 6, 50
     else:
         m, k, f = 200, 300, 260
@@ -281,7 +283,7 @@ def test_same_bits_at_any_number_of_threads(dtype, monkeypatch):
             product(g, True, x, True),
             dots(x[:2], w, None),
             sums(g[:2], w),
-            family.linear_grad_w(g[:1], x[:1]),
+            linear_grad_w(g[:1], x[:1]),
             linear_grad_w_and_bias(g, x)[1],
         ]
 

@@ -7,19 +7,19 @@ import pytest
 
 from kernel_testing import PLAIN
 
-from minigrad.kernels.parallel import scratch as room_module
+from minigrad import tuning
 from minigrad.kernels.jit import jit
-from minigrad.kernels.parallel.scratch import enter, enter_within, leave, room_for
+from minigrad.kernels.parallel.scratch import arena_for, claim, claim_within, release
 from minigrad.kernels.simd.flat import tail
 from minigrad.kernels.parallel import parallel
 from minigrad.kernels.parallel.threads import set_num_threads
 
 
 @jit
-def sums_by_way_of_a_room(start, stop, values, out, room, taken):
-    """out[i] = the sum of row i, written to the room and read again: wrong if two share a place."""
-    place = enter(taken)
-    mine = tail(room, place * room.shape[1])
+def sums_by_way_of_an_arena(start, stop, values, out, arena, taken):
+    """out[i] = the sum of row i, written to the arena and read: wrong if two share a place."""
+    place = claim(taken)
+    mine = tail(arena, place * arena.shape[1])
     for i in range(start, stop):
         for _ in range(20):
             for k in range(values.shape[1]):
@@ -28,8 +28,8 @@ def sums_by_way_of_a_room(start, stop, values, out, room, taken):
             for k in range(values.shape[1]):
                 total += mine[k]
             out[i] += total
-    leave(taken, place)
-    tail(room, 0)
+    release(taken, place)
+    tail(arena, 0)
 
 
 def total(repeats):
@@ -37,7 +37,7 @@ def total(repeats):
     values = np.random.default_rng(0).integers(0, 9, (64, 100)).astype(np.float32)
     for _ in range(repeats):
         out = np.zeros(64, np.float32)
-        parallel(sums_by_way_of_a_room, 64, values, out, *room_for(100))
+        parallel(sums_by_way_of_an_arena, 64, values, out, *arena_for(100))
         np.testing.assert_array_equal(out, 20 * values.sum(1))
 
 
@@ -69,7 +69,7 @@ def test_several_callers_at_once():
 def test_who_finds_no_place_does_not_wait_for_ever():
     """A chunk that raised never left its place."""
     with pytest.raises(RuntimeError, match="no place is free"):
-        enter_within(np.ones(3, np.int64), 100)
+        claim_within(np.ones(3, np.int64), 100)
 
 
 @pytest.mark.skipif(PLAIN, reason="one thread works at a time, always in place 0")
@@ -77,38 +77,38 @@ def test_more_threads_than_places_take_turns():
     values = np.random.default_rng(0).integers(0, 9, (64, 100)).astype(np.float32)
     for _ in range(100):
         set_num_threads(2)
-        out, room = np.zeros(64, np.float32), room_for(100)
+        out, arena = np.zeros(64, np.float32), arena_for(100)
         set_num_threads(5)  # by another thread, say, before the kernel starts
-        parallel(sums_by_way_of_a_room, 64, values, out, *room)
+        parallel(sums_by_way_of_an_arena, 64, values, out, *arena)
         np.testing.assert_array_equal(out, 20 * values.sum(1))
 
 
 @pytest.mark.skipif(PLAIN, reason="one thread works at a time, always in place 0")
 def test_a_place_is_free_again_once_it_is_left():
     @jit
-    def enter_and_leave(taken, result):
-        result[0] = enter(taken)
-        result[1] = enter(taken)
-        leave(taken, result[0])
-        result[2] = enter(taken)
+    def claim_and_release(taken, result):
+        result[0] = claim(taken)
+        result[1] = claim(taken)
+        release(taken, result[0])
+        result[2] = claim(taken)
 
     taken, result = np.zeros(3, np.int64), np.full(3, -1)
-    enter_and_leave(taken, result)
+    claim_and_release(taken, result)
     np.testing.assert_array_equal(result, [0, 1, 0])
     np.testing.assert_array_equal(taken, [1, 1, 0])
 
 
 def test_a_room_is_kept_unless_it_is_large():
     set_num_threads(2)
-    room, taken = room_for(1000)
-    assert room.shape == (2, 1008), "each place is a number of cache lines"
-    assert room.ctypes.data % 64 == room.strides[0] % 64 == 0
+    arena, taken = arena_for(1000)
+    assert arena.shape == (2, 1008), "each place is a number of cache lines"
+    assert arena.ctypes.data % 64 == arena.strides[0] % 64 == 0
     assert taken.shape == (2,)
-    assert room.dtype == np.float32
+    assert arena.dtype == np.float32
     taken[:] = 1  # a kernel that never came back
-    again, taken = room_for(500)
+    again, taken = arena_for(500)
     assert again.shape == (2, 512)
-    assert np.shares_memory(room, again)
+    assert np.shares_memory(arena, again)
     assert not taken.any()
-    large, _ = room_for(room_module.KEPT + 1)
-    assert not np.shares_memory(large, room_for(room_module.KEPT + 1)[0])
+    large, _ = arena_for(tuning.ARENA_KEPT + 1)
+    assert not np.shares_memory(large, arena_for(tuning.ARENA_KEPT + 1)[0])

@@ -1,28 +1,36 @@
-"""The pooling kernels against their plain twins, as adjoints of each other, and over threads."""
+"""The pooling kernels against their references, as adjoints of each other, and over threads."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernel_testing import DTYPES, PLAIN, examples
+from kernel_testing import (
+    DTYPES, PLAIN, examples, gather_reference, max_pool2d_with_indices_reference, scatter_reference,
+)
 
+from minigrad import tuning
 from minigrad.kernels.pool import (
-    average as pool_avg, indices as pool_indices, maximum as pool_max, windows as pool_rows,
+    maximum as pool_max, maximum_grad as pool_grad, windows as pool_windows,
 )
 from minigrad.kernels.pool.average import (
     avg_pool2d, avg_pool2d_grad, avg_pool2d_grad_reference, avg_pool2d_reference,
 )
-from minigrad.kernels.pool.indices import (
-    max_pool2d, max_pool2d_gather, max_pool2d_gather_reference, max_pool2d_reference,
-    max_pool2d_scatter, max_pool2d_scatter_reference,
+from minigrad.kernels.pool.maximum import max_pool2d_places
+from minigrad.kernels.pool.maximum_grad import (
+    max_pool2d_grad, max_pool2d_indices, max_pool2d_pick,
 )
-from minigrad.kernels.pool.maximum import max_pool2d_grad, max_pool2d_pick, max_pool2d_places
 from minigrad.kernels.parallel.threads import set_num_threads
 
 pytestmark = pytest.mark.usefixtures("quiet")
 TOLERANCE = {np.float32: 2e-6, np.float64: 1e-14}
 deterministic = examples(100, plain=25)
+
+
+def max_pool2d(x, *options):
+    """The maxima and torch's indices of them."""
+    y, places = max_pool2d_places(x, *options)
+    return y, max_pool2d_indices(places, x.shape[2:], *options[:4])
 
 
 def output_size(size, kernel, stride, padding, dilation, ceil_mode):
@@ -88,7 +96,7 @@ def test_max_pool_equals_its_twin(case, kind, dtype):
     x = numbers(shape, dtype, kind)
     before = x.copy()
     y, indices = max_pool2d(x, *options)
-    want, want_indices = max_pool2d_reference(x, *options)
+    want, want_indices = max_pool2d_with_indices_reference(x, *options)
     assert y.dtype == dtype
     assert indices.dtype == np.int64
     np.testing.assert_array_equal(y, want)
@@ -99,21 +107,19 @@ def test_max_pool_equals_its_twin(case, kind, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 @settings(deterministic, max_examples=15 if PLAIN else 60)
 @given(case=cases())
-def test_scatter_and_gather_equal_their_twins(case, dtype):
+def test_gradient_and_pick_go_where_the_indices_say(case, dtype):
     shape, *options = case
     x = numbers(shape, dtype)
     y, indices = max_pool2d(x, *options)
     g = numbers(y.shape, dtype, "g")
     hw = shape[2:]
-    gx = max_pool2d_scatter(g, indices, hw)
-    want = max_pool2d_scatter_reference(g, indices, hw)
-    assert_close(gx, want, dtype, scale=16)
     places = max_pool2d_places(x, *options)[1]
-    assert_close(max_pool2d_grad(g, places, hw, *options[:-1]), want, dtype, scale=16)
-    back = max_pool2d_gather(x, indices)
-    np.testing.assert_array_equal(back, max_pool2d_gather_reference(x, indices))
+    gx = max_pool2d_grad(g, places, hw, *options[:4])
+    assert_close(gx, scatter_reference(g, indices, hw), dtype, scale=16)
+    back = max_pool2d_pick(x, places, *options[:4])
+    np.testing.assert_array_equal(back, gather_reference(x, indices))
     np.testing.assert_array_equal(back[indices >= 0], y[indices >= 0])
-    # Adjoint: <gather(x), g> = <x, scatter(g)>.
+    # Adjoint: <pick(x), g> = <x, grad(g)>.
     inner = np.sum(back.astype(np.float64) * g)
     bound = 1e3 * TOLERANCE[dtype] * (1 + np.linalg.norm(x) * np.linalg.norm(g))
     assert abs(inner - np.sum(x.astype(np.float64) * gx)) <= bound
@@ -154,8 +160,11 @@ def test_a_dilated_window_without_a_cell_inside():
     y, indices = max_pool2d(x, (2, 1), (1, 1), (1, 0), (2, 1), (1, 3))
     np.testing.assert_array_equal(y, np.full((1, 1, 1, 3), -np.inf))
     np.testing.assert_array_equal(indices, np.full((1, 1, 1, 3), -1))
-    np.testing.assert_array_equal(max_pool2d_scatter(np.ones_like(y), indices, (1, 3)), 0 * x)
-    np.testing.assert_array_equal(max_pool2d_gather(x, indices), 0 * x)
+    options = (2, 1), (1, 1), (1, 0), (2, 1)
+    places = max_pool2d_places(x, *options, (1, 3))[1]
+    np.testing.assert_array_equal(
+        max_pool2d_grad(np.ones_like(y), places, (1, 3), *options), 0 * x)
+    np.testing.assert_array_equal(max_pool2d_pick(x, places, *options), 0 * x)
 
 
 # --------------------------------------------------------------------------- average
@@ -221,13 +230,13 @@ def test_images_of_several_strips_and_vectors(window):
     g = numbers((1, 2, *out_hw), np.float32, "g")
     options = (kernel, stride, padding)
     y, indices = max_pool2d(x, *options, (1, 1), out_hw)
-    want, want_indices = max_pool2d_reference(x, *options, (1, 1), out_hw)
+    want, want_indices = max_pool2d_with_indices_reference(x, *options, (1, 1), out_hw)
     np.testing.assert_array_equal(y, want)
     np.testing.assert_array_equal(indices, want_indices)
     places = max_pool2d_places(x, *options, (1, 1), out_hw)[1]
     np.testing.assert_array_equal(
         max_pool2d_grad(g, places, size, *options, (1, 1)),
-        max_pool2d_scatter_reference(g, indices, size),
+        scatter_reference(g, indices, size),
     )
     for rule in RULES:
         want = avg_pool2d_reference(x.astype(np.float64), *options, out_hw, *rule)
@@ -258,27 +267,25 @@ def test_same_bits_at_any_number_of_threads(kernel, stride, out_hw, dtype, monke
             indices,
             max_pool2d_grad(g, places, (6, 8), *rule),
             max_pool2d_pick(x, places, *rule),
-            max_pool2d_scatter(g, indices, (6, 8)),
-            max_pool2d_gather(x, indices),
             avg_pool2d(x, kernel, stride, (0, 0), out_hw),
             avg_pool2d_grad(g, (6, 8), kernel, stride, (0, 0)),
         ]
 
     whole = run()  # so little work that each is one chunk
-    monkeypatch.setattr(pool_rows, "GRAIN_CELLS", 1)  # from here on a chunk for each thread
+    monkeypatch.setattr(tuning, "POOL_GRAIN", 1)  # from here on a chunk for each thread
     parallel, chunks = pool_max.parallel, []
 
     def counted(kernel, n, *args, grain=1):
         chunks.append(n // grain)
         parallel(kernel, n, *args, grain=grain)
 
-    for file in (pool_max, pool_indices, pool_avg):
+    for file in (pool_max, pool_grad, pool_windows):
         monkeypatch.setattr(file, "parallel", counted)
     for n in (1, 2, 3):
         set_num_threads(n)
         for a, b in zip(run(), whole):
             np.testing.assert_array_equal(a, b)
-    assert chunks == [1] * 9 + [2] * 9 + [3] * 9
+    assert chunks == [1] * 7 + [2] * 7 + [3] * 7
 
 
 def test_inputs_need_not_be_contiguous_or_writable():
@@ -293,11 +300,13 @@ def test_inputs_need_not_be_contiguous_or_writable():
     np.testing.assert_array_equal(
         avg_pool2d_grad(g, (6, 8), *window), avg_pool2d_grad(crooked, (6, 8), *window)
     )
-    indices = max_pool2d(x, *window, *out)[1]
+    options = *window, (1, 1)
+    places = max_pool2d_places(x, *options, (3, 4))[1]
     np.testing.assert_array_equal(
-        max_pool2d_scatter(g, indices, (6, 8)),
-        max_pool2d_scatter(crooked, np.asfortranarray(indices), (6, 8)),
+        max_pool2d_grad(g, places, (6, 8), *options),
+        max_pool2d_grad(crooked, np.asfortranarray(places), (6, 8), *options),
     )
     np.testing.assert_array_equal(
-        max_pool2d_gather(x, indices), max_pool2d_gather(odd, np.asfortranarray(indices))
+        max_pool2d_pick(x, places, *options),
+        max_pool2d_pick(odd, np.asfortranarray(places), *options),
     )

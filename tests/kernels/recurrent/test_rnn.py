@@ -11,9 +11,10 @@ from kernel_testing import DTYPES, PLAIN, examples
 from minigrad.kernels.jit import jit
 from minigrad.kernels.simd.math import tanh
 from minigrad.kernels.recurrent.rnn import (
-    Needs, _plan, _tiny, rnn, rnn_grad, rnn_grad_reference, rnn_reference, rnn_scan,
+    Needs, _tiny, rnn, rnn_grad, rnn_grad_reference, rnn_reference, rnn_scan,
     rnn_scan_reference,
 )
+from minigrad.kernels.recurrent.through_time import plan_of
 from minigrad.kernels.parallel.threads import set_num_threads
 from minigrad.kernels.simd.tile import tile_shape
 
@@ -130,12 +131,12 @@ def test_the_ways_that_the_sizes_above_take():
     """Each way through the kernels has a shape in the tests above: plans are what they say."""
     dtype = np.dtype(np.float32)
     height = tile_shape(dtype).rows
-    assert _plan(130, 1, 20, 300, dtype).few
-    six = _plan(400, 6, 5, 128, dtype)
+    assert plan_of(130, 1, 20, 300, dtype).few
+    six = plan_of(400, 6, 5, 128, dtype)
     assert six.few and six.chunks == 2 and six.unit == 3
-    many = _plan(32, 130, 100, 128, dtype)
+    many = plan_of(32, 130, 100, 128, dtype)
     assert not many.few and many.chunks > 3 and many.unit == height
-    assert _plan(3, 5, 3, 5, dtype).chunks == 1  # too little to share
+    assert plan_of(3, 5, 3, 5, dtype).chunks == 1  # too little to share
 
 
 def test_no_steps_are_no_scan():
@@ -195,7 +196,7 @@ def test_only_what_is_needed_is_returned_with_the_same_bits():
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(200, 2, 20, 128), (64, 37, 11, 64), (128, 14, 9, 70)])
 def test_same_bits_at_any_number_of_threads(dtype, shape):
-    assert _plan(*shape, np.dtype(dtype)).chunks > 1  # so there is something to share
+    assert plan_of(*shape, np.dtype(dtype)).chunks > 1  # so there is something to share
     set_num_threads(1)
     alone = everything(shape, dtype)
     for threads in (2, 3):

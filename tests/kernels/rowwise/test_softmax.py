@@ -1,4 +1,4 @@
-"""The softmax and cross-entropy kernels against their plain twins; the accuracy of exp."""
+"""The softmax and cross-entropy kernels against their references; the accuracy of exp."""
 
 
 import numpy as np
@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from kernel_testing import DTYPES, PLAIN, examples
 
-from minigrad.kernels.rowwise import softmax as softmax_module
+from minigrad import tuning
+from minigrad.kernels.rowwise import softmax_rows
 from minigrad.kernels.simd.math import exp, from_order_key, order_key
 from minigrad.kernels.rowwise.softmax import (
     cross_entropy, cross_entropy_grad, cross_entropy_grad_reference, cross_entropy_reference,
@@ -237,9 +238,9 @@ def test_same_bits_at_any_number_of_threads(dtype, monkeypatch):
     x, g = draw((37, 13), dtype), draw((37, 13), dtype, seed=1)
     target = np.arange(37) % 13
     weight = np.linspace(0.5, 2, 13).astype(dtype)
-    monkeypatch.setattr(softmax_module, "_MIN_ITEMS", 10**9)
+    monkeypatch.setattr(tuning, "SOFTMAX_GRAIN", 10**9)
     whole = everything(x, g, target, weight)
-    monkeypatch.setattr(softmax_module, "_MIN_ITEMS", 50)  # 9 chunks
+    monkeypatch.setattr(tuning, "SOFTMAX_GRAIN", 50)  # 9 chunks
     for threads in (1, 2, 3):
         set_num_threads(threads)
         for a, b in zip(whole, everything(x, g, target, weight), strict=True):
@@ -267,7 +268,7 @@ def test_any_memory_order_is_taken_and_no_input_is_changed(dtype):
 def exp_of(x):
     """exp through the loop that softmax uses, so that it is the vector code that is tested."""
     y = np.empty_like(x)
-    softmax_module._exp_shifted(x, x.dtype.type(0), y)
+    softmax_rows._exp_shifted(x, x.dtype.type(0), y)
     return y
 
 
@@ -320,4 +321,4 @@ def test_order_keys_sort_as_the_floats_do(dtype):
     assert order_key(dtype(-0.0)) < order_key(dtype(0.0))
     for columns in (1, 2, 9, 40):
         row = draw((1, columns), dtype, 100.0)[0] - dtype(500)
-        assert softmax_module._row_max(row, 0, columns) == row.max()
+        assert softmax_rows._row_max(row, 0, columns) == row.max()

@@ -21,7 +21,7 @@ AGREE = """if True:
     import sys
     import numpy as np
     import minigrad as mg
-    from minigrad.kernels.conv import direct as conv
+    from minigrad.kernels.conv import conv2d as conv
     from minigrad.kernels.matmul import linear
     from minigrad.kernels.jit import Kernel
     from minigrad.kernels.simd.tile import tile_shape

@@ -1,4 +1,4 @@
-"""Cross-correlation of images and its gradient for the image, on the register tile.
+"""Correlation of images with kernels on the register tile, for any stride, padding and dilation.
 
     y[p, f] = bias[f] + sum over taps t of image[positions[p] + taps[t]] * w[t, f]
 
@@ -9,12 +9,7 @@ side by side; so y is computed channels last in the cache, and turned when it is
 The gradient of the image is the same sum: over channels of g and the taps that reach a pixel; with
 a stride s, once for each remainder of the pixel's row and column modulo s.
 
-Padding is (top, left) only: the size of the output says how far it reaches at the bottom and at
-the right, so the lopsided padding of 'same' with an even kernel needs nothing special.
-
-Not here: many channels and stride 1 (winograd.py), short sums and few channels (flat.py,
-depthwise.py), the gradient of the weights (grad_w.py), checking shapes, derivatives as
-rules (ops/conv.py).
+Not here: when this is the way, and what it is compared with (conv2d.py).
 """
 
 from __future__ import annotations
@@ -25,39 +20,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...memory import empty
-from ..jit import jit, ready
+from ... import tuning
+from ..jit import jit
 from ..simd.flat import aligned, tail
 from ..simd.strided import put
 from ..simd.tile import tile_shape
 from ..simd.transpose import square_side, transpose
 from ..parallel import one_each, parallel
-from ..parallel.scratch import enter, leave, room_for
-from . import winograd
-from .depthwise import correlate_depthwise, is_depthwise
-from .flat import correlate_flat, is_flat
+from ..parallel.scratch import arena_for, claim, release
 from .geometry import (
-    KINDS, PIECES, Axis, Pair, any_tile, backward_axis, blocks_of, forward_axis, landing, layout,
-    pack_padded, per_chunk, phase_table, tap_order, zero_rows,
+    KINDS, Axis, any_tile, blocks_of, landing, layout, pack_padded, per_chunk, phase_table,
+    tap_order, zero_rows,
 )
-from .grad_w import (
-    conv2d_grad_w, conv2d_grad_w_and_bias, conv2d_grad_w_reference, group_slices, tap_views,
-)
-
-__all__ = [
-    "conv2d",
-    "conv2d_grad_w",
-    "conv2d_grad_w_and_bias",
-    "conv2d_grad_w_reference",
-    "conv2d_grad_x",
-    "conv2d_grad_x_reference",
-    "conv2d_reference",
-]
-
-# Taps in one go: so many rows of a panel of weights (24 KiB with AVX-512) and what they meet of
-# the image fit a first-level cache.
-DEPTH = 192
-SUMS = 1 << 16  # sums of an item, 256 KiB of a second-level cache
 
 
 @jit
@@ -123,7 +97,7 @@ def store_turned(sums, pitch, side, channels, turned, out, plane, rows, columns)
 @jit
 def correlate_range(
     start, stop, x, w, bias, out, positions, taps, phases, kb, blocks, tile_of, pitches, ah, aw,
-    places, room, taken
+    places, arena, taken
 ):
     """Items start .. stop - 1 of a correlation; an item is (images, rows, group, panels).
 
@@ -131,7 +105,7 @@ def correlate_range(
     positions, taps, pitches: see Layout; phases: see phase_table. kb: where row t of a panel
     begins. blocks = (images, rows, panels of an item, groups, taps in one go); tile_of = (rows,
     kind, square_side); ah = (low, step, reach, count, out_step) of `Axis`, and aw. places: where
-    the sums, and the turned sums, begin in a place of the room.
+    the sums, and the turned sums, begin in a place of the arena.
 
     One writer for each output; the order of a sum is that of the taps, whatever the blocks.
 
@@ -152,8 +126,8 @@ def correlate_range(
     pieces_f = (panels + block_f - 1) // block_f
     cells_h, cells_w = (block_h - 1) * step_h + reach_h + 1, (count_w - 1) * step_w + reach_w + 1
     pitch = block_f * cols
-    place = enter(taken)
-    packed = tail(room, place * room.shape[1])
+    place = claim(taken)
+    packed = tail(arena, place * arena.shape[1])
     zero_rows(packed, 0, 1, 0, 0, block_n * image)
     sums, turned = tail(packed, places[0]), tail(packed, places[1])
     last = np.empty(rows, np.int64)
@@ -217,9 +191,9 @@ def correlate_range(
                         (tall, phases[phase, 2] + first_h * out_step_h, out_step_h, height),
                         (count_w, phases[phase, 3], out_step_w, width),
                     )
-    leave(taken, place)
+    release(taken, place)
     # Mentioned once more: views count no reference (flat.tail).
-    tail(x, 0), tail(w, 0), tail(bias, 0), tail(out, 0), tail(room, 0)
+    tail(x, 0), tail(w, 0), tail(bias, 0), tail(out, 0), tail(arena, 0)
 
 
 class _Plan(NamedTuple):
@@ -230,7 +204,7 @@ class _Plan(NamedTuple):
     panels: int  # of weights, for all groups
     cols: int
     geometry: tuple  # the arguments of correlate_range after `out`
-    scratch: int  # numbers of room for a thread
+    scratch: int  # numbers of scratch for a thread
 
 
 @functools.lru_cache(maxsize=256)
@@ -245,12 +219,12 @@ def _plan(
         kind = 0  # two items: each thread packs the weights of its own
     rows, cols, _ = tile_shape(dtype, KINDS[kind])
     panels = -(-features // cols)
-    block_f = blocks_of(panels, SUMS // (where.positions.size * cols))
-    if items < PIECES:
-        block_f = min(block_f, blocks_of(panels, panels * items // PIECES))
+    block_f = blocks_of(panels, tuning.CONV_SUMS // (where.positions.size * cols))
+    if items < tuning.CONV_PIECES:
+        block_f = min(block_f, blocks_of(panels, panels * items // tuning.CONV_PIECES))
     items *= -(-panels // block_f)
     phases = phase_table(channels, ah, aw)
-    depth = blocks_of(int(phases[:, 1].max()), DEPTH)
+    depth = blocks_of(int(phases[:, 1].max()), tuning.CONV_DEPTH)
     kb = np.arange(depth, dtype=np.int64) * cols
     # Packed images, sums and turned sums, each from the beginning of a cache line on.
     sizes = (
@@ -278,94 +252,7 @@ def _places(inputs: int, ah: Axis, aw: Axis, kw: int) -> np.ndarray:
     return places
 
 
-class _Route(NamedTuple):
-    """What the sizes of a correlation decide. Remembered: to find it takes 3 us, or 6 in a step."""
-
-    shape: tuple[int, int, int, int]  # of the result
-    ah: Axis
-    aw: Axis
-    way: str  # "nothing to add", "depthwise", "winograd", "flat" or "tiles"
-    otherwise: str  # the way if Winograd's arithmetic overflows
-
-
-def _route(
-    x: tuple[int, ...], features: int, taps: int, groups: int, dtype: np.dtype, ah: Axis, aw: Axis,
-    hw: Pair,
-) -> _Route:
-    """The fastest way from a source of shape x to a result of `features` channels, hw pixels."""
-    batch, channels = x[0], x[1] // groups
-    each = features // groups
-    way = "flat" if is_flat(channels, each, taps, ah, aw, dtype) else "tiles"
-    otherwise = way
-    if 0 in x:
-        way = "nothing to add"
-    elif is_depthwise(each, aw, dtype):
-        way = "depthwise"
-    elif winograd.possible(groups, dtype, ah, aw) and (
-        winograd.cheaper(batch, channels, each, ah, aw)
-    ):
-        way = "winograd"
-    return _Route((batch, features, *hw), ah, aw, way, otherwise)
-
-
-@functools.lru_cache(maxsize=256)
-def _route_forward(
-    x: tuple[int, ...], w: tuple[int, ...], groups: int, dtype: np.dtype, *geometry: int
-) -> _Route:
-    """The route of `conv2d` for x and w of these shapes; geometry: its pairs, one after another."""
-    oh, ow, sh, sw, top, left, dh, dw = geometry
-    ah = forward_axis(x[2], w[2], sh, top, dh, oh)
-    aw = forward_axis(x[3], w[3], sw, left, dw, ow)
-    return _route(x, w[0], w[2] * w[3], groups, dtype, ah, aw, (oh, ow))
-
-
-@functools.lru_cache(maxsize=256)
-def _route_backward(
-    g: tuple[int, ...], w: tuple[int, ...], groups: int, dtype: np.dtype, *geometry: int
-) -> _Route:
-    """The route of `conv2d_grad_x` for g and w of these shapes."""
-    h, width, sh, sw, top, left, dh, dw = geometry
-    ah = backward_axis(h, w[2], sh, top, dh, g[2])
-    aw = backward_axis(width, w[3], sw, left, dw, g[3])
-    return _route(g, w[1] * groups, w[2] * w[3], groups, dtype, ah, aw, (h, width))
-
-
-def _correlate(
-    route: _Route,
-    x: np.ndarray,
-    w: np.ndarray,
-    from_inputs: bool,
-    bias: np.ndarray | None,
-    groups: int,
-    out: np.ndarray | None = None,
-) -> np.ndarray:
-    """The correlation of x with w (F, C // groups, KH, KW) on its route. out: where to write it."""
-    shape, ah, aw, way, otherwise = route
-    if out is None:
-        out = empty(shape, x.dtype)
-    if out.size == 0:
-        return out
-    if way == "winograd":
-        if winograd.correlate(x, w, from_inputs, bias, ah, aw, out):
-            return out
-        way = otherwise
-    if way == "tiles":
-        _correlate_tiles(x, w, from_inputs, bias, ah, aw, out, groups)
-    elif way == "flat":
-        correlate_flat(x, w, from_inputs, bias, ah, aw, w.shape[2:], out, groups)
-    elif way == "depthwise":
-        correlate_depthwise(x, w, from_inputs, bias, ah, aw, out, groups)
-    else:
-        out[:] = 0 if bias is None else bias[:, None, None]
-    return out
-
-
-# Numbers of packed weights worth a chunk, 0.6 us. So little, since panels are best packed by the
-# thread that will read them: 36 KiB that the other core had packed took 7 us to come across.
-PACKED = 1 << 12
-
-
-def _correlate_tiles(
+def correlate_tiles(
     x: np.ndarray,
     w: np.ndarray,
     from_inputs: bool,
@@ -383,7 +270,7 @@ def _correlate_tiles(
     panels = aligned((plan.panels, channels * kh * kw, plan.cols), x.dtype)
     parallel(
         pack_weights, plan.panels, w, from_inputs, _places(channels, ah, aw, kw), not from_inputs,
-        square_side(x.dtype), panels, grain=max(1, PACKED // panels[0].size),
+        square_side(x.dtype), panels, grain=max(1, tuning.CONV_PACK_GRAIN // panels[0].size),
     )
     start = np.zeros((plan.panels, plan.cols), x.dtype)
     if bias is not None:
@@ -391,72 +278,5 @@ def _correlate_tiles(
         each[:, :features] = bias.reshape(groups, features)
     parallel(
         correlate_range, plan.items, x, panels, start, out, *plan.geometry,
-        *room_for(plan.scratch, x.dtype), grain=one_each(plan.items, plan.grain),
+        *arena_for(plan.scratch, x.dtype), grain=one_each(plan.items, plan.grain),
     )
-
-
-def conv2d(
-    x: np.ndarray,
-    w: np.ndarray,
-    bias: np.ndarray | None,
-    out_hw: Pair,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-) -> np.ndarray:
-    """y[n,f,u,v] = bias[f] + sum_cij w[f,c,i,j] * x[n, c, u*sh + i*dh - top, v*sw + j*dw - left].
-
-    x (N, C, H, W), w (F, C // groups, KH, KW), bias (F,) or None, padding (top, left) -> y
-    (N, F, OH, OW). The padding is a real zero: a weight of inf or NaN makes NaN there, as in torch.
-    """
-    x, w = ready(x), ready(w)
-    route = _route_forward(
-        x.shape, w.shape, groups, x.dtype, *out_hw, *stride, *padding, *dilation
-    )
-    return _correlate(route, x, w, False, bias, groups)
-
-
-def conv2d_grad_x(
-    g: np.ndarray,
-    w: np.ndarray,
-    hw: Pair,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-    out: np.ndarray | None = None,
-) -> np.ndarray:
-    """gx[n,c,h,t]: sum of w[f,c,i,j] g[n,f,u,v] with u*sh + i*dh = h + top, v*sw + j*dw = t + left.
-
-    g (N, F, OH, OW), w (F, C // groups, KH, KW), hw (H, W) -> gx (N, C, H, W). Outside of g there
-    are real zeros: a weight of inf makes NaN at the border of gx. out: where to write gx.
-    """
-    g, w = ready(g), ready(w)
-    route = _route_backward(
-        g.shape, w.shape, groups, g.dtype, *hw, *stride, *padding, *dilation
-    )
-    return _correlate(route, g, w, True, None, groups, out)
-
-
-# --------------------------------------------------------------------------- plain twins
-
-
-def conv2d_reference(x, w, bias, out_hw, stride, padding, dilation, groups):
-    """The plain twin of `conv2d`: one product of matrices for each tap."""
-    y = np.zeros((x.shape[0], w.shape[0], *out_hw), x.dtype)
-    views, _ = tap_views(x, w.shape[2:], out_hw, stride, padding, dilation)
-    for (i, j), view in views.items():
-        for fs, cs in group_slices(groups, w.shape[0], x.shape[1]):
-            y[:, fs] += np.einsum("nchw,fc->nfhw", view[:, cs], w[fs, :, i, j])
-    return y if bias is None else y + bias[:, None, None]
-
-
-def conv2d_grad_x_reference(g, w, hw, stride, padding, dilation, groups):
-    """The plain twin of `conv2d_grad_x`: each tap adds its share to a padded image, then crop."""
-    x = np.zeros((g.shape[0], w.shape[1] * groups, *hw), g.dtype)
-    views, padded = tap_views(x, w.shape[2:], g.shape[2:], stride, padding, dilation)
-    for (i, j), view in views.items():
-        for fs, cs in group_slices(groups, w.shape[0], x.shape[1]):
-            view[:, cs] += np.einsum("nfhw,fc->nchw", g[:, fs], w[fs, :, i, j])
-    return padded[:, :, padding[0] : padding[0] + hw[0], padding[1] : padding[1] + hw[1]].copy()
