@@ -92,7 +92,9 @@ class Op:
                  door: Callable | None = None, explain: Callable | None = None,
                  promote: bool | str = True, order: int | float = float("inf"),
                  flat: bool = False, floating: bool = False, waits: bool = False,
-                 moves: bool = False, apart: tuple[str, ...] = ()) -> None:
+                 moves: bool = False, apart: tuple[str, ...] = (),
+                 large: Callable | None = None, least: int = 0) -> None:
+        self.large, self.least = large, least
         self.name, self.forward, self.doc = forward.__name__, forward, forward.__doc__
         self.samples, self.ref, self.flat, self.order = samples, ref, flat, order
         self.door, self.explain, self.promote = door, explain, promote
@@ -334,12 +336,20 @@ class Op:
                            for p in sig.parameters.values())
         if self.door is not None:
             add(f"    {', '.join(sig.parameters)}, = DOOR({passed})")
+        forward = f"FORWARD({passed})"
+        if self.large is not None:                 # of the first argument that is an array
+            size = "0"
+            for name in reversed(self.tensors):
+                size = f"{name}.size if {name}.__class__ is ndarray else {size}" \
+                    if self._is_array(name) or size != "0" else f"{name}.size"
+            given = ", ".join(p for p in sig.parameters if p != "inplace")
+            forward = f"LARGE({given}) if ({size}) >= {self.least} else {forward}"
         if self.explain is not None:
-            add(f"    try:\n        out = FORWARD({passed})")
+            add(f"    try:\n        out = {forward}")
             add("    except (ValueError, TypeError, OverflowError) as error:")
             add(f"        raise EXPLAIN(OP, error, {passed}) from None")
         else:
-            add(f"    out = FORWARD({passed})")
+            add(f"    out = {forward}")
         if self.has_aux:
             add("    out, aux = out")
         add("    if not wrapped:\n        return out")
@@ -472,7 +482,8 @@ class Op:
     def finish(self) -> Callable:
         """The public function, dressed with the forward's documentation and the op itself."""
         forward = self.forward
-        known = dict(_WRAPPER_NAMES, OP=self, FORWARD=forward, DOOR=self.door, EXPLAIN=self.explain)
+        known = dict(_WRAPPER_NAMES, OP=self, FORWARD=forward, LARGE=self.large, DOOR=self.door,
+                     EXPLAIN=self.explain)
         public: Any = FunctionType(_first_call.__code__, known, self.name)
         self.public = public
         public.__doc__, public.__module__ = forward.__doc__, forward.__module__
@@ -513,6 +524,9 @@ def op(*, samples: Callable | None, ref: Callable | None = None, **about: Any
     floating: integers and booleans become the default dtype first (or that of the other tensors, if
         these are floats; Python numbers stay as they are). NumPy would compute with bytes in half
         precision.
+
+    large, least: another way to compute the forward, of so many numbers or more (of the first
+        argument that is an array): with the same arguments, but for `inplace`.
 
     An op with an option `inplace`, its last, writes into its first argument where that is true; the
     forward need not look at it.

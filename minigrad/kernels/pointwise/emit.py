@@ -30,6 +30,7 @@ import numpy as np
 from .words import BOOL, F64, TYPES, Code, Lanes
 
 FUNCTION = "@FUNCTION"                             # its true name is made of the text itself
+TOGETHER = 4
 COLUMNS, PERIOD, RESULT, ARRAYS, NUMBERS = 0, 1, 2, 3, 9      # where what lies in the table
 MOST_ARRAYS, MOST_NUMBERS = NUMBERS - ARRAYS, 4
 TABLE = NUMBERS + MOST_NUMBERS
@@ -55,7 +56,7 @@ def write(formula: Callable[..., Any], operands: Sequence[Operand], register: in
     Raises: whatever the formula does with Lanes that its words do not know.
     """
     width = max(x.dtype.itemsize for x in operands if x.dtype is not None)
-    writer = _Writer(formula, operands, Code(register // width))
+    writer = _Writer(formula, operands, Code(TOGETHER * register // width))
     if any(x.lies in ("row", "column") for x in operands):
         writer.rows()
     else:

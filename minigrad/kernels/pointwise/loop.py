@@ -17,12 +17,14 @@ Limit: bytes where the formula is short (4 a float32 number read or written), el
 262,144 float32 numbers on two cores, in us: x * y 21 (NumPy 104), gelu 30.
 
 Not here: which sizes are large (tuning.py), what is written (emit.py) and compiled
-(machine_code.py), NumPy's functions in pieces (pieces.py).
+(machine_code.py).
 """
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
+from contextvars import copy_context
 from math import prod
 from typing import Any, NamedTuple
 
@@ -30,14 +32,16 @@ import numpy as np
 from numpy import ndarray
 
 from ...memory import empty
+from ...tuning import PIECES
 from ..jit import jit
 from ..jit.kernel import jit_disabled
 from ..parallel import one_each, parallel
 from .emit import MOST_ARRAYS, MOST_NUMBERS, Operand, write
-from .machine_code import address, register_bytes
 from .words import BOOL, F32, F64
 
 GRAIN = 1 << 14                                    # numbers worth a chunk: 2 to 10 us
+_PIECE = 1 << 17
+_KNOWN = frozenset((type(None), bool, str))        # what the code is made for
 _EXACT = 1 << 24                                   # integers up to here are floats of any kind
 _NO_ARRAYS, _NO_NUMBERS = (0,) * MOST_ARRAYS, (0.0,) * MOST_NUMBERS
 
@@ -94,6 +98,8 @@ def _works() -> bool:
     """Whether this machine, Python and NumPy are what the loops rely on; asked once."""
     if jit_disabled():
         return False
+    from .machine_code import address, register_bytes
+
     try:
         run.resolve()
         if run.run is run.plain:                   # Numba was told not to compile
@@ -122,18 +128,18 @@ class Made(NamedTuple):
 class Loop:
     """A formula (a function of single numbers, arrays or Lanes) and its loops.
 
-    plain: the formula. title: of its machine code. made: key -> Made, None where there is no loop.
+    plain: the formula. title: of its machine code. several: whether it is several calls of NumPy's,
+    so that strided arrays are worth a copy. made: key -> Made, None where there is no loop.
     """
-    __slots__ = ("plain", "title", "made")
+    __slots__ = ("plain", "title", "several", "made")
 
-    def __init__(self, plain: Callable[..., Any], title: str) -> None:
-        self.plain, self.title = plain, title
+    def __init__(self, plain: Callable[..., Any], title: str, several: bool = True) -> None:
+        self.plain, self.title, self.several = plain, title, several
         self.made: dict[tuple, Made | None] = {}
 
     def __call__(self, *args: Any) -> Any:
         """plain(*args): by a loop if there is one for these arguments, else by NumPy."""
-        shape, key = None, []
-        arrays, numbers = [], []
+        shape, key, arrays, numbers = None, [], [], []
         for x in args:
             kind = x.__class__
             if kind is ndarray:
@@ -143,53 +149,51 @@ class Loop:
                     return self._mixed(args, None)
                 key.append(x.dtype)
                 arrays.append(id(x))
-            elif kind is float:
-                key.append(kind)
-                numbers.append(x)
-            elif kind is int:
-                if not -_EXACT <= x <= _EXACT:
-                    return self.plain(*args)
+            elif kind is float or (kind is int and -_EXACT <= x <= _EXACT):
                 key.append(float)
                 numbers.append(float(x))
-            else:
+            elif kind in _KNOWN:
                 key.append(x)
+            else:
+                return self._mixed(args, None)
         try:
             made = self.made[tuple(key)]
-        except (KeyError, TypeError):
+        except KeyError:
             made = self._make(key)
         if made is None or shape is None:
-            return self.plain(*args)
+            return self._by_numpy(args)
         out = empty(shape, made.dtype)
         n = out.size
-        parallel(run, n, made.code, 0, 0, id(out), *arrays, *_NO_ARRAYS[len(arrays):],
-                 *numbers, *_NO_NUMBERS[len(numbers):], grain=one_each(n, GRAIN))
+        if n >= 2 * GRAIN:
+            parallel(run, n, made.code, 0, 0, id(out), *arrays, *_NO_ARRAYS[len(arrays):],
+                     *numbers, *_NO_NUMBERS[len(numbers):], grain=one_each(n, GRAIN))
+        elif n:                                    # without parallel(), which takes 0.3 us
+            run.run(0, n, made.code, 0, 0, id(out), *arrays, *_NO_ARRAYS[len(arrays):],
+                    *numbers, *_NO_NUMBERS[len(numbers):])
         return out
 
     def into(self, out: ndarray, *args: Any) -> bool:
         """out = plain(*args), where out may be one of the arrays; False if there is no loop."""
-        return self._mixed(args, out) is out
+        return self._mixed(args, out) is not None
 
     def _make(self, key: list) -> Made | None:
-        """The loop for these arguments; None where there is none."""
-        operands = [Operand("number") if k is float else
-                    Operand(k.lies, k.dtype) if k.__class__ is Operand else
-                    Operand("all", k) if k.__class__ is np.dtype or isinstance(k, np.dtype) else
-                    Operand("known", value=k) for k in key]
-        made = None
-        arrays = [x for x in operands if x.dtype is not None]
-        floats = {x.dtype for x in arrays if x.dtype != BOOL}
+        """Writes and compiles the loop for these arguments; None where there is none."""
+        operands = [k if k.__class__ is Operand else Operand("number") if k is float else
+                    Operand("all", k) if isinstance(k, np.dtype) else Operand("known", None, k)
+                    for k in key]
+        dtypes = [x.dtype for x in operands if x.dtype is not None]
         numbers = sum(x.lies == "number" for x in operands)
-        if len(arrays) <= MOST_ARRAYS and numbers <= MOST_NUMBERS and len(floats) == 1 \
+        floats = {*dtypes} - {BOOL}
+        made = None
+        if len(dtypes) <= MOST_ARRAYS and numbers <= MOST_NUMBERS and len(floats) == 1 \
                 and floats <= {F32, F64} and _works():
-            try:
+            # A word that LLVM lacks, an LLVM that we do not know: NumPy's way.
+            from .machine_code import address, register_bytes
+
+            with contextlib.suppress(Exception), np.errstate(all="ignore"):
                 text = write(self.plain, operands, register_bytes())
                 made = Made(address(text.module, self._title(operands)), text.dtype)
-            except Exception:                      # a word that LLVM lacks, an LLVM that we do not
-                made = None                        # know: NumPy's way
-        try:
-            self.made[tuple(key)] = made
-        except TypeError:                          # an option that is no key, such as a list
-            pass
+        self.made[tuple(key)] = made
         return made
 
     def _title(self, operands: list[Operand]) -> str:
@@ -198,84 +202,106 @@ class Loop:
         name = "".join(c if c.isalnum() else "_" for c in self.title)
         return f"{name}.{'.'.join(letters)}"
 
-    # arrays that are not all of one shape, one behind the other
+    # arrays that are not all of one shape, one number behind the other
 
     def _mixed(self, args: tuple, out: ndarray | None) -> Any:
-        """The same for arrays that are broadcast, or strided. out: see into."""
-        shapes = [x.shape for x in args if x.__class__ is ndarray]
+        """The same for arrays that are broadcast or strided. out: where the result goes, if it is
+        to be in memory that there is; then None means that there is no loop."""
+        given = [x for x in args if x.__class__ is ndarray]
         try:
-            shape = np.broadcast_shapes(*shapes)
+            shape = np.broadcast_shapes(*[x.shape for x in given])
         except ValueError:
-            return self.plain(*args)               # which says so
-        if out is not None and (out.shape != shape or not out.flags.c_contiguous):
-            return None
-        key: list[Any] = []
-        arrays, numbers, kept, form = [], [], [], None
+            return self.plain(*args)               # NumPy says what is wrong
+        key, arrays, numbers, kept = [], [], [], []
+        columns = period = 0                       # of the matrix that the result is seen as
         for x in args:
-            kind = x.__class__
-            if kind is not ndarray:
-                if kind is int and not -_EXACT <= x <= _EXACT:
-                    return self._by_numpy(args, out)
-                number = kind is float or kind is int
-                key.append(float if number else x)
-                numbers += [float(x)] if number else []
-                continue
-            if x.size == 1 or not any(x.strides):  # one number, or one repeated
-                if x.dtype not in (F32, F64) or len({y.dtype for y in args
-                                                     if y.__class__ is ndarray}) > 1 or not x.size:
-                    return self._by_numpy(args, out)
+            number = _number(x, given)
+            if number is not None:
                 key.append(float)
-                numbers.append(float(x[(0,) * x.ndim]))
+                numbers.append(number)
+                continue
+            if x.__class__ is not ndarray:
+                if x.__class__ not in _KNOWN:
+                    return self._by_numpy(args, out)
+                key.append(x)
                 continue
             if not x.flags.c_contiguous:
-                return self._by_numpy(args, out)
-            lies, at = _lies(x.shape, shape)
-            if at is not None:
-                if form is not None and form[0] != at[0]:
-                    return self._by_numpy(args, out)             # two ways to see it as a matrix
-                if form is not None and at[1] and form[1] and form[1] != at[1]:
+                if not (self.several and x.shape == shape):
                     return self._by_numpy(args, out)
-                form = (at[0], at[1] or (form[1] if form else 0))
-            elif lies == "other":
+                x = np.ascontiguousarray(x)
+            lies, wide, again = _lies(x.shape, shape)
+            if lies == "other" or (columns and wide and wide != columns) \
+                    or (period and again and again != period):
                 return self._by_numpy(args, out)
+            columns, period = columns or wide, period or again
             key.append(x.dtype if lies == "all" else Operand(lies, x.dtype))
             arrays.append(id(x))
             kept.append(x)
         try:
             made = self.made[tuple(key)]
-        except (KeyError, TypeError):
+        except KeyError:
             made = self._make(key)
-        if made is None or not arrays:
+        if made is None or (out is not None and (out.shape != shape or out.dtype != made.dtype
+                                                 or not out.flags.c_contiguous)):
             return self._by_numpy(args, out)
         if out is None:
             out = empty(shape, made.dtype)
-        elif out.dtype != made.dtype:
-            return None
-        columns, period = form or (0, 0)
-        n = out.size // columns if columns else out.size
-        grain = max(1, GRAIN // columns) if columns else GRAIN
+        n, grain = (out.size // columns, max(1, GRAIN // columns)) if columns else (out.size, GRAIN)
         parallel(run, n, made.code, columns, period, id(out), *arrays, *_NO_ARRAYS[len(arrays):],
                  *numbers, *_NO_NUMBERS[len(numbers):], grain=one_each(n, grain))
         return out
 
-    def _by_numpy(self, args: tuple, out: ndarray | None) -> Any:
-        return self.plain(*args) if out is None else None
+    def _by_numpy(self, args: tuple, out: ndarray | None = None) -> Any:
+        """plain(*args), of very many numbers in pieces on all threads; None if it is to go into
+        `out`."""
+        if out is not None:
+            return None
+        given = [x for x in args if x.__class__ is ndarray]
+        first = given[0]
+        if first.size < PIECES or any(x.shape != first.shape or not x.flags.c_contiguous
+                                      or x.dtype.kind != "f" for x in given):
+            return self.plain(*args)
+        flat = [x.reshape(-1) if x.__class__ is ndarray else x for x in args]
+        context = copy_context()                   # np.errstate of the calling thread
+
+        def part(start: int, stop: int) -> Any:
+            cut = [x[start:stop] if x.__class__ is ndarray else x for x in flat]
+            return context.copy().run(self.plain, *cut)
+
+        def piece(start: int, stop: int) -> None:
+            result[start:stop] = part(start, stop)
+        result = empty((first.size,), part(0, 1).dtype)
+        parallel(piece, first.size, grain=_PIECE)
+        return result.reshape(first.shape)
 
     def __repr__(self) -> str:
         return f"<loop {self.title}>"
 
 
-def _lies(own: tuple[int, ...], shape: tuple[int, ...]) -> tuple[str, tuple[int, int] | None]:
-    """How a contiguous array of shape `own` lies beside a result, and (columns, period) of the
-    matrix that the result is then seen as."""
+def _number(x: Any, given: list[ndarray]) -> float | None:
+    """x as a number: a float, an integer that is one in every dtype, an array of one number (or of
+    one repeated, as the gradient of a mean) that has no say in the dtype. None if it is none."""
+    if x.__class__ is ndarray:
+        if x.size and (x.size == 1 or not any(x.strides)) and x.dtype in (F32, F64) \
+                and all(y.dtype == x.dtype for y in given):
+            return float(x[(0,) * x.ndim])
+        return None
+    if isinstance(x, float) or (x.__class__ is int and -_EXACT <= x <= _EXACT):
+        return float(x)
+    return None
+
+
+def _lies(own: tuple[int, ...], shape: tuple[int, ...]) -> tuple[str, int, int]:
+    """How a contiguous array of shape `own` lies beside a result, and the columns and the period of
+    the matrix that the result is then seen as (0: any)."""
     if own == shape:
-        return "all", None
+        return "all", 0, 0
     sizes = [(n, m) for n, m in zip((1,) * (len(shape) - len(own)) + own, shape) if m != 1]
-    first = next(i for i, (n, _) in enumerate(sizes) if n != 1)
-    last = len(sizes) - next(i for i, (n, _) in enumerate(reversed(sizes)) if n != 1)
-    if any(n != m for n, m in sizes[first:last]):
-        return "other", None
-    inner = prod(m for _, m in sizes[first:last])
-    if last == len(sizes):
-        return ("all", None) if first == 0 else ("row", (inner, 0))
-    return "column", (prod(m for _, m in sizes[last:]), inner)
+    own_dims = [i for i, (n, _) in enumerate(sizes) if n != 1]
+    if not own_dims or any(n != m for n, m in sizes[own_dims[0]:own_dims[-1] + 1]):
+        return "other", 0, 0
+    inner = prod(m for _, m in sizes[own_dims[0]:own_dims[-1] + 1])
+    outer = prod(m for _, m in sizes[own_dims[-1] + 1:])
+    if outer > 1:
+        return "column", outer, inner
+    return ("all", 0, 0) if own_dims[0] == 0 else ("row", inner, 0)

@@ -16,15 +16,12 @@ Not here: loops around these instructions (emit.py).
 """
 from __future__ import annotations
 
-import ast
 import contextlib
 import functools
-import inspect
 import itertools
 import math
 import re
 import struct
-import textwrap
 from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any, cast
@@ -271,21 +268,6 @@ def _power(x: Any, n: Any) -> Lanes:
 
 # --- the elementary functions, from simd/math.py ------------------------------------------------
 
-class _Vectorised(ast.NodeTransformer):
-    """Of a function of one number: `a if c else b` becomes select(c, a, b), which both sides of
-    are computed for, and np.float32(x) cast(np.float32, x)."""
-
-    def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
-        self.generic_visit(node)
-        return ast.Call(ast.Name("select", ast.Load()), [node.test, node.body, node.orelse], [])
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        self.generic_visit(node)
-        if ast.unparse(node.func) in ("np.float32", "np.float64", "np.int32", "np.int64"):
-            return ast.Call(ast.Name("cast", ast.Load()), [node.func, *node.args], [])
-        return node
-
-
 def _select(condition: Any, a: Any, b: Any) -> Any:
     if type(condition) is not Lanes:
         return a if condition else b
@@ -300,11 +282,29 @@ def _cast(kind: Any, x: Any) -> Any:
 @functools.cache
 def _in_vectors(kernel: Kernel) -> Callable[..., Any]:
     """A function of one number from simd/math.py, for vectors: the same text, read once more."""
+    import ast                                     # late: an import of minigrad needs none of them
+    import inspect
+    import textwrap
+
+    class Vectorised(ast.NodeTransformer):
+        """`a if c else b` becomes select(c, a, b), and both sides are computed; np.float32(x) becomes
+        cast(np.float32, x)."""
+
+        def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
+            self.generic_visit(node)
+            return ast.Call(ast.Name("select", ast.Load()), [node.test, node.body, node.orelse], [])
+
+        def visit_Call(self, node: ast.Call) -> ast.AST:
+            self.generic_visit(node)
+            if ast.unparse(node.func) in ("np.float32", "np.float64", "np.int32", "np.int64"):
+                return ast.Call(ast.Name("cast", ast.Load()), [node.func, *node.args], [])
+            return node
+
     plain = kernel.plain
     tree = ast.parse(textwrap.dedent(inspect.getsource(plain)))
     function = cast(ast.FunctionDef, tree.body[0])
     function.decorator_list = []
-    tree = ast.fix_missing_locations(_Vectorised().visit(tree))
+    tree = ast.fix_missing_locations(Vectorised().visit(tree))
     names = dict(plain.__globals__, select=_select, cast=_cast)
     for name, other in plain.__globals__.items():
         if type(other) is Kernel and other is not kernel:
@@ -355,6 +355,17 @@ def erf(x: Any) -> Any:
     if type(x) is Lanes:
         return _erf(x)
     return np.array([math.erf(v) for v in x.ravel().tolist()], x.dtype).reshape(x.shape)
+
+
+_sigmoid = _stated(scalar._sigmoid_32, scalar._sigmoid_64)
+
+
+def sigmoid(x: Any) -> Any:
+    """1 / (1 + e^-x), which NumPy lacks. No exponential overflows, no digit is lost on either side:
+    it is 1 / (1 + e) or e / (1 + e) with e = exp(-|x|)."""
+    if type(x) is Lanes:
+        return _sigmoid(x)
+    return np.exp(np.minimum(x, 0)) / (1.0 + np.exp(-np.abs(x)))
 
 
 #: NumPy's name -> what writes it. All give the bits of NumPy's but exp and what follows it.

@@ -95,6 +95,7 @@ _TANH_HIGH_32 = np.float32(10.0)  # tanh rounds to 1 from 9.02 up
 _SIGN_32 = np.int32(-(2**31))
 _REST_32 = np.int32(2**31 - 1)
 _BIAS_32 = np.int32(127)
+_LESS_BIAS_32 = np.int32(126)
 _SHIFT_32 = np.int32(23)
 _FRACTION_32 = np.int32(2**23 - 1)
 _BITS_OF_ONE_32 = np.int32(127 << 23)
@@ -103,7 +104,7 @@ _ONE_32 = np.float32(1.0)
 _TWO_32 = np.float32(2.0)
 _ZERO_32 = np.float32(0.0)
 _EXPM1_LOW_32 = np.float32(-30.0)
-_EXPM1_HIGH_32 = np.float32(80.0)
+_EXPM1_HIGH_32 = np.float32(89.0)
 _ERF_HIGH_32 = np.float32(3.95)  # erf rounds to 1 from 3.92 up
 _P0_32 = np.float32(1.128379225730896)
 _P1_32 = np.float32(0.6366193890571594)
@@ -137,11 +138,12 @@ _TANH_HIGH_64 = np.float64(22.0)  # tanh rounds to 1 from 19.07 up
 _SIGN_64 = np.int64(-(2**63))
 _REST_64 = np.int64(2**63 - 1)
 _BIAS_64 = np.int64(1023)
+_LESS_BIAS_64 = np.int64(1022)
 _SHIFT_64 = np.int64(52)
 _FRACTION_64 = np.int64(2**52 - 1)
 _BITS_OF_ONE_64 = np.int64(1023 << 52)
 _EXPM1_LOW_64 = np.float64(-50.0)
-_EXPM1_HIGH_64 = np.float64(700.0)
+_EXPM1_HIGH_64 = np.float64(710.0)
 _C3_64 = 1 / 6
 _C4_64 = 1 / 24
 _C5_64 = 1 / 120
@@ -284,39 +286,34 @@ def tanh(x):
 
 @jit(fastmath=_CONTRACT)
 def _expm1_32(x):
-    # 2**n (exp(r) - 1) + (2**n - 1), as in tanh. Outside -30 .. 88 the answer is -1 or exp's.
-    small = x < _EXPM1_LOW_32
-    large = x > _EXPM1_HIGH_32
-    v = _ZERO_32 if small else x
-    v = _ZERO_32 if large else v
+    # 2**n (exp(r) - 1) + (2**n - 1), as in tanh; half of it, so that n = 128 fits. What lies outside
+    # has the result of the ends: -1, inf.
+    v = _EXPM1_LOW_32 if x < _EXPM1_LOW_32 else x
+    v = _EXPM1_HIGH_32 if v > _EXPM1_HIGH_32 else v
     shifted = np.float32(v * _LOG2E_32 + _ROUND_32)
     whole = np.float32(shifted - _ROUND_32)
     r = v - whole * _LN2_HI_32
     r = r - whole * _LN2_LO_32
     n = np.int32(np.float32(shifted).view(np.int32) - np.float32(_ROUND_32).view(np.int32))
-    power_bits = np.int32(np.int32(n + _BIAS_32) << _SHIFT_32)
+    power_bits = np.int32(np.int32(n + _LESS_BIAS_32) << _SHIFT_32)
     power = np.int32(power_bits).view(np.float32)
-    e = power * _expm1_reduced_32(r) + (power - _ONE_32)
-    e = _exp_32(x) if large else e
-    return -_ONE_32 if small else np.float32(e)
+    e = power * _expm1_reduced_32(r) + (power - _HALF_32)
+    return np.float32(e + e)
 
 
 @jit(fastmath=_CONTRACT)
 def _expm1_64(x):
-    small = x < _EXPM1_LOW_64
-    large = x > _EXPM1_HIGH_64
-    v = 0.0 if small else x
-    v = 0.0 if large else v
+    v = _EXPM1_LOW_64 if x < _EXPM1_LOW_64 else x
+    v = _EXPM1_HIGH_64 if v > _EXPM1_HIGH_64 else v
     shifted = v * _LOG2E_64 + _ROUND_64
     whole = shifted - _ROUND_64
     r = v - whole * _LN2_HI_64
     r = r - whole * _LN2_LO_64
     n = np.float64(shifted).view(np.int64) - np.float64(_ROUND_64).view(np.int64)
-    power_bits = (n + _BIAS_64) << _SHIFT_64
+    power_bits = (n + _LESS_BIAS_64) << _SHIFT_64
     power = np.int64(power_bits).view(np.float64)
-    e = power * _expm1_reduced_64(r) + (power - 1.0)
-    e = _exp_64(x) if large else e
-    return -1.0 if small else e
+    e = power * _expm1_reduced_64(r) + (power - 0.5)
+    return e + e
 
 
 # log(1 + x) = 2 atanh(s) = 2 (s + s^3 / 3 + s^5 / 5 + ...) with s = x / (2 + x), 0 <= s <= 1/3.
@@ -456,6 +453,8 @@ _R6_32 = np.float32(2 / 7)
 _R8_32 = np.float32(2 / 9)
 _SQRT_HALF_64 = np.int64(0x3FE6A09E667F3BCD)
 _ITSELF_64 = 2.0**-54
+_TWO_TO_64_32 = np.float32(2.0**64)
+_TWO_TO_64_64 = 2.0**64
 _R2_64 = 6.666666666666735130e-01  # a minimax fit (values as in fdlibm)
 _R4_64 = 3.999999999940941908e-01
 _R6_64 = 2.857142874366239149e-01
@@ -512,14 +511,15 @@ def _log1p_all_32(x):
     """log(1 + x) of any number: -inf at -1, NaN below."""
     u = x + _ONE_32
     k = np.int32(np.float32(u).view(np.int32) - _SQRT_HALF_32)
-    n = np.float32(np.int32(k >> _SHIFT_32))
+    whole = np.int32(k >> _SHIFT_32)
+    n = np.float32(whole)
+    # f = (1 + x) / 2**n - 1, from x itself, as u has lost digits; beyond 2**64 the 1 is lost anyway.
+    down = np.int32(np.int32(_BIAS_32 - whole) << _SHIFT_32)
+    down = np.int32(down).view(np.float32)
     bits = np.int32(np.int32(k & _FRACTION_32) + _SQRT_HALF_32)
-    f = np.int32(bits).view(np.float32) - _ONE_32
-    # What the sum 1 + x has lost, and where nothing needs to be lost, nothing.
-    lost = _ONE_32 - (u - x) if x > _ONE_32 else x - (u - _ONE_32)
-    lost = np.divide(lost, u) if n != _ZERO_32 else _ZERO_32
-    f = f if n != _ZERO_32 else x
-    y = n * _LN2_HI_32 - ((_curve_32(f) - (n * _LN2_LO_32 + lost)) - f)
+    f = x * down + (down - _ONE_32)
+    f = f if u < _TWO_TO_64_32 else np.int32(bits).view(np.float32) - _ONE_32
+    y = n * _LN2_HI_32 - ((_curve_32(f) - n * _LN2_LO_32) - f)
     y = y if u < _INF_32 else u
     y = y if u != _ZERO_32 else _MINUS_INF_32
     y = _NAN_32 if u < _ZERO_32 else y
@@ -530,17 +530,31 @@ def _log1p_all_32(x):
 def _log1p_all_64(x):
     u = x + 1.0
     k = np.float64(u).view(np.int64) - _SQRT_HALF_64
-    n = np.float64(k >> _SHIFT_64)
+    whole = k >> _SHIFT_64
+    n = np.float64(whole)
+    down = (_BIAS_64 - whole) << _SHIFT_64
+    down = np.int64(down).view(np.float64)
     bits = (k & _FRACTION_64) + _SQRT_HALF_64
-    f = np.int64(bits).view(np.float64) - 1.0
-    lost = 1.0 - (u - x) if x > 1.0 else x - (u - 1.0)
-    lost = np.divide(lost, u) if n != 0.0 else 0.0
-    f = f if n != 0.0 else x
-    y = n * _LN2_HI_64 - ((_curve_64(f) - (n * _LN2_LO_64 + lost)) - f)
+    f = x * down + (down - 1.0)
+    f = f if u < _TWO_TO_64_64 else np.int64(bits).view(np.float64) - 1.0
+    y = n * _LN2_HI_64 - ((_curve_64(f) - n * _LN2_LO_64) - f)
     y = y if u < np.inf else u
     y = y if u != 0.0 else -np.inf
     y = np.nan if u < 0.0 else y
     return x if np.abs(x) < _ITSELF_64 else y
+
+
+@jit
+def _sigmoid_32(x):
+    """1 / (1 + e^-x): with exp of -|x|, which never overflows, no digit is lost on either side."""
+    e = _exp_32(-np.abs(x))
+    return np.divide(_ONE_32 if x >= _ZERO_32 else e, _ONE_32 + e)
+
+
+@jit
+def _sigmoid_64(x):
+    e = _exp_64(-np.abs(x))
+    return np.divide(1.0 if x >= 0.0 else e, 1.0 + e)
 
 
 @jit
