@@ -14,8 +14,9 @@ from __future__ import annotations
 #: Numbers. A formula of several NumPy calls: from 100 on the loop is faster; but it is compiled in
 #: 15 ms, which programs on tiny arrays need not wait for.
 LOOP_OF_MANY = 1 << 9
-#: Numbers. One call that computes (exp, sqrt, where): NumPy 0.3 to 0.6 ns a number, a loop 0.1.
-LOOP_OF_ONE = 1 << 13
+#: Numbers. One call that computes (exp, sqrt, where: NumPy 0.3 to 0.6 ns a number, a loop 0.1), or
+#: two or three at the speed of memory.
+LOOP_OF_FEW = 1 << 13
 #: Numbers. tanh and log, which NumPy computes in vectors as wide as ours: only threads gain.
 LOOP_OF_WIDE = 1 << 15
 #: Numbers. One call at the speed of memory (+ - * /): from here threads gain, and results whose

@@ -15,12 +15,13 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 KERNELS = ["jit", "simd", "parallel", "pointwise", "rowwise", "matmul", "pool", "recurrent", "conv"]
 # These stand beside one another.
 BESIDE = {("matmul", "rowwise"), ("matmul", "pointwise"), ("recurrent", "pool")}
-OUTSIDE_OF_KERNELS = {"memory", "sums", "user_cache"}
+OUTSIDE_OF_KERNELS = {"memory", "sums", "tuning", "user_cache"}
 
 ALLOWED = {
     "absent": set(),
     "memory": set(),
     "user_cache": set(),
+    "tuning": set(),
     "sums": set(),
     **{f"kernels.{name}": OUTSIDE_OF_KERNELS | {
         f"kernels.{lower}" for lower in KERNELS[:i] if (name, lower) not in BESIDE}
@@ -38,7 +39,8 @@ ALLOWED = {
     "autograd.fusion": {"autograd.engine", "autograd.writes", "modes"},
     "autograd.op": {"autograd.engine", "autograd.fusion", "autograd.writes", "face", "foreign",
                     "modes", "promotion"},
-    "ops": {"advice", "autograd", "face", "foreign", "kernels", "modes", "promotion", "sums"},
+    "ops": {"advice", "autograd", "face", "foreign", "kernels", "modes", "promotion", "sums",
+            "tuning"},
     "nn": {"absent", "autograd", "foreign", "modes", "ops", "promotion"},
     "optim": {"absent", "advice", "autograd", "foreign", "kernels", "modes", "promotion"},
     "data": {"absent", "autograd", "foreign", "modes", "ops", "promotion", "user_cache"},

@@ -103,7 +103,12 @@ softplus.vjp(input=lambda g, input, beta, threshold:
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where it is positive, else alpha (e^x - 1). At 0 the slope is alpha."""
     return np.where(input > 0, input, np.expm1(np.minimum(input, 0)) * alpha)
-elu.vjp(input=lambda g, input, out, alpha: where(input > 0, g, g * (out + alpha)))
+elu.vjp(input=lambda g, input, out, alpha: where(input > 0, g, g * (_left(input, out) + alpha)))
+
+
+def _left(x, y):
+    """y = elu(x), through which no second derivative passes at the kink itself, as in torch."""
+    return y if y.__class__ is np.ndarray else where(x == 0, 0.0, y)
 
 
 @pointwise(samples=lambda r: [(r(3, 4),), (_BOTH_SIDES,)], floating=True,

@@ -15,7 +15,7 @@ from numpy import ndarray
 from ..autograd.engine import Tensor
 from ..autograd.op import composite, op
 from ..promotion import refuse_unfit
-from ..tuning import LOOP_OF_MANY, LOOP_OF_MEMORY, LOOP_OF_ONE, LOOP_OF_WIDE
+from ..tuning import LOOP_OF_MANY, LOOP_OF_MEMORY, LOOP_OF_FEW, LOOP_OF_WIDE
 from .kinds import binary, broadcast_error, comparison, in_one_pass, pairs, pairs_apart, pointwise
 
 
@@ -295,7 +295,7 @@ def isfinite(input: Tensor) -> Tensor:
 
 @binary(np.where, samples=lambda r: [(r.mask(3, 4), r(3, 4), r(3, 4)), (r.mask(4), r(3, 1), 0.0),
                                      (r.mask(3, 1), 1.5, r(4))],
-        apart=("condition",), least=LOOP_OF_ONE, least_of_rules=LOOP_OF_ONE)
+        apart=("condition",), least=LOOP_OF_FEW, least_of_rules=LOOP_OF_FEW)
 def where(condition: Tensor, input: Tensor | float, other: Tensor | float) -> Tensor:
     """input where condition is true, else other; all three broadcast."""
     if input.__class__ is int or other.__class__ is int:         # NumPy would wrap it
@@ -355,7 +355,8 @@ def _inside(x, low, high):
 
 # --- unary functions -----------------------------------------------------------------------------
 
-@pointwise(samples=lambda r: [(r.apart(3, 4),)], ref=np.absolute, least=LOOP_OF_MEMORY)
+@pointwise(samples=lambda r: [(r.apart(3, 4),)], ref=np.absolute,
+           least=LOOP_OF_MEMORY, least_of_rules=LOOP_OF_FEW)
 def abs(input: Tensor) -> Tensor:
     """|input|. The gradient at 0 is 0."""
     return np.absolute(input)
@@ -363,7 +364,7 @@ abs.vjp(input=lambda g, input: g * sign(input))
 
 
 @pointwise(samples=lambda r: [(r(3, 4),)], ref=np.exp, floating=True,
-           least=LOOP_OF_ONE, least_of_rules=LOOP_OF_MEMORY)
+           least=LOOP_OF_FEW, least_of_rules=LOOP_OF_MEMORY)
 def exp(input: Tensor) -> Tensor:
     """e ** input."""
     return np.exp(input)
@@ -377,7 +378,8 @@ def exp2(input: Tensor) -> Tensor:
 exp2.vjp(input=lambda g, out: g * (out * _LN2))
 
 
-@pointwise(samples=lambda r: [(r(3, 4),)], ref=np.expm1, floating=True, least=LOOP_OF_ONE)
+@pointwise(samples=lambda r: [(r(3, 4),)], ref=np.expm1, floating=True,
+           least=LOOP_OF_FEW, least_of_rules=LOOP_OF_FEW, doubles=False)
 def expm1(input: Tensor) -> Tensor:
     """e ** input - 1, exact for small input."""
     return np.expm1(input)
@@ -407,7 +409,7 @@ log10.vjp(input=lambda g, input: g / (input * _LN10))
 
 
 @pointwise(samples=lambda r: [(r.between(-0.5, 2, 3, 4),)], ref=np.log1p, floating=True,
-           least=LOOP_OF_ONE)
+           least=LOOP_OF_FEW, least_of_rules=LOOP_OF_FEW, doubles=False)
 def log1p(input: Tensor) -> Tensor:
     """log(1 + input), exact for small input."""
     return np.log1p(input)
@@ -415,21 +417,23 @@ log1p.vjp(input=lambda g, input: g / (input + 1.0))
 
 
 @pointwise(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=np.sqrt, floating=True,
-           least=LOOP_OF_ONE)
+           least=LOOP_OF_FEW, least_of_rules=LOOP_OF_FEW)
 def sqrt(input: Tensor) -> Tensor:
     """The square root. The gradient at 0 is infinite, as in mathematics and in torch."""
     return np.sqrt(input)
 sqrt.vjp(input=lambda g, out: g / (out * 2.0))
 
 
-@pointwise(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=lambda x: x ** -0.5, floating=True)
+@pointwise(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=lambda x: x ** -0.5, floating=True,
+           least=LOOP_OF_FEW, least_of_rules=LOOP_OF_FEW)
 def rsqrt(input: Tensor) -> Tensor:
     """1 / sqrt(input)."""
     return 1.0 / np.sqrt(input)
 rsqrt.vjp(input=lambda g, out: g * (out * out * out * -0.5))
 
 
-@pointwise(samples=lambda r: [(r(3, 4),)], ref=np.square, least=LOOP_OF_MEMORY)
+@pointwise(samples=lambda r: [(r(3, 4),)], ref=np.square,
+           least=LOOP_OF_MEMORY, least_of_rules=LOOP_OF_FEW)
 def square(input: Tensor) -> Tensor:
     """input ** 2; of booleans as int64."""
     if input.dtype.kind == "b":                    # or two of them add up to True
@@ -439,7 +443,7 @@ square.vjp(input=lambda g, input: g * (input * 2.0))
 
 
 @pointwise(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=lambda x: x ** -1.0,
-           least=LOOP_OF_MEMORY)
+           least=LOOP_OF_MEMORY, least_of_rules=LOOP_OF_FEW)
 def reciprocal(input: Tensor) -> Tensor:
     """1 / input."""
     return 1.0 / input

@@ -27,17 +27,20 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def pointwise(*, least: int = LOOP_OF_MANY, least_of_rules: int = LOOP_OF_MANY, **about: Any
+def pointwise(*, least: int = LOOP_OF_MANY, least_of_rules: int = LOOP_OF_MANY,
+              doubles: bool = True, **about: Any
               ) -> Callable[[Callable[P, R]], OpFunction[P, R]]:
     """An operation whose forward and rules are formulas of single numbers.
 
     The forward is NumPy's way, for small arrays; of `least` numbers or more it is a loop made from
     the same formula, likewise each rule (`least_of_rules`). What the words of a formula are, and
     what happens to one that has others: `kernels/pointwise/words.py`, `loop.py`.
+
+    doubles: False leaves the forward of float64 to NumPy, whose function is closer to the truth.
     """
     def decorate(forward: Callable[P, R]) -> OpFunction[P, R]:
         name = forward.__name__
-        loop = Loop(forward, name, several=least <= LOOP_OF_MANY)
+        loop = Loop(forward, name, least <= LOOP_OF_MANY, doubles)
         public: Any = op(large=loop, least=least, **about)(forward)
 
         def vjp(**rules: Callable) -> None:

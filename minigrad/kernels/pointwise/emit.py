@@ -12,6 +12,7 @@ How an array lies beside the result is known to the code, a letter for each (`Op
     "all"       an element for each of the result's, in its order
     "row"       one row, that all rows of the result share: a bias
     "column"    one number for a whole row, and after PERIOD rows from the start: scales of channels
+    "one"       one number for all, passed among the numbers: the gradient of a sum
 
 Vectors are as wide as the machine's registers, the last one of a run is masked: loads and stores
 touch nothing beyond it, and every element is computed by the same instructions wherever a thread's
@@ -39,7 +40,7 @@ TABLE = NUMBERS + MOST_NUMBERS
 class Operand(NamedTuple):
     """An argument of a formula: an array (its dtype, and how it lies), a number, or what the code
     is made for (None, True, a word): `value`."""
-    lies: str                                      # "all", "row", "column", "number", "known"
+    lies: str                                      # "all", "row", "column", "one"; "number", "known"
     dtype: np.dtype | None = None
     value: Any = None
 
@@ -82,12 +83,13 @@ class _Writer:
         arrays, numbers = ARRAYS, NUMBERS
         self.values: dict[int, Any] = {}           # pointers of arrays, Lanes of numbers
         for i, x in enumerate(operands):
-            if x.dtype is not None:
+            if x.lies in ("number", "one"):
+                number = self.spread(self.word("double", numbers), F64, weak=x.dtype is None)
+                self.values[i] = number if x.dtype is None else number.astype(x.dtype)
+                numbers += 1
+            elif x.dtype is not None:
                 self.values[i] = self.word("ptr", arrays)
                 arrays += 1
-            elif x.lies == "number":
-                self.values[i] = self.spread(self.word("double", numbers), F64, weak=True)
-                numbers += 1
 
     def word(self, kind: str, i: int) -> str:
         """The i-th word of the table."""
@@ -136,10 +138,12 @@ class _Writer:
         for n, x in enumerate(self.operands):
             if n in fixed:
                 args.append(fixed[n])
+            elif x.lies in ("number", "one"):
+                args.append(self.values[n])
             elif x.dtype is not None:
                 args.append(self.load(self.values[n], i if x.lies == "row" else at, x.dtype, mask))
             else:
-                args.append(self.values[n] if x.lies == "number" else x.value)
+                args.append(x.value)
         value = self.formula(*args)
         if type(value) is not Lanes or value.weak or value.dtype not in (BOOL, *_FLOATS):
             raise TypeError("the result of this formula is left to NumPy")

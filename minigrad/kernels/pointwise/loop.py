@@ -36,12 +36,13 @@ from ...tuning import PIECES
 from ..jit import jit
 from ..jit.kernel import jit_disabled
 from ..parallel import one_each, parallel
-from .emit import MOST_ARRAYS, MOST_NUMBERS, Operand, write
+from .emit import MOST_ARRAYS, MOST_NUMBERS, NUMBERS, RESULT, TABLE, Operand, write
 from .words import BOOL, F32, F64
 
 GRAIN = 1 << 14                                    # numbers worth a chunk: 2 to 10 us
 _PIECE = 1 << 17
 _KNOWN = frozenset((type(None), bool, str))        # what the code is made for
+_NOTHING = np.empty(0)
 _EXACT = 1 << 24                                   # integers up to here are floats of any kind
 _NO_ARRAYS, _NO_NUMBERS = (0,) * MOST_ARRAYS, (0.0,) * MOST_NUMBERS
 
@@ -53,42 +54,38 @@ def _compiled_run() -> Callable[..., Any]:
     from numba import types  # type: ignore[import-untyped]
     from numba.extending import intrinsic  # type: ignore[import-untyped]
 
-    i64, double = ir.IntType(64), ir.DoubleType()
-    given = (types.intp,) * 6 + (types.intp,) * MOST_ARRAYS + (types.float64,) * MOST_NUMBERS
-    offset = object.__basicsize__                  # an array: what every object has, its address
+    i64, place = ir.IntType(64), object.__basicsize__       # of an array's address in the object
+    arrays = range(RESULT, RESULT + 1 + MOST_ARRAYS)
 
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        start, stop, code, *words = args
-        table = builder.alloca(ir.ArrayType(i64, len(words)))
-        for i, word in enumerate(words):
-            if word.type == double:
-                word = builder.bitcast(word, i64)
-            elif i == 2:                           # the result: there is always one
-                word = builder.load(builder.inttoptr(
-                    builder.add(word, ir.Constant(i64, offset)), i64.as_pointer()))
-            elif i > 2:
-                at = builder.select(builder.icmp_signed("==", word, ir.Constant(i64, 0)),
-                                    args[5], word)
-                word = builder.load(builder.inttoptr(
-                    builder.add(at, ir.Constant(i64, offset)), i64.as_pointer()))
-            builder.store(word, builder.gep(table, [ir.Constant(i64, 0), ir.Constant(i64, i)]))
-        kind = ir.FunctionType(ir.VoidType(), [i64, i64, table.type])
-        builder.call(builder.inttoptr(code, kind.as_pointer()), [start, stop, table])
-        return context.get_dummy_value()
+    @intrinsic
+    def jump(typingctx, start, stop, code, words):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            start, stop, code, words = args
+            table = builder.alloca(ir.ArrayType(i64, TABLE))
+            result = builder.extract_value(words, RESULT)
+            for i in range(TABLE):
+                word = builder.extract_value(words, i)
+                if i in arrays:                    # an id; 0 for none: read the result's instead
+                    none = builder.icmp_signed("==", word, ir.Constant(i64, 0))
+                    at = builder.add(builder.select(none, result, word), ir.Constant(i64, place))
+                    word = builder.load(builder.inttoptr(at, i64.as_pointer()))
+                elif i >= NUMBERS:
+                    word = builder.bitcast(word, i64)
+                builder.store(word, builder.gep(table, [ir.Constant(i64, 0), ir.Constant(i64, i)]))
+            kind = ir.FunctionType(ir.VoidType(), [i64, i64, table.type])
+            builder.call(builder.inttoptr(code, kind.as_pointer()), [start, stop, table])
+            return context.get_dummy_value()
 
-    names = ["start", "stop", "code", "columns", "period", "result",
-             *(f"a{i}" for i in range(MOST_ARRAYS)), *(f"n{i}" for i in range(MOST_NUMBERS))]
-    scope: dict[str, Any] = {}
-    text = ", ".join(names)
-    exec(f"def jump(typingctx, {text}): return SIGNATURE, CODEGEN\n"
-         f"def run({text}): jump({text})",
-         scope := {"SIGNATURE": types.void(*given), "CODEGEN": codegen})
-    scope["jump"] = intrinsic(scope["jump"])
-    return scope["run"]
+        return types.void(start, stop, code, words), codegen
+
+    def run(start, stop, code, columns, period, result, a, b, c, d, e, f, n, m, o, p):  # type: ignore
+        jump(start, stop, code, (columns, period, result, a, b, c, d, e, f, n, m, o, p))
+
+    return run
 
 
 @jit(compiled_as=_compiled_run)
-def run(start, stop, code, columns, period, result, *arrays_and_numbers):  # type: ignore
+def run(start, stop, code, columns, period, result, a, b, c, d, e, f, n, m, o, p):  # type: ignore
     """The machine code at `code` for the elements (or rows) start ... stop - 1; arrays are ids."""
     raise NotImplementedError
 
@@ -129,12 +126,14 @@ class Loop:
     """A formula (a function of single numbers, arrays or Lanes) and its loops.
 
     plain: the formula. title: of its machine code. several: whether it is several calls of NumPy's,
-    so that strided arrays are worth a copy. made: key -> Made, None where there is no loop.
+    so that strided arrays are worth a copy. doubles: whether there are loops for float64.
+    made: key -> Made, None where there is no loop.
     """
-    __slots__ = ("plain", "title", "several", "made")
+    __slots__ = ("plain", "title", "several", "doubles", "made")
 
-    def __init__(self, plain: Callable[..., Any], title: str, several: bool = True) -> None:
-        self.plain, self.title, self.several = plain, title, several
+    def __init__(self, plain: Callable[..., Any], title: str, several: bool = True,
+                 doubles: bool = True) -> None:
+        self.plain, self.title, self.several, self.doubles = plain, title, several, doubles
         self.made: dict[tuple, Made | None] = {}
 
     def __call__(self, *args: Any) -> Any:
@@ -181,12 +180,12 @@ class Loop:
         operands = [k if k.__class__ is Operand else Operand("number") if k is float else
                     Operand("all", k) if isinstance(k, np.dtype) else Operand("known", None, k)
                     for k in key]
-        dtypes = [x.dtype for x in operands if x.dtype is not None]
-        numbers = sum(x.lies == "number" for x in operands)
-        floats = {*dtypes} - {BOOL}
+        numbers = sum(x.lies in ("number", "one") for x in operands)
+        arrays = sum(x.dtype is not None and x.lies != "one" for x in operands)
+        floats = {x.dtype for x in operands if x.dtype is not None} - {BOOL}
         made = None
-        if len(dtypes) <= MOST_ARRAYS and numbers <= MOST_NUMBERS and len(floats) == 1 \
-                and floats <= {F32, F64} and _works():
+        if arrays <= MOST_ARRAYS and numbers <= MOST_NUMBERS and len(floats) == 1 \
+                and floats <= ({F32, F64} if self.doubles else {F32}) and _works():
             # A word that LLVM lacks, an LLVM that we do not know: NumPy's way.
             from .machine_code import address, register_bytes
 
@@ -215,15 +214,19 @@ class Loop:
         key, arrays, numbers, kept = [], [], [], []
         columns = period = 0                       # of the matrix that the result is seen as
         for x in args:
-            number = _number(x, given)
-            if number is not None:
-                key.append(float)
-                numbers.append(number)
-                continue
             if x.__class__ is not ndarray:
-                if x.__class__ not in _KNOWN:
+                number = _number(x, self.several)
+                if number is not None:
+                    key.append(float)
+                    numbers.append(number)
+                elif x.__class__ in _KNOWN:
+                    key.append(x)
+                else:
                     return self._by_numpy(args, out)
-                key.append(x)
+                continue
+            if x.size and (x.size == 1 or not any(x.strides)) and x.dtype in (F32, F64):
+                key.append(Operand("one", x.dtype))
+                numbers.append(float(x[(0,) * x.ndim]))
                 continue
             if not x.flags.c_contiguous:
                 if not (self.several and x.shape == shape):
@@ -257,7 +260,7 @@ class Loop:
         if out is not None:
             return None
         given = [x for x in args if x.__class__ is ndarray]
-        first = given[0]
+        first = given[0] if given else _NOTHING
         if first.size < PIECES or any(x.shape != first.shape or not x.flags.c_contiguous
                                       or x.dtype.kind != "f" for x in given):
             return self.plain(*args)
@@ -278,15 +281,11 @@ class Loop:
         return f"<loop {self.title}>"
 
 
-def _number(x: Any, given: list[ndarray]) -> float | None:
-    """x as a number: a float, an integer that is one in every dtype, an array of one number (or of
-    one repeated, as the gradient of a mean) that has no say in the dtype. None if it is none."""
-    if x.__class__ is ndarray:
-        if x.size and (x.size == 1 or not any(x.strides)) and x.dtype in (F32, F64) \
-                and all(y.dtype == x.dtype for y in given):
-            return float(x[(0,) * x.ndim])
-        return None
-    if isinstance(x, float) or (x.__class__ is int and -_EXACT <= x <= _EXACT):
+def _number(x: Any, several: bool) -> float | None:
+    """x as a number that has no say in the dtype: a float, an integer that is one in every dtype;
+    in longer formulas also np.float64, which NumPy computes with in float64. None if it is none."""
+    if x.__class__ is float or (several and isinstance(x, float)) or (
+            x.__class__ is int and -_EXACT <= x <= _EXACT):
         return float(x)
     return None
 

@@ -91,7 +91,7 @@ class Code:
 class Lanes:
     """A vector of numbers in a register, which passes for an array."""
     __class__ = property(lambda self: ndarray)     # type: ignore[assignment]  # for the operations
-    size, ndim, shape = 1, 1, (1,)
+    size, ndim, shape = -1, 1, (1,)                 # fewer than any number of them is large
 
     def __init__(self, code: Code, name: str, dtype: np.dtype, weak: bool = False) -> None:
         self.code, self.name, self.dtype, self.weak = code, name, dtype, weak
