@@ -108,7 +108,7 @@ elu.vjp(input=lambda g, input, out, alpha: where(input > 0, g, g * (_left(input,
 
 def _left(x, y):
     """y = elu(x), through which no second derivative passes at the kink itself, as in torch."""
-    return y if y.__class__ is np.ndarray else where(x == 0, 0.0, y)
+    return y if type(y) is np.ndarray else where(x == 0, 0.0, y)
 
 
 @pointwise(samples=lambda r: [(r(3, 4),), (_BOTH_SIDES,)], floating=True,

@@ -19,9 +19,11 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 from numpy import ndarray
 
+from ..autograd.engine import Tensor
 from ..autograd.op import Op, OpFunction, op
 from ..kernels.pointwise.loop import Loop
 from ..tuning import LOOP_OF_MANY, LOOP_OF_MEMORY
+from .derived import Recorded
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -58,25 +60,31 @@ def in_one_pass(rule: Callable, title: str, least: int) -> Callable:
     if len(names) == 1 and code.co_code == _ITSELF.__code__.co_code:
         return rule                                # g: there is nothing to compute
     template = _TEMPLATES[len(names) - 1]
-    known = dict(PLAIN=rule, LOOP=Loop(rule, title, several=least <= LOOP_OF_MANY), LEAST=least,
-                 ndarray=ndarray)
-    return FunctionType(template.__code__.replace(co_varnames=names, co_name=title), known, title)
+    several = least <= LOOP_OF_MANY
+    known = dict(PLAIN=rule, LOOP=Loop(rule, title, several), LEAST=least, ndarray=ndarray,
+                 Tensor=Tensor)
+    whole = FunctionType(template.__code__.replace(co_varnames=names, co_name=title), known, title)
+    known["RECORDED"] = Recorded(rule, whole, title, in_one_pass) if several else rule
+    return whole
 
 
 # What a rule with so many parameters becomes; its own names are put in their place. Written out: a
 # call with * takes 0.1 us more.
 _ITSELF = lambda g: g                              # noqa: E731
 _TEMPLATES: tuple[Any, ...] = (
-    lambda g: LOOP(g) if g.__class__ is ndarray and g.size >= LEAST else PLAIN(g),
-    lambda g, a: LOOP(g, a) if g.__class__ is ndarray and g.size >= LEAST else PLAIN(g, a),
-    lambda g, a, b: LOOP(g, a, b) if g.__class__ is ndarray and g.size >= LEAST
-    else PLAIN(g, a, b),
-    lambda g, a, b, c: LOOP(g, a, b, c) if g.__class__ is ndarray and g.size >= LEAST
-    else PLAIN(g, a, b, c),
-    lambda g, a, b, c, d: LOOP(g, a, b, c, d) if g.__class__ is ndarray and g.size >= LEAST
-    else PLAIN(g, a, b, c, d))
+    lambda g: (LOOP(g) if g.size >= LEAST else PLAIN(g))
+    if g.__class__ is ndarray else (RECORDED if isinstance(g, Tensor) else PLAIN)(g),
+    lambda g, a: (LOOP(g, a) if g.size >= LEAST else PLAIN(g, a))
+    if g.__class__ is ndarray else (RECORDED if isinstance(g, Tensor) else PLAIN)(g, a),
+    lambda g, a, b: (LOOP(g, a, b) if g.size >= LEAST else PLAIN(g, a, b))
+    if g.__class__ is ndarray else (RECORDED if isinstance(g, Tensor) else PLAIN)(g, a, b),
+    lambda g, a, b, c: (LOOP(g, a, b, c) if g.size >= LEAST else PLAIN(g, a, b, c))
+    if g.__class__ is ndarray else (RECORDED if isinstance(g, Tensor) else PLAIN)(g, a, b, c),
+    lambda g, a, b, c, d: (LOOP(g, a, b, c, d) if g.size >= LEAST else PLAIN(g, a, b, c, d))
+    if g.__class__ is ndarray else (RECORDED if isinstance(g, Tensor) else PLAIN)(g, a, b, c, d))
 LOOP: Any
 PLAIN: Any
+RECORDED: Any
 LEAST: int
 
 

@@ -141,6 +141,10 @@ class Lanes:
         to = np.dtype(dtype)
         return self.make(f"bitcast {self} to <{self.code.lanes} x {TYPES[to]}>", to)
 
+    def word(self, name: str) -> Lanes:
+        """A function that NumPy lacks."""
+        return _NUMPY_LACKS[name](self)
+
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *args: Any, **options: Any) -> Any:
         plain = method == "__call__" and not options
         return WORDS[ufunc.__name__](*args) if plain and ufunc.__name__ in WORDS else NotImplemented
@@ -352,8 +356,8 @@ def _erf(x: Lanes) -> Lanes:
 
 def erf(x: Any) -> Any:
     """The error function, which NumPy lacks: math.erf of each element of an array, in its dtype."""
-    if type(x) is Lanes:
-        return _erf(x)
+    if hasattr(x, "word"):
+        return x.word("erf")
     return np.array([math.erf(v) for v in x.ravel().tolist()], x.dtype).reshape(x.shape)
 
 
@@ -363,10 +367,12 @@ _sigmoid = _stated(scalar._sigmoid_32, scalar._sigmoid_64)
 def sigmoid(x: Any) -> Any:
     """1 / (1 + e^-x), which NumPy lacks. No exponential overflows, no digit is lost on either side:
     it is 1 / (1 + e) or e / (1 + e) with e = exp(-|x|)."""
-    if type(x) is Lanes:
-        return _sigmoid(x)
+    if hasattr(x, "word"):
+        return x.word("sigmoid")
     return np.exp(np.minimum(x, 0)) / (1.0 + np.exp(-np.abs(x)))
 
+
+_NUMPY_LACKS = {"erf": _erf, "sigmoid": _sigmoid}
 
 #: NumPy's name -> what writes it. All give the bits of NumPy's but exp and what follows it.
 WORDS: dict[str, Callable] = {
