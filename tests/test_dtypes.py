@@ -419,8 +419,8 @@ def kernel_cases():
     rng = np.random.default_rng(0)
     f = lambda *shape: rng.standard_normal(shape).astype(np.float32)
     x, w, one, none = f(2, 3, 12, 12), f(4, 3, 3, 3), (1, 1), (0, 0)
-    cases = {function.__name__: (pointwise.loop.Loop(function, "case"), (f(3000),)) for function in (
-        np.negative, np.absolute, np.square)}
+    cases = {function.__name__: (pointwise.loop.Loop(function, "case"), (f(3000),))
+             for function in (np.negative, np.absolute, np.square)}
     for name in ("softmax", "log_softmax", "logsumexp"):
         cases[name] = getattr(rowwise.softmax, name), (f(300, 40),)
     return {

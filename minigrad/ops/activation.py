@@ -89,7 +89,7 @@ logsigmoid.vjp(input=lambda g, input: g * sigmoid(-input))
 @pointwise(samples=lambda r: [(r(3, 4),), (r(3, 4), 2.0), (_BOTH_SIDES, 0.5),
                               (r.apart(6), 3.0, 0.7)], floating=True,
            ref=lambda x, beta=1.0, threshold=20.0:
-               np.where(beta * x > threshold, x, np.log1p(np.exp(np.minimum(beta * x, 700))) / beta))
+           np.where(beta * x > threshold, x, np.log1p(np.exp(np.minimum(beta * x, 700))) / beta))
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + e^(beta x)) / beta, elementwise: a smooth relu; x itself where beta x > threshold."""
     z = input * beta

@@ -75,8 +75,7 @@ for _operator, _name in {"neg": "neg", "abs": "abs", "invert": "bitwise_not"}.it
 
 
 def slope_of(rule: Callable, i: int, u: Any, *values: Any) -> Any:
-    """u times the derivative of rule(*values) by its i-th argument; None where it does not depend on
-    it."""
+    """u times the derivative of rule(*values) by its i-th argument; None if there is none."""
     duals = [Dual(x, u if j == i else None) if x.__class__ is ndarray else x
              for j, x in enumerate(values)]
     out = rule(*duals)
@@ -113,19 +112,20 @@ class Recorded:
         apart = tuple(n for n, kind in zip(names, kinds) if kind and kind != "f")
         op = Op(forward, None, None, apart=apart)
         public = op.finish()
+        slope = next(n for n in "uvwpqrs" if n not in names)     # another for each order
         one = [np.ones(1, x.array.dtype) if isinstance(x, Tensor) else x for x in args]
         for i, (name, kind) in enumerate(zip(names, kinds)):
             if kind == "f":
                 known = dict(SLOPE=functools.partial(slope_of, self.rule, i))
-                template = _TEMPLATES[len(names)]
-                by = FunctionType(template.__code__.replace(co_varnames=("u", *names)), known)
+                template = _template(len(names)).__code__
+                by = FunctionType(template.replace(co_varnames=(slope, *names)), known)
                 if by(one[0], *one) is not None:   # relu's rule does not depend on its result
                     op.vjp(**{name: self.in_one_pass(by, f"{self.name}.{name}", 0)})
         return public
 
 
-_TEMPLATES: tuple[Any, ...] = (
-    lambda u: None,
-    lambda u, g: SLOPE(u, g), lambda u, g, a: SLOPE(u, g, a), lambda u, g, a, b: SLOPE(u, g, a, b),
-    lambda u, g, a, b, c: SLOPE(u, g, a, b, c))
-SLOPE: Any
+@functools.cache
+def _template(count: int) -> FunctionType:
+    """slope_of a rule with so many parameters, as a function of them; SLOPE is its global."""
+    given = ", ".join(["u", *(f"a{i}" for i in range(count))])
+    return eval(f"lambda {given}: SLOPE({given})")

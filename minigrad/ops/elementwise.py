@@ -387,7 +387,7 @@ expm1.vjp(input=lambda g, out: g * (out + 1.0))
 
 
 @pointwise(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=np.log, floating=True,
-           least=LOOP_OF_WIDE, least_of_rules=LOOP_OF_MEMORY)
+           least=LOOP_OF_WIDE, least_of_rules=LOOP_OF_MEMORY, doubles=False)
 def log(input: Tensor) -> Tensor:
     """The natural logarithm."""
     return np.log(input)

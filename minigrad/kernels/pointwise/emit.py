@@ -40,7 +40,7 @@ TABLE = NUMBERS + MOST_NUMBERS
 class Operand(NamedTuple):
     """An argument of a formula: an array (its dtype, and how it lies), a number, or what the code
     is made for (None, True, a word): `value`."""
-    lies: str                                      # "all", "row", "column", "one"; "number", "known"
+    lies: str                        # "all", "row", "column", "one" of an array; "number", "known"
     dtype: np.dtype | None = None
     value: Any = None
 

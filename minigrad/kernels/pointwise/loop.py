@@ -41,6 +41,7 @@ from .words import BOOL, F32, F64
 
 GRAIN = 1 << 14                                    # numbers worth a chunk: 2 to 10 us
 _PIECE = 1 << 17
+_A_NUMBER = object()                               # in a key: the float itself is passed
 _KNOWN = frozenset((type(None), bool, str))        # what the code is made for
 _NOTHING = np.empty(0)
 _EXACT = 1 << 24                                   # integers up to here are floats of any kind
@@ -138,7 +139,8 @@ class Loop:
 
     def __call__(self, *args: Any) -> Any:
         """plain(*args): by a loop if there is one for these arguments, else by NumPy."""
-        shape, key, arrays, numbers = None, [], [], []
+        shape, arrays, numbers = None, [], []
+        key: list[Any] = []
         for x in args:
             kind = x.__class__
             if kind is ndarray:
@@ -149,7 +151,7 @@ class Loop:
                 key.append(x.dtype)
                 arrays.append(id(x))
             elif kind is float or (kind is int and -_EXACT <= x <= _EXACT):
-                key.append(float)
+                key.append(_A_NUMBER)
                 numbers.append(float(x))
             elif kind in _KNOWN:
                 key.append(x)
@@ -177,7 +179,7 @@ class Loop:
 
     def _make(self, key: list) -> Made | None:
         """Writes and compiles the loop for these arguments; None where there is none."""
-        operands = [k if k.__class__ is Operand else Operand("number") if k is float else
+        operands = [k if k.__class__ is Operand else Operand("number") if k is _A_NUMBER else
                     Operand("all", k) if isinstance(k, np.dtype) else Operand("known", None, k)
                     for k in key]
         numbers = sum(x.lies in ("number", "one") for x in operands)
@@ -211,13 +213,14 @@ class Loop:
             shape = np.broadcast_shapes(*[x.shape for x in given])
         except ValueError:
             return self.plain(*args)               # NumPy says what is wrong
-        key, arrays, numbers, kept = [], [], [], []
+        key: list[Any] = []
+        arrays, numbers, kept = [], [], []
         columns = period = 0                       # of the matrix that the result is seen as
         for x in args:
             if x.__class__ is not ndarray:
                 number = _number(x, self.several)
                 if number is not None:
-                    key.append(float)
+                    key.append(_A_NUMBER)
                     numbers.append(number)
                 elif x.__class__ in _KNOWN:
                     key.append(x)

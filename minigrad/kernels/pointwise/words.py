@@ -9,8 +9,8 @@ any other word raises, and stays with NumPy.
 The elementary functions (exp, tanh, log, erf, ...) are stated once, in `simd/math.py`, as plain
 functions of one number for Numba's kernels. Lanes go through the same text (`_in_vectors`).
 
-Two kinds of Lanes: a vector of numbers, and a Python number, in all lanes, which as in NumPy has no
-say in the dtype of a result (`weak`): it is computed with in float64 and rounded where it meets one.
+Two kinds of Lanes: a vector of numbers, and a Python number in all lanes, which as in NumPy has no
+say in the dtype of a result (`weak`): it is a float64, rounded where it meets a vector of numbers.
 
 Not here: loops around these instructions (emit.py).
 """
@@ -67,7 +67,7 @@ class Code:
 
     @contextlib.contextmanager
     def loop(self, start: str, stop: str, step: int = 1) -> Iterator[str]:
-        """for i in range(start, stop, step), names of i64 values; what is written within is done."""
+        """for i in range(start, stop, step): what is written within. All are names of i64."""
         n = next(self._names)
         place = f"%i{n}"                           # LLVM makes a register of it
         self.rooms.append(f"  {place} = alloca i64")
@@ -253,20 +253,20 @@ def _clip(x: Any, low: Any = None, high: Any = None) -> Lanes:
     return x if high is None else WORDS["minimum"](x, high)
 
 
-def _sign(x: Lanes) -> Lanes:
+def _sign(x: Any) -> Lanes:
     one = x.const(1)
     return where(x > 0, one, where(x < 0, x.const(-1), where(x == 0, x.const(0), x)))
 
 
-def _negative(x: Lanes) -> Lanes:
+def _negative(x: Any) -> Lanes:
     if x.dtype == BOOL:
         raise TypeError("the opposite of a boolean is ~")
-    return x.make(f"fneg {x}") if x.dtype.kind == "f" else 0 - x   # type: ignore[operator]
+    return x.make(f"fneg {x}") if x.dtype.kind == "f" else 0 - x
 
 
 def _power(x: Any, n: Any) -> Lanes:
-    if type(x) is Lanes and n == 2:                # as NumPy does it; others by a function of C's
-        return x * x                               # type: ignore[operator]
+    if n == 2 and type(x) is Lanes:                # as NumPy does it; others by a function of C's
+        return cast(Any, x) * x
     raise TypeError("powers are left to NumPy")
 
 
@@ -291,8 +291,8 @@ def _in_vectors(kernel: Kernel) -> Callable[..., Any]:
     import textwrap
 
     class Vectorised(ast.NodeTransformer):
-        """`a if c else b` becomes select(c, a, b), and both sides are computed; np.float32(x) becomes
-        cast(np.float32, x)."""
+        """`a if c else b` becomes select(c, a, b), of which both sides are computed, and
+        np.float32(x) becomes cast(np.float32, x)."""
 
         def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
             self.generic_visit(node)
@@ -355,7 +355,7 @@ def _erf(x: Lanes) -> Lanes:
 
 
 def erf(x: Any) -> Any:
-    """The error function, which NumPy lacks: math.erf of each element of an array, in its dtype."""
+    """The error function, which NumPy lacks: math.erf of each element."""
     if hasattr(x, "word"):
         return x.word("erf")
     return np.array([math.erf(v) for v in x.ravel().tolist()], x.dtype).reshape(x.shape)
@@ -391,9 +391,11 @@ WORDS: dict[str, Callable] = {
     "invert": lambda x: _bitwise("xor")(x, -1 if x.dtype.kind == "i" else True),
     "logical_and": _bitwise("and", BOOL), "logical_or": _bitwise("or", BOOL),
     "logical_xor": _bitwise("xor", BOOL), "logical_not": lambda x: ~x.astype(BOOL),
-    "exp": _stated(scalar._exp_32, scalar._exp_64), "tanh": _stated(scalar._tanh_32, scalar._tanh_64),
+    "exp": _stated(scalar._exp_32, scalar._exp_64),
+    "tanh": _stated(scalar._tanh_32, scalar._tanh_64),
     "expm1": _stated(scalar._expm1_32, scalar._expm1_64),
-    "log": _stated(scalar._log_32, None), "log1p": _stated(scalar._log1p_all_32, scalar._log1p_all_64),
+    "log": _stated(scalar._log_32, None),
+    "log1p": _stated(scalar._log1p_all_32, scalar._log1p_all_64),
 }
 
 for _operator, _word in {

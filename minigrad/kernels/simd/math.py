@@ -105,6 +105,8 @@ _TWO_32 = np.float32(2.0)
 _ZERO_32 = np.float32(0.0)
 _EXPM1_LOW_32 = np.float32(-30.0)
 _EXPM1_HIGH_32 = np.float32(89.0)
+_ITSELF_32 = np.float32(2.0**-25)  # expm1(x) and log1p(x) are x below
+_ITSELF_64 = 2.0**-54
 _ERF_HIGH_32 = np.float32(3.95)  # erf rounds to 1 from 3.92 up
 _P0_32 = np.float32(1.128379225730896)
 _P1_32 = np.float32(0.6366193890571594)
@@ -286,8 +288,8 @@ def tanh(x):
 
 @jit(fastmath=_CONTRACT)
 def _expm1_32(x):
-    # 2**n (exp(r) - 1) + (2**n - 1), as in tanh; half of it, so that n = 128 fits. What lies outside
-    # has the result of the ends: -1, inf.
+    # 2**n (exp(r) - 1) + (2**n - 1), as in tanh; half of it, so that n = 128 fits. What lies
+    # outside has the result of the ends: -1, inf.
     v = _EXPM1_LOW_32 if x < _EXPM1_LOW_32 else x
     v = _EXPM1_HIGH_32 if v > _EXPM1_HIGH_32 else v
     shifted = np.float32(v * _LOG2E_32 + _ROUND_32)
@@ -298,7 +300,7 @@ def _expm1_32(x):
     power_bits = np.int32(np.int32(n + _LESS_BIAS_32) << _SHIFT_32)
     power = np.int32(power_bits).view(np.float32)
     e = power * _expm1_reduced_32(r) + (power - _HALF_32)
-    return np.float32(e + e)
+    return x if np.abs(x) < _ITSELF_32 else np.float32(e + e)
 
 
 @jit(fastmath=_CONTRACT)
@@ -313,7 +315,7 @@ def _expm1_64(x):
     power_bits = (n + _LESS_BIAS_64) << _SHIFT_64
     power = np.int64(power_bits).view(np.float64)
     e = power * _expm1_reduced_64(r) + (power - 0.5)
-    return e + e
+    return x if np.abs(x) < _ITSELF_64 else e + e
 
 
 # log(1 + x) = 2 atanh(s) = 2 (s + s^3 / 3 + s^5 / 5 + ...) with s = x / (2 + x), 0 <= s <= 1/3.
@@ -446,13 +448,11 @@ _RAISE_32 = np.float32(2.0**23)
 _RAISED_BY_32 = np.float32(-23.0)
 _MINUS_INF_32 = np.float32(-np.inf)
 _NAN_32 = np.float32(np.nan)
-_ITSELF_32 = np.float32(2.0**-25)  # log1p(x) is x below
 _R2_32 = np.float32(2 / 3)
 _R4_32 = np.float32(2 / 5)
 _R6_32 = np.float32(2 / 7)
 _R8_32 = np.float32(2 / 9)
 _SQRT_HALF_64 = np.int64(0x3FE6A09E667F3BCD)
-_ITSELF_64 = 2.0**-54
 _TWO_TO_64_32 = np.float32(2.0**64)
 _TWO_TO_64_64 = 2.0**64
 _R2_64 = 6.666666666666735130e-01  # a minimax fit (values as in fdlibm)
@@ -513,7 +513,7 @@ def _log1p_all_32(x):
     k = np.int32(np.float32(u).view(np.int32) - _SQRT_HALF_32)
     whole = np.int32(k >> _SHIFT_32)
     n = np.float32(whole)
-    # f = (1 + x) / 2**n - 1, from x itself, as u has lost digits; beyond 2**64 the 1 is lost anyway.
+    # f = (1 + x) / 2**n - 1, from x itself, as u has lost digits; beyond 2**64 the 1 is lost too.
     down = np.int32(np.int32(_BIAS_32 - whole) << _SHIFT_32)
     down = np.int32(down).view(np.float32)
     bits = np.int32(np.int32(k & _FRACTION_32) + _SQRT_HALF_32)
