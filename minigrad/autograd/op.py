@@ -525,8 +525,9 @@ def op(*, samples: Callable | None, ref: Callable | None = None, **about: Any
         these are floats; Python numbers stay as they are). NumPy would compute with bytes in half
         precision.
 
-    large, least: another way to compute the forward, of so many numbers or more (of the first
-        argument that is an array): with the same arguments, but for `inplace`.
+    large: another way to compute the forward of many numbers: with the same arguments, but for
+        `inplace`. See `ops/kinds.py`.
+    least: from how many numbers on, in the first argument that is an array.
 
     An op with an option `inplace`, its last, writes into its first argument where that is true; the
     forward need not look at it.

@@ -3,7 +3,8 @@
 elementwise  shape  cast  join  reduce  indexing  gather  order  vector_norm  matrix  linear
 activation  conv  pool  conv_pool  rnn  loss  class_loss  creation  random  inplace
 
-An op is one block: see `elementwise.py` for the first, `op.py` for what the parts mean.
+An op is one block: see `elementwise.py` for the first, `op.py` for what the parts mean, `kinds.py`
+for what a dozen say in common.
 """
 from __future__ import annotations
 

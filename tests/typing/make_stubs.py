@@ -189,7 +189,8 @@ def re_exports(tree: ast.Module) -> list[str]:
 
 def is_op(node: ast.stmt) -> bool:
     return isinstance(node, ast.FunctionDef) and any(
-        isinstance(d, ast.Call) and ast.unparse(d.func) in ("op", "composite")
+        isinstance(d, ast.Call) and ast.unparse(d.func) in (
+            "op", "composite", "pointwise", "binary", "comparison")
         for d in node.decorator_list)
 
 
