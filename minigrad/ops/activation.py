@@ -82,7 +82,7 @@ sigmoid.vjp(input=lambda g, out: g * (out * (1.0 - out)))
            ref=lambda x: -np.logaddexp(0.0, -x))
 def logsigmoid(input: Tensor) -> Tensor:
     """log(1 / (1 + e^-x)) = min(x, 0) - log(1 + e^-|x|), elementwise; never overflows."""
-    return np.minimum(input, 0) - np.log1p(np.exp(-np.abs(input)))
+    return np.minimum(input, 0) - words.log1p_exp(input)
 logsigmoid.vjp(input=lambda g, input: g * sigmoid(-input))
 
 
@@ -93,7 +93,7 @@ logsigmoid.vjp(input=lambda g, input: g * sigmoid(-input))
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + e^(beta x)) / beta, elementwise: a smooth relu; x itself where beta x > threshold."""
     z = input * beta
-    return np.where(z > threshold, input, (np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))) / beta)
+    return np.where(z > threshold, input, (np.maximum(z, 0) + words.log1p_exp(z)) / beta)
 softplus.vjp(input=lambda g, input, beta, threshold:
              where(input * beta > threshold, g, g * sigmoid(input * beta)))
 

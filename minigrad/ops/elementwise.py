@@ -15,7 +15,7 @@ from numpy import ndarray
 from ..autograd.engine import Tensor
 from ..autograd.op import composite, op
 from ..promotion import refuse_unfit
-from ..tuning import LOOP_OF_MANY, LOOP_OF_MEMORY, LOOP_OF_FEW, LOOP_OF_WIDE
+from ..tuning import LOOP_OF_FEW, LOOP_OF_MANY, LOOP_OF_MEMORY, LOOP_OF_THREADS, LOOP_OF_WIDE
 from .kinds import binary, broadcast_error, comparison, in_one_pass, pairs, pairs_apart, pointwise
 
 
@@ -306,7 +306,7 @@ where.vjp(input=lambda g, condition: where(condition, g, 0.0),
           other=lambda g, condition: where(condition, 0.0, g))
 
 
-@binary(np.maximum, samples=pairs_apart, least_of_rules=LOOP_OF_MANY)
+@binary(np.maximum, samples=pairs_apart, least=LOOP_OF_THREADS, least_of_rules=LOOP_OF_MANY)
 def maximum(input: Tensor | float, other: Tensor | float) -> Tensor:
     """The larger of two elements. Where they are equal, each gets half of the gradient."""
     return np.maximum(input, other)
@@ -314,7 +314,7 @@ maximum.vjp(input=lambda g, input, other: _to_winner(g, input < other, input == 
             other=lambda g, input, other: _to_winner(g, other < input, input == other))
 
 
-@binary(np.minimum, samples=pairs_apart, least_of_rules=LOOP_OF_MANY)
+@binary(np.minimum, samples=pairs_apart, least=LOOP_OF_THREADS, least_of_rules=LOOP_OF_MANY)
 def minimum(input: Tensor | float, other: Tensor | float) -> Tensor:
     """The smaller of two elements. Where they are equal, each gets half of the gradient."""
     return np.minimum(input, other)
@@ -356,7 +356,7 @@ def _inside(x, low, high):
 # --- unary functions -----------------------------------------------------------------------------
 
 @pointwise(samples=lambda r: [(r.apart(3, 4),)], ref=np.absolute,
-           least=LOOP_OF_MEMORY, least_of_rules=LOOP_OF_FEW)
+           least=LOOP_OF_THREADS, least_of_rules=LOOP_OF_FEW)
 def abs(input: Tensor) -> Tensor:
     """|input|. The gradient at 0 is 0."""
     return np.absolute(input)

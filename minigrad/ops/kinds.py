@@ -23,7 +23,7 @@ from numpy import ndarray
 from ..autograd.engine import Tensor
 from ..autograd.op import Op, OpFunction, op
 from ..kernels.pointwise.loop import Loop
-from ..tuning import LOOP_OF_MANY, LOOP_OF_MEMORY
+from ..tuning import LOOP_OF_MANY, LOOP_OF_MEMORY, LOOP_OF_THREADS
 from .derived import Recorded
 
 P = ParamSpec("P")
@@ -141,4 +141,4 @@ def comparison(ref: np.ufunc, *, samples: Callable = pairs_equal, **about: Any
                ) -> Callable[[Callable[P, R]], OpFunction[P, R]]:
     """A binary operation whose result is booleans, which have no gradient; its arguments agree on a
     dtype."""
-    return binary(ref, samples=samples, promote="operands", **about)
+    return binary(ref, samples=samples, promote="operands", least=LOOP_OF_THREADS, **about)

@@ -10,7 +10,7 @@ from minigrad.kernels.pointwise.loop import Loop
 from minigrad.ops import elementwise
 from minigrad.ops.kinds import in_one_pass, pointwise
 from minigrad.ops.samples import Draw
-from minigrad.tuning import LOOP_OF_MEMORY
+from minigrad.tuning import LOOP_OF_THREADS
 
 needs_jit = pytest.mark.skipif(jit_disabled(), reason="without the JIT there are no loops")
 POINTWISE = [op for op in OPS.values() if isinstance(op, Op) and isinstance(op.large, Loop)]
@@ -27,7 +27,7 @@ def large(sample, dtype):
     arrays = [a for a in sample if isinstance(a, np.ndarray)]
     if not arrays or len({a.shape for a in arrays}) > 1 or not arrays[0].ndim:
         return None
-    times = -(-LOOP_OF_MEMORY // len(arrays[0]))
+    times = -(-LOOP_OF_THREADS // len(arrays[0]))
 
     def many(a):
         if not isinstance(a, np.ndarray):

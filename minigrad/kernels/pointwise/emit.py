@@ -57,8 +57,10 @@ def write(formula: Callable[..., Any], operands: Sequence[Operand], register: in
     Raises: whatever the formula does with Lanes that its words do not know.
     """
     width = max(x.dtype.itemsize for x in operands if x.dtype is not None)
-    writer = _Writer(formula, operands, Code(TOGETHER * register // width))
-    if any(x.lies in ("row", "column") for x in operands):
+    matrix = any(x.lies in ("row", "column") for x in operands)
+    lanes = register // width
+    writer = _Writer(formula, operands, Code(lanes if matrix else TOGETHER * lanes))
+    if matrix:
         writer.rows()
     else:
         writer.run("%start", "%stop", "0", {})

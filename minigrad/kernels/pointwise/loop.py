@@ -32,7 +32,7 @@ import numpy as np
 from numpy import ndarray
 
 from ...memory import empty
-from ...tuning import PIECES
+from ...tuning import NARROW, PIECES
 from ..jit import jit
 from ..jit.kernel import jit_disabled
 from ..parallel import one_each, parallel
@@ -247,6 +247,8 @@ class Loop:
             made = self.made[tuple(key)]
         except KeyError:
             made = self._make(key)
+        if columns and columns < NARROW and not self.several:
+            made = None
         if made is None or (out is not None and (out.shape != shape or out.dtype != made.dtype
                                                  or not out.flags.c_contiguous)):
             return self._by_numpy(args, out)

@@ -372,6 +372,14 @@ def sigmoid(x: Any) -> Any:
     return np.exp(np.minimum(x, 0)) / (1.0 + np.exp(-np.abs(x)))
 
 
+_log1p_exp = _stated(scalar._log1p_exp_32, scalar._log1p_exp_64)
+
+
+def log1p_exp(x: Any) -> Any:
+    """log(1 + e^-|x|), the bend of softplus; never overflows."""
+    return _log1p_exp(x) if type(x) is Lanes else np.log1p(np.exp(-np.abs(x)))
+
+
 _NUMPY_LACKS = {"erf": _erf, "sigmoid": _sigmoid}
 
 #: NumPy's name -> what writes it. All give the bits of NumPy's but exp and what follows it.

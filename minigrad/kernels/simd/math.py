@@ -452,6 +452,8 @@ _R2_32 = np.float32(2 / 3)
 _R4_32 = np.float32(2 / 5)
 _R6_32 = np.float32(2 / 7)
 _R8_32 = np.float32(2 / 9)
+_SQRT_TWO_LESS_1_32 = np.float32(0.41421356)
+_SQRT_TWO_LESS_1_64 = 0.41421356237309503
 _SQRT_HALF_64 = np.int64(0x3FE6A09E667F3BCD)
 _TWO_TO_64_32 = np.float32(2.0**64)
 _TWO_TO_64_64 = 2.0**64
@@ -542,6 +544,25 @@ def _log1p_all_64(x):
     y = y if u != 0.0 else -np.inf
     y = np.nan if u < 0.0 else y
     return x if np.abs(x) < _ITSELF_64 else y
+
+
+@jit(fastmath=_CONTRACT)
+def _log1p_exp_32(x):
+    """log(1 + e^-|x|), between 0 and log 2: e is at most 1, so that n is 0 or 1."""
+    e = _exp_32(-np.abs(x))
+    large = e > _SQRT_TWO_LESS_1_32
+    n = _ONE_32 if large else _ZERO_32
+    f = e * _HALF_32 - _HALF_32 if large else e
+    return np.float32(n * _LN2_HI_32 - ((_curve_32(f) - n * _LN2_LO_32) - f))
+
+
+@jit(fastmath=_CONTRACT)
+def _log1p_exp_64(x):
+    e = _exp_64(-np.abs(x))
+    large = e > _SQRT_TWO_LESS_1_64
+    n = 1.0 if large else 0.0
+    f = e * 0.5 - 0.5 if large else e
+    return n * _LN2_HI_64 - ((_curve_64(f) - n * _LN2_LO_64) - f)
 
 
 @jit

@@ -26,6 +26,7 @@ WORDS = [
     (np.tanh, np.tanh, [(-1e-2, 1e-2), (-1, 1), (-12, 12)]),
     (np.log1p, np.log1p, [(0, 1e-3), (-1e-3, 0), (-1, 0), (0, 1), (1, 1e3), (1e20, 3e38)]),
     (np.log, np.log, [(0, 1e-3), (0.5, 2), (0.99, 1.01), (1, 1e30), (1e-42, 1e-38)]),
+    (words.log1p_exp, lambda x: np.log1p(np.exp(-np.abs(x))), [(-1, 1), (-87, 88)]),
     (words.sigmoid, sigmoid, [(-1, 1), (-87, 88)])]
 
 
@@ -74,7 +75,7 @@ def test_the_error_function(dtype):
     np.testing.assert_array_equal(words.erf(x), want.astype(dtype))
 
 
-NAMES = ["exp", "expm1", "tanh", "log1p_all", "sigmoid", "log", "erf"]
+NAMES = ["exp", "expm1", "tanh", "log1p_all", "sigmoid", "log", "erf", "log1p_exp"]
 
 
 @pytest.mark.parametrize("name", NAMES)
