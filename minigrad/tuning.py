@@ -24,7 +24,7 @@ LOOP_OF_WIDE = 1 << 15
 LOOP_OF_MEMORY = 1 << 16
 #: Numbers. abs, maximum and comparisons, in which NumPy gets from one core what can be got.
 LOOP_OF_THREADS = 1 << 18
-#: Numbers in a row. Of shorter rows a loop over each is mostly beginning and end: NumPy's is as fast.
+#: Numbers in a row. Of shorter rows a loop is mostly beginning and end, and no faster than NumPy.
 NARROW = 1 << 4
 #: Numbers. One of NumPy's functions in pieces on all threads; a piece costs 20 to 50 us more.
 PIECES = 1 << 20
