@@ -209,8 +209,12 @@ class Loop:
         """The same for arrays that are broadcast or strided. out: where the result goes, if it is
         to be in memory that there is; then None means that there is no loop."""
         given = [x for x in args if x.__class__ is ndarray]
+        if not self.several:                       # a short bias, found at once: 3 us less
+            for x in given:
+                if x.ndim == 1 and 1 < len(x) < NARROW:
+                    return self._by_numpy(args, out)
         try:
-            shape = np.broadcast_shapes(*[x.shape for x in given])
+            shape = np.broadcast(*given).shape
         except ValueError:
             return self.plain(*args)               # NumPy says what is wrong
         key: list[Any] = []
@@ -240,6 +244,8 @@ class Loop:
                     or (period and again and again != period):
                 return self._by_numpy(args, out)
             columns, period = columns or wide, period or again
+            if 0 < columns < NARROW and not self.several:
+                return self._by_numpy(args, out)
             key.append(x.dtype if lies == "all" else Operand(lies, x.dtype))
             arrays.append(id(x))
             kept.append(x)
@@ -247,8 +253,6 @@ class Loop:
             made = self.made[tuple(key)]
         except KeyError:
             made = self._make(key)
-        if columns and columns < NARROW and not self.several:
-            made = None
         if made is None or (out is not None and (out.shape != shape or out.dtype != made.dtype
                                                  or not out.flags.c_contiguous)):
             return self._by_numpy(args, out)
