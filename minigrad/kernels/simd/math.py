@@ -33,7 +33,6 @@ float64; over tanh 0.3 (0.25), 1.05; `math.exp` costs 3 to 5.
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
@@ -383,22 +382,6 @@ def _erf_32(x):
     result = (_ONE_32 - power) - power * _expm1_reduced_32(r)
     result_bits = np.int32(np.float32(result).view(np.int32) | sign)
     return np.int32(result_bits).view(np.float32)
-
-
-@jit
-def erf(x):
-    """The error function: float32 as vectors; float64 is the C library's, 5 to 20 ns."""
-    if isinstance(x, np.float32):
-        return _erf_32(x)
-    return math.erf(x)
-
-
-@jit
-def expm1(x):
-    """e**x - 1 without loss of digits at small x; NaN gives NaN."""
-    if isinstance(x, np.float32):
-        return _expm1_32(x)
-    return _expm1_64(x)
 
 
 @jit
