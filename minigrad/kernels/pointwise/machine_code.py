@@ -1,9 +1,10 @@
 """The text of an LLVM function becomes machine code: optimised, assembled, kept on disk.
 
 By llvmlite alone, without Numba's steps from Python to LLVM: 5 to 17 ms for a formula, where a
-kernel takes 0.2 to 1 s, and 1 to 3 ms for one that lies in the cache. It is the cache of `jit/cache.py`
-with all its rules (private, hashed, never raises); the name of a file holds the hash of the text,
-which is all that the code depends on beside versions and CPU, so nothing in it can be stale.
+kernel takes 0.2 to 1 s, and 1 to 3 ms for one that lies in the cache. It is the cache of
+`jit/cache.py` with all its rules (private, hashed, never raises); the name of a file holds the hash
+of the text, which is all that the code depends on beside versions and CPU, so nothing in it can be
+stale.
 
 Whatever goes wrong (a CPU or an LLVM that we do not know) means None, and NumPy computes.
 
