@@ -57,6 +57,27 @@ SGD_LOOP = 1 << 14
 #: bytes of a place of a scratch arena: above, it is made anew for each call | cnn
 ARENA_KEPT = 1 << 22
 
+# --- functions of single numbers (kernels/pointwise/) --------------------------------------------
+# From where a formula's loop, 1.5 us a call, beats NumPy's calls, 0.35 to 0.9 us each.
+
+#: numbers, a formula of several NumPy calls: from 100 on the loop is faster; but it is compiled in
+#: 15 ms, which programs on tiny arrays need not wait for | gelu
+LOOP_OF_MANY = 1 << 9
+#: numbers, one call that computes (exp, sqrt, where: NumPy 0.3 to 0.6 ns a number, a loop 0.1), or
+#: two or three at the speed of memory | exp
+LOOP_OF_FEW = 1 << 13
+#: numbers, tanh and log, which NumPy computes in vectors as wide as ours: only threads gain | tanh
+LOOP_OF_WIDE = 1 << 15
+#: numbers, one call at the speed of memory (+ - * /): from here threads gain, and results whose
+#: memory was used before | product
+LOOP_OF_MEMORY = 1 << 16
+#: numbers, abs, maximum and comparisons, in which NumPy gets from one core what can be got | relu
+LOOP_OF_THREADS = 1 << 18
+#: numbers in a row: of shorter rows a loop is mostly beginning and end, no faster than NumPy | mlp
+NARROW = 1 << 4
+#: numbers, one of NumPy's functions in pieces on all threads; a piece costs 20 to 50 us more | exp
+PIECES = 1 << 20
+
 # --- products of matrices (kernels/matmul/, ops/linear.py) ---------------------------------------
 
 #: multiplications: up to here an op calls NumPy's dot itself, a few us | linear

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import nn
-from .autograd.engine import Tensor
+from .autograd.engine import Tensor, backward
 from .kernels.jit.kernel import events
 from .kernels.parallel.threads import compiling_ahead
 from .modes import no_grad
@@ -29,7 +29,7 @@ from .ops.random import get_rng_state, set_rng_state
 from .ops.samples import Draw
 from .optim import SGD
 
-_LONG = 1 << 17      # elements: beyond the sizes that are left to NumPy, still a millisecond each
+_LONG = 1 << 18      # elements: beyond the sizes that are left to NumPy, still a millisecond each
 
 Step = tuple[str, Callable[[], None]]
 
@@ -110,11 +110,14 @@ def _as_tensors(entry: Any, args: list, dtype: np.dtype) -> list:
 
 
 def _differentiate(function: Callable, args: list, options: dict) -> Any:
-    """Runs a function and the rules of all its arguments; returns the result."""
+    """Runs a function and the rules of all its arguments, with gradients that are arrays and with
+    one number repeated, as a sum's is; returns the result."""
     out = function(*args, **options)
     several = out if isinstance(out, (tuple, list)) else [out]
-    sums = [y.sum() for y in several if isinstance(y, Tensor) and y.requires_grad]
-    if sums:
+    found = [y for y in several if isinstance(y, Tensor) and y.requires_grad]
+    if found:
+        backward(found, [np.ones(y.shape, y.dtype) for y in found], retain_graph=True)
+        sums = [y.sum() for y in found]
         sum(sums[1:], sums[0]).backward()
     return out
 

@@ -166,12 +166,16 @@ def _call(op: Op) -> Iterator[str]:
         yield from op.takes.lines()
     if op.door is not None:
         yield f"    {_names(op.parameters)} = DOOR({passed})"
+    forward = f"FORWARD({passed})"
+    if op.large is not None:
+        given = ", ".join(p for p in op.parameters if p != "inplace")
+        forward = f"LOOP({given}) if ({_size(op)}) >= {op.least} else {forward}"
     if op.explain is not None:
-        yield f"    try:\n        out = FORWARD({passed})"
+        yield f"    try:\n        out = {forward}"
         yield "    except (ValueError, TypeError, OverflowError) as error:"
         yield f"        raise EXPLAIN(OP, error, {passed}) from None"
     else:
-        yield f"    out = FORWARD({passed})"
+        yield f"    out = {forward}"
     if op.has_aux:
         yield "    out, aux = out"
     yield "    if not wrapped:\n        return out"
@@ -274,6 +278,15 @@ def _tuple(items: Iterable[str]) -> str:
 def _names(items: Iterable[str]) -> str:
     """The names to which the values of a tuple are given."""
     return _tuple(items)[1:-1]
+
+
+def _size(op: Op) -> str:
+    """The expression for the number of elements of the first argument that is an array."""
+    size = "0"
+    for name in reversed(op.tensors):
+        size = f"{name}.size if {name}.__class__ is ndarray else {size}" \
+            if _is_array(op, name) or size != "0" else f"{name}.size"
+    return size
 
 
 def _passed(function: Op | Composite, apart: tuple[str, ...] = ()) -> str:

@@ -75,7 +75,9 @@ class Op:
                  flat: bool = False, floating: bool = False, waits: bool = False,
                  moves: bool = False, apart: tuple[str, ...] = (),
                  dims: dict[str, Callable] | None = None,
-                 takes: Signature | None = None) -> None:
+                 takes: Signature | None = None,
+                 large: Callable | None = None, least: int = 0) -> None:
+        self.large, self.least = large, least
         self.name, self.forward, self.doc = forward.__name__, forward, forward.__doc__
         self.samples, self.ref, self.flat, self.order = samples, ref, flat, order
         self.door, self.explain, self.promote = door, explain, promote
@@ -269,7 +271,7 @@ class Op:
 
     def finish(self) -> Callable:
         """The public function, dressed with the forward's documentation and the op itself."""
-        scope = dict(codegen.NAMES, OP=self, FORWARD=self.forward, DOOR=self.door,
+        scope = dict(codegen.NAMES, OP=self, FORWARD=self.forward, LOOP=self.large, DOOR=self.door,
                      EXPLAIN=self.explain,
                      **{f"READ_{name}": read for name, read in self.dims.items()})
         if self.takes is not None:
@@ -411,6 +413,10 @@ def op(*, samples: Callable | None, ref: Callable | None = None, **about: Any
     floating: integers and booleans become the default dtype first (or that of the other tensors, if
         these are floats; Python numbers stay as they are). NumPy would compute with bytes in half
         precision.
+
+    large: another way to compute the forward of many numbers: with the same arguments, but for
+        `inplace`. See `ops/kinds.py`.
+    least: from how many numbers on, in the first argument that is an array.
 
     An op with an option `inplace`, its last, writes into its first argument where that is true; the
     forward need not look at it.

@@ -17,7 +17,7 @@ def written_source(function: Callable) -> str:
 
     "" where there is none: functions of C, text that was executed and is gone.
     """
-    function = inspect.unwrap(function)
+    function = inspect.unwrap(getattr(function, "plain", function))  # a rule that may be a loop
     if not isinstance(function, FunctionType):
         return ""
     code = function.__code__

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..autograd import accumulate
 from ..autograd.engine import Tensor
-from ..kernels.pointwise.elementwise import add_into
+from ..kernels.pointwise.add_into import add_into
 from . import activation, cast, indexing, join, linear, matrix, order, random, reduce, shape
 from . import vector_norm
 from . import class_loss as class_loss, conv as conv, conv_pool as conv_pool

@@ -13,6 +13,7 @@ from . import class_loss as class_loss
 from . import conv as conv
 from . import conv_pool as conv_pool
 from . import creation as creation
+from . import derived as derived
 from . import dims as dims
 from . import elementwise as elementwise
 from . import gather as gather
@@ -983,7 +984,7 @@ class TensorMethods:
         Raises: ValueError for other ranks.
         """
     def relu(self, inplace: _bool = False) -> Tensor:
-        """max(input, 0), elementwise. The gradient at 0 is 0; NaN stays NaN."""
+        """max(input, 0), elementwise. The gradient at 0 is 0; NaN stays NaN, and passes g on."""
     def tanh(self) -> Tensor:
         """(e^x - e^-x) / (e^x + e^-x), elementwise, between -1 and 1. The derivative is 1 - tanh^2."""
     def sigmoid(self) -> Tensor:

@@ -1,7 +1,8 @@
 """The bends between linear layers (relu, tanh, sigmoid, gelu, ...) and the softmax family.
 
-`inplace=True` writes the result into the input, as relu_() does; it is no faster (see op.py).
-Not here: the loops (`kernels/`), losses that contain a softmax (`loss.py`).
+Each bend is a formula and its derivative; on large arrays both are one loop over memory
+(`kinds.py`). `inplace=True` writes the result into the input, as relu_() does; it is no faster (see
+op.py). Not here: losses that contain a softmax (`loss.py`), its loops (`kernels/rowwise/`).
 """
 from __future__ import annotations
 
@@ -9,33 +10,19 @@ import math
 
 import numpy as np
 
+from .. import tuning
 from ..autograd.engine import Tensor
-from ..kernels.pointwise import activation as loops
-from ..kernels.rowwise import softmax as rows
 from ..autograd.op import composite, op
 from ..autograd.options import flag
 from ..autograd.signature import Signature
-from .elementwise import exp, where
-from .reduce import sum
+from ..kernels.pointwise import words
+from ..kernels.rowwise import softmax as rows
 from .dims import dims
+from .elementwise import exp, where
+from .kinds import pointwise
+from .reduce import sum
 
 _BOTH_SIDES = np.array([-30.0, -2.0, -0.7, -0.3, 0.2, 0.6, 3.0, 25.0])
-
-
-# From here on one compiled loop (2 us a call) beats several NumPy calls: 10 us at 1,000 numbers.
-_LARGE = 1 << 9
-_SHARED = 1 << 15                                  # where NumPy is as fast as ours on one core
-_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-
-
-def _by_loop(x, *others):
-    """Whether a loop of kernels/ takes these arrays: large, of one floating dtype and shape."""
-    if x.size < _LARGE or x.dtype not in _FLOATS:
-        return False
-    for a in others:  # all() takes 0.5 us more      # noqa: SIM110
-        if a.shape != x.shape or a.dtype != x.dtype:
-            return False
-    return True
 
 
 def _kinked(r):
@@ -44,48 +31,24 @@ def _kinked(r):
 
 # --- piecewise linear ----------------------------------------------------------------------------
 
-@op(samples=_kinked, ref=lambda x: np.where(x > 0, x, 0.0), waits=True)
+@pointwise(samples=_kinked, ref=lambda x: np.where(x > 0, x, 0.0), waits=True,
+           least=tuning.LOOP_OF_WIDE)
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
-    """max(input, 0), elementwise. The gradient at 0 is 0; NaN stays NaN."""
-    if input.size >= _SHARED and input.dtype in _FLOATS:
-        return loops.relu(input)
+    """max(input, 0), elementwise. The gradient at 0 is 0; NaN stays NaN, and passes g on."""
     return np.maximum(input, 0)
-relu.vjp(input=lambda g, out: relu_grad(g, out))
+relu.vjp(input=lambda g, out: where(out <= 0, 0.0, g))
 
 
-@op(samples=lambda r: [(r(3, 4), r.apart(3, 4))],
-    ref=lambda g, y: np.where(y <= 0, 0.0, g))
-def relu_grad(g: Tensor, y: Tensor) -> Tensor:
-    """The gradient of relu, from its result y: g where y > 0, else 0. NaN passes g on, as in torch.
-
-    g, y of one shape -> that shape.
-    """
-    return loops.relu_grad(g, y) if _by_loop(g, y) else np.where(y <= 0, 0.0, g)
-relu_grad.vjp(g=lambda u, y: relu_grad(u, y))
-
-
-@op(samples=lambda r: [(r.apart(3, 4),), (r.apart(3, 4), 0.3), (r.apart(5), -0.5)],
-    ref=lambda x, slope=0.01: np.where(x > 0, x, slope * x))
+@pointwise(samples=lambda r: [(r.apart(3, 4),), (r.apart(3, 4), 0.3), (r.apart(5), -0.5)],
+           ref=lambda x, slope=0.01: np.where(x > 0, x, slope * x))
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """input where it is positive, else negative_slope * input. At 0 the slope is negative_slope."""
-    if _by_loop(input):
-        return loops.leaky_relu(input, input, negative_slope)
     return np.where(input > 0, input, input * negative_slope)
-leaky_relu.vjp(input=lambda g, input, negative_slope: leaky_relu_grad(g, input, negative_slope))
+leaky_relu.vjp(input=lambda g, input, negative_slope: where(input > 0, g, g * negative_slope))
 
 
-@op(samples=lambda r: [(r(3, 4), r.apart(3, 4), 0.3)],
-    ref=lambda g, x, slope: np.where(x > 0, g, g * slope))
-def leaky_relu_grad(g: Tensor, x: Tensor, negative_slope: float) -> Tensor:
-    """The gradient of leaky_relu: g where x > 0, else negative_slope * g. One shape."""
-    if _by_loop(g, x):
-        return loops.leaky_relu(g, x, negative_slope)
-    return np.where(x > 0, g, g * negative_slope)
-leaky_relu_grad.vjp(g=lambda u, x, negative_slope: leaky_relu_grad(u, x, negative_slope))
-
-
-@op(samples=lambda r: [(r.apart(3, 4, gap=0.4),), (r.apart(3, 4), -0.25, 0.35)],
-    ref=lambda x, low=-1.0, high=1.0: np.clip(x, low, high))
+@pointwise(samples=lambda r: [(r.apart(3, 4, gap=0.4),), (r.apart(3, 4), -0.25, 0.35)],
+           ref=lambda x, low=-1.0, high=1.0: np.clip(x, low, high))
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
              ) -> Tensor:
     """input cut off below min_val and above max_val. At and beyond these the gradient is 0."""
@@ -102,130 +65,71 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
 
 # --- smooth --------------------------------------------------------------------------------------
 
-@op(samples=lambda r: [(r(3, 4),)], floating=True, ref=np.tanh)
+@pointwise(samples=lambda r: [(r(3, 4),)], floating=True, ref=np.tanh, least=tuning.LOOP_OF_WIDE)
 def tanh(input: Tensor) -> Tensor:
     """(e^x - e^-x) / (e^x + e^-x), elementwise, between -1 and 1. The derivative is 1 - tanh^2."""
-    if input.size >= _SHARED and input.dtype in _FLOATS:
-        return loops.tanh_of(input)
     return np.tanh(input)
-tanh.vjp(input=lambda g, out: tanh_grad(g, out))
+tanh.vjp(input=lambda g, out: g * (1.0 - out * out))
 
 
-@op(samples=lambda r: [(r(3, 4), r(3, 4))], ref=lambda g, y: g * (1.0 - y * y))
-def tanh_grad(g: Tensor, y: Tensor) -> Tensor:
-    """The gradient of tanh, from its result y: g (1 - y^2). One shape."""
-    return loops.tanh_grad(g, y) if _by_loop(g, y) else g * (1.0 - y * y)
-tanh_grad.vjp(g=lambda u, y: tanh_grad(u, y), y=lambda u, g, y: u * g * y * -2.0)
-
-
-@op(samples=lambda r: [(r(3, 4),), (_BOTH_SIDES,)],
-    floating=True, ref=lambda x: 0.5 * (1.0 + np.tanh(0.5 * x)))
+@pointwise(samples=lambda r: [(r(3, 4),), (_BOTH_SIDES,)], floating=True,
+           ref=lambda x: 0.5 * (1.0 + np.tanh(0.5 * x)))
 def sigmoid(input: Tensor) -> Tensor:
     """1 / (1 + e^-x), elementwise, between 0 and 1. The derivative is s (1 - s)."""
-    if _by_loop(input):
-        return loops.sigmoid(input)
-    # e = exp(-|x|) never overflows; this is 1 / (1 + e) or e / (1 + e): no digit is lost on either
-    # side.
-    return np.exp(np.minimum(input, 0)) / (1.0 + np.exp(-np.abs(input)))
-sigmoid.vjp(input=lambda g, out: sigmoid_grad(g, out))
+    return words.sigmoid(input)
+sigmoid.vjp(input=lambda g, out: g * (out * (1.0 - out)))
 
 
-@op(samples=lambda r: [(r(3, 4), r(3, 4))], ref=lambda g, y: g * (y * (1.0 - y)))
-def sigmoid_grad(g: Tensor, y: Tensor) -> Tensor:
-    """The gradient of sigmoid, from its result y: g y (1 - y). One shape."""
-    return loops.sigmoid_grad(g, y) if _by_loop(g, y) else g * (y * (1.0 - y))
-sigmoid_grad.vjp(g=lambda u, y: sigmoid_grad(u, y), y=lambda u, g, y: u * g * (1.0 - y * 2.0))
-
-
-@op(samples=lambda r: [(r(3, 4),), (_BOTH_SIDES,)],
-    floating=True,
-    ref=lambda x: -np.logaddexp(0.0, -x))
+@pointwise(samples=lambda r: [(r(3, 4),), (_BOTH_SIDES,)], floating=True,
+           ref=lambda x: -np.logaddexp(0.0, -x))
 def logsigmoid(input: Tensor) -> Tensor:
     """log(1 / (1 + e^-x)) = min(x, 0) - log(1 + e^-|x|), elementwise; never overflows."""
-    if _by_loop(input):
-        return loops.softplus(input, -1.0, math.inf)         # = -log(1 + e^-x)
-    return np.minimum(input, 0) - np.log1p(np.exp(-np.abs(input)))
-logsigmoid.vjp(input=lambda g, input: softplus_grad(g, input, -1.0, math.inf))
+    return np.minimum(input, 0) - words.log1p_exp(input)
+logsigmoid.vjp(input=lambda g, input: g * sigmoid(-input))
 
 
-@op(samples=lambda r: [(r(3, 4),), (r(3, 4), 2.0), (_BOTH_SIDES, 0.5), (r.apart(6), 3.0, 0.7)],
-    floating=True,
-    ref=lambda x, beta=1.0, threshold=20.0:
-        np.where(beta * x > threshold, x, np.log1p(np.exp(np.minimum(beta * x, 700))) / beta))
+@pointwise(samples=lambda r: [(r(3, 4),), (r(3, 4), 2.0), (_BOTH_SIDES, 0.5),
+                              (r.apart(6), 3.0, 0.7)], floating=True,
+           ref=lambda x, beta=1.0, threshold=20.0:
+           np.where(beta * x > threshold, x, np.log1p(np.exp(np.minimum(beta * x, 700))) / beta))
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + e^(beta x)) / beta, elementwise: a smooth relu; x itself where beta x > threshold."""
-    if _by_loop(input):
-        return loops.softplus(input, beta, threshold)
     z = input * beta
-    return np.where(z > threshold, input, (np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))) / beta)
-softplus.vjp(input=lambda g, input, beta, threshold: softplus_grad(g, input, beta, threshold))
+    return np.where(z > threshold, input, (np.maximum(z, 0) + words.log1p_exp(z)) / beta)
+softplus.vjp(input=lambda g, input, beta, threshold:
+             where(input * beta > threshold, g, g * sigmoid(input * beta)))
 
 
-@op(samples=lambda r: [(r(3, 4), r(3, 4), 2.0, 20.0), (r(6), r.apart(6), 3.0, 0.7)],
-    ref=lambda g, x, beta, threshold:
-        np.where(beta * x > threshold, g, g / (1.0 + np.exp(-beta * x))))
-def softplus_grad(g: Tensor, x: Tensor, beta: float, threshold: float) -> Tensor:
-    """The gradient of softplus: g sigmoid(beta x); g where beta x > threshold. One shape."""
-    if _by_loop(g, x):
-        return loops.softplus_grad(g, x, beta, threshold)
-    return np.where(x * beta > threshold, g, g * sigmoid(x * beta))
-softplus_grad.vjp(
-    g=lambda u, x, beta, threshold: softplus_grad(u, x, beta, threshold),
-    x=lambda u, g, x, beta, threshold:
-        where(x * beta > threshold, 0.0, sigmoid_grad(u * g, sigmoid(x * beta)) * beta))
-
-
-@op(samples=lambda r: [(r.apart(3, 4),), (r.apart(3, 4), 0.5), (r.apart(5), -1.5)],
-    floating=True,
-    ref=lambda x, alpha=1.0: np.where(x > 0, x, alpha * (np.exp(x) - 1.0)))
+@pointwise(samples=lambda r: [(r.apart(3, 4),), (r.apart(3, 4), 0.5), (r.apart(5), -1.5)],
+           floating=True, ref=lambda x, alpha=1.0: np.where(x > 0, x, alpha * (np.exp(x) - 1.0)))
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where it is positive, else alpha (e^x - 1). At 0 the slope is alpha."""
-    if _by_loop(input):
-        return loops.elu(input, alpha)
     return np.where(input > 0, input, np.expm1(np.minimum(input, 0)) * alpha)
-elu.vjp(input=lambda g, input, out, alpha: elu_grad(g, input, out, alpha))
+elu.vjp(input=lambda g, input, out, alpha: where(input > 0, g, g * (_left(input, out) + alpha)))
 
 
-@op(samples=lambda r: [(r(3, 4), r.apart(3, 4), r(3, 4), 0.5)],
-    ref=lambda g, x, y, alpha: np.where(x > 0, g, g * (y + alpha)))
-def elu_grad(g: Tensor, x: Tensor, y: Tensor, alpha: float) -> Tensor:
-    """The gradient of elu, from x and its result y: g where x > 0, else g (y + alpha)."""
-    if _by_loop(g, x, y):
-        return loops.elu_grad(g, x, y, alpha)
-    return np.where(x > 0, g, g * (y + alpha))
-elu_grad.vjp(g=lambda u, x, y, alpha: elu_grad(u, x, y, alpha),
-             y=lambda u, g, x: where(x < 0, u * g, 0.0))
+def _left(x, y):
+    """y = elu(x), through which no second derivative passes at the kink itself, as in torch."""
+    return y if type(y) is np.ndarray else where(x == 0, 0.0, y)
 
 
-@op(samples=lambda r: [(r(3, 4),), (_BOTH_SIDES,)],
-    floating=True, ref=lambda x: x / (1.0 + np.exp(-x)))
+@pointwise(samples=lambda r: [(r(3, 4),), (_BOTH_SIDES,)], floating=True,
+           ref=lambda x: x / (1.0 + np.exp(-x)))
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x / (1 + e^-x) = x sigmoid(x), elementwise (also called swish)."""
-    return loops.silu(input) if _by_loop(input) else input * sigmoid(input)
-silu.vjp(input=lambda g, input: silu_grad(g, input))
+    return input * words.sigmoid(input)
+silu.vjp(input=lambda g, input: _silu_rule(g, input, sigmoid(input)))
 
 
-@op(samples=lambda r: [(r(3, 4), r(3, 4)), (_BOTH_SIDES / 8, _BOTH_SIDES)],
-    ref=lambda g, x: g * (1.0 + x / (1.0 + np.exp(x))) / (1.0 + np.exp(-x)))
-def silu_grad(g: Tensor, x: Tensor) -> Tensor:
-    """The gradient of silu: g s (1 + x (1 - s)), s = sigmoid(x). One shape."""
-    if _by_loop(g, x):
-        return loops.silu_grad(g, x)
-    s = sigmoid(x)
+def _silu_rule(g, x, s):
     return g * (s * (x * (1.0 - s) + 1.0))
-silu_grad.vjp(g=lambda u, x: silu_grad(u, x),
-              x=lambda u, g, x: sigmoid_grad(u * g, sigmoid(x)) * _silu_bend(x, sigmoid(x)))
 
 
-def _silu_bend(x, s):
-    return x * (1.0 - s * 2.0) + 2.0
-
-
-@op(samples=lambda r: [(r(3, 4),), (_BOTH_SIDES,)],
-    floating=True, ref=np.vectorize(math.erf, otypes=[float]))
+@pointwise(samples=lambda r: [(r(3, 4),), (_BOTH_SIDES,)], floating=True,
+           ref=np.vectorize(math.erf, otypes=[float]), least=0)
 def erf(input: Tensor) -> Tensor:
     """The error function, 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x, elementwise."""
-    return loops.erf_of(input)
+    return words.erf(input)
 erf.vjp(input=lambda g, input: g * (exp(-(input * input)) * (2.0 / math.sqrt(math.pi))))
 
 
@@ -235,14 +139,14 @@ def _gelu_door(input, approximate):
     return input, approximate
 
 
-_CUBE, _SQRT_2_PI = loops.CUBE, loops.SQRT_2_PI
+_CUBE, _SQRT_2_PI = 0.044715, math.sqrt(2.0 / math.pi)
 
 
-@op(samples=lambda r: [(r(3, 4),), (r(3, 4), {"approximate": "tanh"}), (_BOTH_SIDES / 4,)],
-    floating=True,
-    ref=lambda x, approximate="none": 0.5 * x * (1.0 + (
-        np.tanh(_SQRT_2_PI * (x + _CUBE * x ** 3)) if approximate == "tanh" else
-        np.vectorize(math.erf, otypes=[float])(x / math.sqrt(2.0)))), door=_gelu_door)
+@pointwise(samples=lambda r: [(r(3, 4),), (r(3, 4), {"approximate": "tanh"}), (_BOTH_SIDES / 4,)],
+           floating=True, door=_gelu_door,
+           ref=lambda x, approximate="none": 0.5 * x * (1.0 + (
+               np.tanh(_SQRT_2_PI * (x + _CUBE * x ** 3)) if approximate == "tanh" else
+               np.vectorize(math.erf, otypes=[float])(x / math.sqrt(2.0)))))
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """x Phi(x), elementwise, Phi the normal distribution function: (1 + erf(x / sqrt 2)) / 2.
 
@@ -251,24 +155,11 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 
     Raises: ValueError for another `approximate`.
     """
-    if _by_loop(input):
-        return loops.gelu_tanh(input) if approximate == "tanh" else loops.gelu(input)
-    return input * _gelu_phi(input, approximate)
-gelu.vjp(input=lambda g, input, approximate: gelu_grad(g, input, approximate))
+    return input * _phi(input, approximate)
+gelu.vjp(input=lambda g, input, approximate: g * _gelu_slope(input, approximate))
 
 
-@op(samples=lambda r: [(r(3, 4), r(3, 4), "none"), (r(3, 4), r(3, 4), "tanh")],
-    ref=lambda g, x, approximate: g * _gelu_slope(x, approximate))
-def gelu_grad(g: Tensor, x: Tensor, approximate: str) -> Tensor:
-    """The gradient of gelu: g (P(x) + x P'(x)), P the distribution function. One shape."""
-    if _by_loop(g, x):
-        return loops.gelu_tanh_grad(g, x) if approximate == "tanh" else loops.gelu_grad(g, x)
-    return g * _gelu_slope(x, approximate)
-gelu_grad.vjp(g=lambda u, x, approximate: gelu_grad(u, x, approximate),
-              x=lambda u, g, x, approximate: u * g * _gelu_bend(x, approximate))
-
-
-def _gelu_phi(x, approximate):
+def _phi(x, approximate):
     if approximate == "tanh":
         return (tanh(_gelu_inner(x)) + 1.0) * 0.5
     return (erf(x * math.sqrt(0.5)) + 1.0) * 0.5
@@ -285,18 +176,7 @@ def _gelu_slope(x, approximate):
         slope = (1.0 - t * t) * (x * x * (3.0 * _CUBE) + 1.0) * (0.5 * _SQRT_2_PI)
         return (t + 1.0) * 0.5 + x * slope
     density = exp(x * x * -0.5) * (0.5 * _SQRT_2_PI)
-    return _gelu_phi(x, approximate) + x * density
-
-
-def _gelu_bend(x, approximate):
-    """The second derivative, 2 P'(x) + x P''(x). Without approximation P'' = -x P'."""
-    if approximate == "tanh":
-        t = tanh(_gelu_inner(x))
-        inner = (x * x * (3.0 * _CUBE) + 1.0) * _SQRT_2_PI
-        first = (1.0 - t * t) * 0.5                      # of P by the inner function
-        return first * (inner * 2.0 + x * x * (6.0 * _CUBE * _SQRT_2_PI)
-                        - x * t * inner * inner * 2.0)
-    return exp(x * x * -0.5) * (0.5 * _SQRT_2_PI) * (2.0 - x * x)
+    return _phi(x, approximate) + x * density
 
 
 # --- softmax over one dimension, or several together ---------------------------------------------

@@ -5,34 +5,15 @@ from ..autograd.engine import Tensor
 
 @overload
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
-    """max(input, 0), elementwise. The gradient at 0 is 0; NaN stays NaN."""
+    """max(input, 0), elementwise. The gradient at 0 is 0; NaN stays NaN, and passes g on."""
 @overload
 def relu(input: ndarray, inplace: bool = False) -> ndarray: ...
-
-@overload
-def relu_grad(g: Tensor, y: Tensor | ndarray) -> Tensor:
-    """The gradient of relu, from its result y: g where y > 0, else 0. NaN passes g on, as in torch.
-
-    g, y of one shape -> that shape.
-    """
-@overload
-def relu_grad(g: ndarray, y: Tensor) -> Tensor: ...
-@overload
-def relu_grad(g: ndarray, y: ndarray) -> ndarray: ...
 
 @overload
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """input where it is positive, else negative_slope * input. At 0 the slope is negative_slope."""
 @overload
 def leaky_relu(input: ndarray, negative_slope: float = 0.01, inplace: bool = False) -> ndarray: ...
-
-@overload
-def leaky_relu_grad(g: Tensor, x: Tensor | ndarray, negative_slope: float) -> Tensor:
-    """The gradient of leaky_relu: g where x > 0, else negative_slope * g. One shape."""
-@overload
-def leaky_relu_grad(g: ndarray, x: Tensor, negative_slope: float) -> Tensor: ...
-@overload
-def leaky_relu_grad(g: ndarray, x: ndarray, negative_slope: float) -> ndarray: ...
 
 @overload
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
@@ -53,26 +34,10 @@ def tanh(input: Tensor) -> Tensor:
 def tanh(input: ndarray) -> ndarray: ...
 
 @overload
-def tanh_grad(g: Tensor, y: Tensor | ndarray) -> Tensor:
-    """The gradient of tanh, from its result y: g (1 - y^2). One shape."""
-@overload
-def tanh_grad(g: ndarray, y: Tensor) -> Tensor: ...
-@overload
-def tanh_grad(g: ndarray, y: ndarray) -> ndarray: ...
-
-@overload
 def sigmoid(input: Tensor) -> Tensor:
     """1 / (1 + e^-x), elementwise, between 0 and 1. The derivative is s (1 - s)."""
 @overload
 def sigmoid(input: ndarray) -> ndarray: ...
-
-@overload
-def sigmoid_grad(g: Tensor, y: Tensor | ndarray) -> Tensor:
-    """The gradient of sigmoid, from its result y: g y (1 - y). One shape."""
-@overload
-def sigmoid_grad(g: ndarray, y: Tensor) -> Tensor: ...
-@overload
-def sigmoid_grad(g: ndarray, y: ndarray) -> ndarray: ...
 
 @overload
 def logsigmoid(input: Tensor) -> Tensor:
@@ -87,42 +52,16 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
 def softplus(input: ndarray, beta: float = 1.0, threshold: float = 20.0) -> ndarray: ...
 
 @overload
-def softplus_grad(g: Tensor, x: Tensor | ndarray, beta: float, threshold: float) -> Tensor:
-    """The gradient of softplus: g sigmoid(beta x); g where beta x > threshold. One shape."""
-@overload
-def softplus_grad(g: ndarray, x: Tensor, beta: float, threshold: float) -> Tensor: ...
-@overload
-def softplus_grad(g: ndarray, x: ndarray, beta: float, threshold: float) -> ndarray: ...
-
-@overload
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where it is positive, else alpha (e^x - 1). At 0 the slope is alpha."""
 @overload
 def elu(input: ndarray, alpha: float = 1.0, inplace: bool = False) -> ndarray: ...
 
 @overload
-def elu_grad(g: Tensor, x: Tensor | ndarray, y: Tensor | ndarray, alpha: float) -> Tensor:
-    """The gradient of elu, from x and its result y: g where x > 0, else g (y + alpha)."""
-@overload
-def elu_grad(g: ndarray, x: Tensor, y: Tensor | ndarray, alpha: float) -> Tensor: ...
-@overload
-def elu_grad(g: ndarray, x: ndarray, y: Tensor, alpha: float) -> Tensor: ...
-@overload
-def elu_grad(g: ndarray, x: ndarray, y: ndarray, alpha: float) -> ndarray: ...
-
-@overload
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x / (1 + e^-x) = x sigmoid(x), elementwise (also called swish)."""
 @overload
 def silu(input: ndarray, inplace: bool = False) -> ndarray: ...
-
-@overload
-def silu_grad(g: Tensor, x: Tensor | ndarray) -> Tensor:
-    """The gradient of silu: g s (1 + x (1 - s)), s = sigmoid(x). One shape."""
-@overload
-def silu_grad(g: ndarray, x: Tensor) -> Tensor: ...
-@overload
-def silu_grad(g: ndarray, x: ndarray) -> ndarray: ...
 
 @overload
 def erf(input: Tensor) -> Tensor:
@@ -141,14 +80,6 @@ def gelu(input: Tensor, approximate: str = 'none') -> Tensor:
     """
 @overload
 def gelu(input: ndarray, approximate: str = 'none') -> ndarray: ...
-
-@overload
-def gelu_grad(g: Tensor, x: Tensor | ndarray, approximate: str) -> Tensor:
-    """The gradient of gelu: g (P(x) + x P'(x)), P the distribution function. One shape."""
-@overload
-def gelu_grad(g: ndarray, x: Tensor, approximate: str) -> Tensor: ...
-@overload
-def gelu_grad(g: ndarray, x: ndarray, approximate: str) -> ndarray: ...
 
 def which_dim(name: str, shape: tuple[int, ...] | None=None) -> ValueError:
     """The error of a softmax, function, method or layer, that was not told its dimension."""

@@ -13,102 +13,52 @@ import numpy as np
 from numpy import ndarray
 
 from ..autograd.engine import Tensor
-from ..kernels.pointwise import activation as loops
-from ..kernels.pointwise.elementwise import SHARED, function, minus, over, spread, times
-from ..autograd.op import Op, composite, op
+from ..autograd.op import composite, op
 from ..promotion import refuse_unfit
-
-
-def _broadcast_error(op: Op, error: Exception, *args: object) -> Exception:
-    """NumPy's broadcasting error, with the dimension that does not fit and the likely fix."""
-    if str(error).startswith(f"{op.name}: "):      # one of ours
-        return error
-    shapes = {name: x.shape for name, x in zip(op.parameters, args) if isinstance(x, ndarray)}
-    if isinstance(error, OverflowError):           # uint8 - 300
-        return ValueError(f"{op.name}: {error}; convert the tensor first, for example x.long()")
-    if "negative integer powers" in str(error):
-        return ValueError(f"{op.name}: integers to negative integer powers are no integers; convert"
-                          " the input first: x.float()")
-    floats = [f"{name} is {x.dtype}" for name, x in zip(op.parameters, args)
-              if isinstance(x, ndarray) and x.dtype.kind == "f"] \
-        if op.name.startswith("bitwise") else []
-    if floats:
-        return TypeError(f"{op.name}: want booleans or integers, {' and '.join(floats)}; compare "
-                         "first, for example x > 0, or convert: x.long()")
-    if "broadcast" not in str(error):
-        return TypeError(f"{op.name}: {error}")
-    (a, s), (b, t) = [*shapes.items()][-2:]
-    at = next(i for i in range(-1, -min(len(s), len(t)) - 1, -1)
-              if s[i] != t[i] and 1 not in (s[i], t[i]))
-    fix = f"; {b}.reshape({(*t, 1)}) lines up with the first dimension" \
-        if len(t) == 1 and len(s) > 1 and s[0] == t[0] else ""
-    return ValueError(f"{op.name}: {a} {s} and {b} {t} do not broadcast: dimension {at} is {s[at]} "
-                      f"against {t[at]}, want equal sizes or 1{fix}")
-
-
-def _pair(r):                                      # every function of two arguments takes these
-    return [(r(3, 4), r(3, 4)), (r(2, 3, 4), r(4)), (r(3, 1), r(1, 4)), (r(3), 2.5), (-0.5, r(3))]
+from .. import tuning
+from .kinds import binary, broadcast_error, comparison, in_one_pass, pairs, pairs_apart, pointwise
 
 
 # --- arithmetic ----------------------------------------------------------------------------------
 
-@op(samples=_pair, ref=np.add, explain=_broadcast_error)
+@binary(np.add)
 def add(input: Tensor | float, other: Tensor | float) -> Tensor:
     """input + other, elementwise with broadcasting."""
-    if input.__class__ is ndarray and input.size >= SHARED:
-        return spread(np.add, input, other)
     return input + other
 add.vjp(input=lambda g: g, other=lambda g: g)
 
 
-@op(samples=_pair, ref=np.subtract, explain=_broadcast_error)
+@binary(np.subtract)
 def sub(input: Tensor | float, other: Tensor | float) -> Tensor:
     """input - other, elementwise with broadcasting."""
-    large = input if input.__class__ is ndarray else other       # 1 - x, 1 / x
-    if large.__class__ is ndarray and large.size >= SHARED:
-        return spread(np.subtract, input, other)
     return input - other
-sub.vjp(input=lambda g: g, other=minus)
+sub.vjp(input=lambda g: g, other=lambda g: -g)
 
 
-@op(samples=_pair, ref=np.multiply, explain=_broadcast_error)
+@binary(np.multiply)
 def mul(input: Tensor | float, other: Tensor | float) -> Tensor:
     """input * other, elementwise with broadcasting."""
-    if input.__class__ is ndarray and input.size >= SHARED:
-        return spread(np.multiply, input, other)
     return input * other
+mul.vjp(input=lambda g, other: g * other, other=lambda g, input: g * input)
 
 
-def _times_other(g, other):                        # times(g, other) written out: one call less
-    if g.__class__ is ndarray and g.size >= SHARED:
-        return spread(np.multiply, g, other)
-    return g * other
-
-
-def _times_input(g, input):
-    if g.__class__ is ndarray and g.size >= SHARED:
-        return spread(np.multiply, g, input)
-    return g * input
-mul.vjp(input=_times_other, other=_times_input)
-
-
-@op(samples=lambda r: [(a, np.sign(b) * (0.5 + np.abs(b))) for a, b in _pair(r)],
-    ref=np.true_divide, explain=_broadcast_error)
+@binary(np.true_divide, samples=lambda r: [(a, np.sign(b) * (0.5 + np.abs(b)))
+                                           for a, b in pairs(r)])
 def div(input: Tensor | float, other: Tensor | float) -> Tensor:
     """input / other, elementwise with broadcasting; integers become the default float dtype."""
-    large = input if input.__class__ is ndarray else other       # 1 - x, 1 / x
-    if large.__class__ is ndarray and large.size >= SHARED:
-        return spread(np.true_divide, input, other)
     return input / other
-div.vjp(input=lambda g, other: over(g, other),
-        other=lambda g, other, out: over(times(minus(g), out), other))
+div.vjp(input=lambda g, other: g / other, other=lambda g, other, out: -g * out / other)
 
 
-@op(samples=lambda r: [(r(3, 4),)], ref=np.negative, explain=_broadcast_error)
+@pointwise(samples=lambda r: [(r(3, 4),)], ref=np.negative, explain=broadcast_error,
+           least=tuning.LOOP_OF_MEMORY, least_of_rules=tuning.LOOP_OF_MEMORY)
 def neg(input: Tensor) -> Tensor:
     """-input. Raises: TypeError for booleans, whose opposite is ~input."""
-    return minus(input)
-neg.vjp(input=minus)
+    return -input
+neg.vjp(input=lambda g: -g)
+
+
+_times = in_one_pass(lambda a, b: a * b, "times", tuning.LOOP_OF_MEMORY)
 
 
 def _refuse_booleans(a, b):
@@ -142,8 +92,8 @@ def _power(x, n):
     """x ** n. NumPy takes 60 times as long for a third power as for two products."""
     if n.__class__ in (int, float) and n in (2, 3, 4) and \
             (x.dtype.kind == "f" or (n.__class__ is int and x.dtype.kind != "b")):
-        square = times(x, x)
-        return square if n == 2 else times(square, x if n == 3 else square)
+        square = _times(x, x)
+        return square if n == 2 else _times(square, x if n == 3 else square)
     if n.__class__ is int and x.dtype.kind == "b":         # NumPy: int8
         x = x.astype(np.int64)
     return x ** n
@@ -159,7 +109,7 @@ def _pow_input(g, input, other):
         if other == 0:
             return _nothing(g)
         power = input if other == 2 else _power(input, other - 1)
-        return times(g, times(power, other))
+        return _times(g, _times(power, other))
     constant = other == 0                          # x ** 0 is 1 for all x
     slope = other * pow(input, where(constant, 1.0, other) - 1)
     return where(constant, 0.0, g * slope)
@@ -178,7 +128,7 @@ def _pow_exponent(g, input, exponent, out):
 
 @op(samples=lambda r: [(r.between(0.5, 2, 3, 4), r(3, 4)), (r.between(0.5, 2, 3, 1), r(4)),
                        (r(3), 2), (r(3), 3.0), (r.between(0.5, 2, 3), -0.5), (2.0, r(3))],
-    ref=np.power, explain=_broadcast_error)
+    ref=np.power, explain=broadcast_error)
 def pow(input: Tensor | float, exponent: Tensor | float) -> Tensor:
     """input ** exponent, elementwise with broadcasting. At input 0 the exponent's gradient is 0.
 
@@ -196,7 +146,7 @@ pow.vjp(input=lambda g, input, exponent: _pow_input(g, input, exponent),
 
 
 @op(samples=lambda r: [(r(3, 4), 2.5), (r(3), r.between(0.5, 2, 3))], ref=np.remainder,
-    explain=_broadcast_error)
+    explain=broadcast_error)
 def remainder(input: Tensor | float, other: Tensor | float) -> Tensor:
     """input - floor(input / other) * other: Python's %, with the sign of `other`.
 
@@ -209,7 +159,7 @@ remainder.vjp(input=lambda g: g,
 
 
 @op(samples=lambda r: [(r(3, 4), 0.3), (r(3), r.between(0.5, 2, 3))], ref=np.floor_divide,
-    explain=_broadcast_error)
+    explain=broadcast_error)
 def floor_divide(input: Tensor | float, other: Tensor | float) -> Tensor:
     """floor(input / other): Python's //. Not differentiable: the result needs no gradient.
 
@@ -221,42 +171,37 @@ def floor_divide(input: Tensor | float, other: Tensor | float) -> Tensor:
 
 # --- comparison: booleans, which have no gradient ------------------------------------------------
 
-def _equal_pairs(r):
-    a = r.integers(3, 4, 5)
-    return [(a, r.integers(3, 4, 5)), (r(3, 4), r(4)), (a, 1)]
-
-
-@op(samples=_equal_pairs, ref=np.equal, explain=_broadcast_error, promote="operands")
+@comparison(np.equal)
 def eq(input: Tensor, other: Tensor | float) -> Tensor:
     """input == other, elementwise."""
     return np.equal(input, other)
 
 
-@op(samples=_equal_pairs, ref=np.not_equal, explain=_broadcast_error, promote="operands")
+@comparison(np.not_equal)
 def ne(input: Tensor, other: Tensor | float) -> Tensor:
     """input != other, elementwise."""
     return np.not_equal(input, other)
 
 
-@op(samples=_equal_pairs, ref=np.less, explain=_broadcast_error, promote="operands")
+@comparison(np.less)
 def lt(input: Tensor, other: Tensor | float) -> Tensor:
     """input < other, elementwise."""
     return np.less(input, other)
 
 
-@op(samples=_equal_pairs, ref=np.less_equal, explain=_broadcast_error, promote="operands")
+@comparison(np.less_equal)
 def le(input: Tensor, other: Tensor | float) -> Tensor:
     """input <= other, elementwise."""
     return np.less_equal(input, other)
 
 
-@op(samples=_equal_pairs, ref=np.greater, explain=_broadcast_error, promote="operands")
+@comparison(np.greater)
 def gt(input: Tensor, other: Tensor | float) -> Tensor:
     """input > other, elementwise."""
     return np.greater(input, other)
 
 
-@op(samples=_equal_pairs, ref=np.greater_equal, explain=_broadcast_error, promote="operands")
+@comparison(np.greater_equal)
 def ge(input: Tensor, other: Tensor | float) -> Tensor:
     """input >= other, elementwise."""
     return np.greater_equal(input, other)
@@ -266,19 +211,19 @@ def _bools(r):
     return [(r.mask(3, 4), r.mask(4))]
 
 
-@op(samples=_bools, ref=np.logical_and, explain=_broadcast_error, promote="operands")
+@op(samples=_bools, ref=np.logical_and, explain=broadcast_error, promote="operands")
 def logical_and(input: Tensor, other: Tensor) -> Tensor:
     """Whether both are true (not zero), elementwise."""
     return np.logical_and(input, other)
 
 
-@op(samples=_bools, ref=np.logical_or, explain=_broadcast_error, promote="operands")
+@op(samples=_bools, ref=np.logical_or, explain=broadcast_error, promote="operands")
 def logical_or(input: Tensor, other: Tensor) -> Tensor:
     """Whether one is true (not zero), elementwise."""
     return np.logical_or(input, other)
 
 
-@op(samples=_bools, ref=np.logical_xor, explain=_broadcast_error, promote="operands")
+@op(samples=_bools, ref=np.logical_xor, explain=broadcast_error, promote="operands")
 def logical_xor(input: Tensor, other: Tensor) -> Tensor:
     """Whether exactly one is true (not zero), elementwise."""
     return np.logical_xor(input, other)
@@ -292,7 +237,7 @@ def logical_not(input: Tensor) -> Tensor:
 
 
 @op(samples=lambda r: [(r.mask(3, 4),), (r.integers(9, 5),)], ref=np.invert,
-    explain=_broadcast_error, promote=False, moves=True)
+    explain=broadcast_error, promote=False, moves=True)
 def bitwise_not(input: Tensor) -> Tensor:
     """~input: the opposite of a boolean, the flipped bits of an integer.
 
@@ -305,21 +250,21 @@ def bitwise_not(input: Tensor) -> Tensor:
 
 
 @op(samples=lambda r: [(r.mask(3, 4), r.mask(4)), (r.integers(9, 5), 6)], ref=np.bitwise_and,
-    explain=_broadcast_error)
+    explain=broadcast_error)
 def bitwise_and(input: Tensor, other: Tensor | int) -> Tensor:
     """input & other, for booleans and integers."""
     return input & other
 
 
 @op(samples=lambda r: [(r.mask(3, 4), r.mask(4)), (r.integers(9, 5), 6)], ref=np.bitwise_or,
-    explain=_broadcast_error)
+    explain=broadcast_error)
 def bitwise_or(input: Tensor, other: Tensor | int) -> Tensor:
     """input | other, for booleans and integers."""
     return input | other
 
 
 @op(samples=lambda r: [(r.mask(3, 4), r.mask(4)), (r.integers(9, 5), 6)], ref=np.bitwise_xor,
-    explain=_broadcast_error)
+    explain=broadcast_error)
 def bitwise_xor(input: Tensor, other: Tensor | int) -> Tensor:
     """input ^ other, for booleans and integers."""
     return input ^ other
@@ -348,9 +293,9 @@ def isfinite(input: Tensor) -> Tensor:
 
 # --- choosing between elements -------------------------------------------------------------------
 
-@op(samples=lambda r: [(r.mask(3, 4), r(3, 4), r(3, 4)), (r.mask(4), r(3, 1), 0.0),
-                       (r.mask(3, 1), 1.5, r(4))],
-    ref=np.where, explain=_broadcast_error, apart=("condition",))
+@binary(np.where, samples=lambda r: [(r.mask(3, 4), r(3, 4), r(3, 4)), (r.mask(4), r(3, 1), 0.0),
+                                     (r.mask(3, 1), 1.5, r(4))],
+        apart=("condition",), least=tuning.LOOP_OF_FEW, least_of_rules=tuning.LOOP_OF_FEW)
 def where(condition: Tensor, input: Tensor | float, other: Tensor | float) -> Tensor:
     """input where condition is true, else other; all three broadcast."""
     if input.__class__ is int or other.__class__ is int:         # NumPy would wrap it
@@ -361,12 +306,8 @@ where.vjp(input=lambda g, condition: where(condition, g, 0.0),
           other=lambda g, condition: where(condition, 0.0, g))
 
 
-def _apart(r):
-    a, b = np.split(r.apart(2, 3, 4), 2)
-    return [(a[0], b[0]), (a[0], b[0, 0]), (a[0], 0.0)]
-
-
-@op(samples=_apart, ref=np.maximum, explain=_broadcast_error)
+@binary(np.maximum, samples=pairs_apart, least=tuning.LOOP_OF_THREADS,
+        least_of_rules=tuning.LOOP_OF_MANY)
 def maximum(input: Tensor | float, other: Tensor | float) -> Tensor:
     """The larger of two elements. Where they are equal, each gets half of the gradient."""
     return np.maximum(input, other)
@@ -374,7 +315,8 @@ maximum.vjp(input=lambda g, input, other: _to_winner(g, input < other, input == 
             other=lambda g, input, other: _to_winner(g, other < input, input == other))
 
 
-@op(samples=_apart, ref=np.minimum, explain=_broadcast_error)
+@binary(np.minimum, samples=pairs_apart, least=tuning.LOOP_OF_THREADS,
+        least_of_rules=tuning.LOOP_OF_MANY)
 def minimum(input: Tensor | float, other: Tensor | float) -> Tensor:
     """The smaller of two elements. Where they are equal, each gets half of the gradient."""
     return np.minimum(input, other)
@@ -396,9 +338,9 @@ def _clamp_door(input, min, max):
     return input, min, max
 
 
-@op(samples=lambda r: [(r.apart(3, 4), -0.3, 0.4), (r.apart(3, 4), None, 0.2),
-                       (r.apart(3, 4), -0.2)],
-    ref=lambda x, min=None, max=None: np.clip(x, min, max), door=_clamp_door)
+@pointwise(samples=lambda r: [(r.apart(3, 4), -0.3, 0.4), (r.apart(3, 4), None, 0.2),
+                              (r.apart(3, 4), -0.2)],
+           ref=lambda x, min=None, max=None: np.clip(x, min, max), door=_clamp_door)
 def clamp(input: Tensor, min: float | None = None, max: float | None = None) -> Tensor:
     """Elements below `min` become min, above `max` become max. At a bound the gradient passes.
 
@@ -415,20 +357,20 @@ def _inside(x, low, high):
 
 # --- unary functions -----------------------------------------------------------------------------
 
-@op(samples=lambda r: [(r.apart(3, 4),)], ref=np.absolute)
+@pointwise(samples=lambda r: [(r.apart(3, 4),)], ref=np.absolute,
+           least=tuning.LOOP_OF_THREADS, least_of_rules=tuning.LOOP_OF_FEW)
 def abs(input: Tensor) -> Tensor:
     """|input|. The gradient at 0 is 0."""
     return np.absolute(input)
 abs.vjp(input=lambda g, input: g * sign(input))
 
 
-@op(samples=lambda r: [(r(3, 4),)], ref=np.exp, floating=True)
+@pointwise(samples=lambda r: [(r(3, 4),)], ref=np.exp, floating=True,
+           least=tuning.LOOP_OF_FEW, least_of_rules=tuning.LOOP_OF_MEMORY)
 def exp(input: Tensor) -> Tensor:
     """e ** input."""
-    if input.size >= _LOOP and input.dtype.char in "fd":
-        return loops.exp_of(input)
     return np.exp(input)
-exp.vjp(input=lambda g, out: times(g, out))
+exp.vjp(input=lambda g, out: g * out)
 
 
 @op(samples=lambda r: [(r(3, 4),)], ref=np.exp2, floating=True)
@@ -438,18 +380,20 @@ def exp2(input: Tensor) -> Tensor:
 exp2.vjp(input=lambda g, out: g * (out * _LN2))
 
 
-@op(samples=lambda r: [(r(3, 4),)], ref=np.expm1, floating=True)
+@pointwise(samples=lambda r: [(r(3, 4),)], ref=np.expm1, floating=True,
+           least=tuning.LOOP_OF_FEW, least_of_rules=tuning.LOOP_OF_FEW, doubles=False)
 def expm1(input: Tensor) -> Tensor:
     """e ** input - 1, exact for small input."""
     return np.expm1(input)
 expm1.vjp(input=lambda g, out: g * (out + 1.0))
 
 
-@op(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=np.log, floating=True)
+@pointwise(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=np.log, floating=True,
+           least=tuning.LOOP_OF_WIDE, least_of_rules=tuning.LOOP_OF_MEMORY, doubles=False)
 def log(input: Tensor) -> Tensor:
     """The natural logarithm."""
-    return function(np.log, input)
-log.vjp(input=lambda g, input: over(g, input))
+    return np.log(input)
+log.vjp(input=lambda g, input: g / input)
 
 
 @op(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=np.log2, floating=True)
@@ -466,37 +410,42 @@ def log10(input: Tensor) -> Tensor:
 log10.vjp(input=lambda g, input: g / (input * _LN10))
 
 
-@op(samples=lambda r: [(r.between(-0.5, 2, 3, 4),)], ref=np.log1p, floating=True)
+@pointwise(samples=lambda r: [(r.between(-0.5, 2, 3, 4),)], ref=np.log1p, floating=True,
+           least=tuning.LOOP_OF_FEW, least_of_rules=tuning.LOOP_OF_FEW, doubles=False)
 def log1p(input: Tensor) -> Tensor:
     """log(1 + input), exact for small input."""
     return np.log1p(input)
 log1p.vjp(input=lambda g, input: g / (input + 1.0))
 
 
-@op(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=np.sqrt, floating=True)
+@pointwise(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=np.sqrt, floating=True,
+           least=tuning.LOOP_OF_FEW, least_of_rules=tuning.LOOP_OF_FEW)
 def sqrt(input: Tensor) -> Tensor:
     """The square root. The gradient at 0 is infinite, as in mathematics and in torch."""
-    return function(np.sqrt, input)
-sqrt.vjp(input=lambda g, out: over(g, times(out, 2.0)))
+    return np.sqrt(input)
+sqrt.vjp(input=lambda g, out: g / (out * 2.0))
 
 
-@op(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=lambda x: x ** -0.5, floating=True)
+@pointwise(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=lambda x: x ** -0.5, floating=True,
+           least=tuning.LOOP_OF_FEW, least_of_rules=tuning.LOOP_OF_FEW)
 def rsqrt(input: Tensor) -> Tensor:
     """1 / sqrt(input)."""
     return 1.0 / np.sqrt(input)
 rsqrt.vjp(input=lambda g, out: g * (out * out * out * -0.5))
 
 
-@op(samples=lambda r: [(r(3, 4),)], ref=np.square)
+@pointwise(samples=lambda r: [(r(3, 4),)], ref=np.square,
+           least=tuning.LOOP_OF_MEMORY, least_of_rules=tuning.LOOP_OF_FEW)
 def square(input: Tensor) -> Tensor:
     """input ** 2; of booleans as int64."""
     if input.dtype.kind == "b":                    # or two of them add up to True
         return input.astype(np.int64)
-    return times(input, input)
-square.vjp(input=lambda g, input: times(g, times(input, 2.0)))
+    return input * input
+square.vjp(input=lambda g, input: g * (input * 2.0))
 
 
-@op(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=lambda x: x ** -1.0)
+@pointwise(samples=lambda r: [(r.between(0.5, 3, 3, 4),)], ref=lambda x: x ** -1.0,
+           least=tuning.LOOP_OF_MEMORY, least_of_rules=tuning.LOOP_OF_FEW)
 def reciprocal(input: Tensor) -> Tensor:
     """1 / input."""
     return 1.0 / input
@@ -546,7 +495,7 @@ atan.vjp(input=lambda g, input: g / (input * input + 1.0))
 
 
 @op(samples=lambda r: [(r(3, 4), r(3, 4)), (r(3, 4), r(4))], ref=np.arctan2,
-    explain=_broadcast_error, floating=True)
+    explain=broadcast_error, floating=True)
 def atan2(input: Tensor, other: Tensor) -> Tensor:
     """The angle of the point (other, input) in radians, from -pi to pi. Both gradients are 0 at the
     origin."""
@@ -652,7 +601,5 @@ def frac(input: Tensor) -> Tensor:
     return input - trunc(input)
 
 
-# Numbers from which our exp beats NumPy's (0.2 ns a number against 0.34) by more than its call.
-_LOOP = 1 << 14
 _NEVER = np.zeros((), np.bool_)
 _LN2, _LN10 = float(np.log(2.0)), float(np.log(10.0))

@@ -210,7 +210,7 @@ def _forget_edits(path: Path) -> None:
     stem = path.name.rpartition("-")[0]
     same = sorted(path.parent.glob(f"{stem}-*.bin"), key=lambda p: p.stat().st_mtime, reverse=True)
     for old in same[_KEPT_EDITS:]:
-        _remove(old)
+        remove(old)
 
 
 _warned = False
@@ -226,6 +226,34 @@ def _warn(message: str) -> None:
         warnings.warn(message, RuntimeWarning, stacklevel=2)
     except RuntimeWarning:
         print(message, file=sys.stderr)
+
+
+def read(path: Path) -> bytes:
+    """What `write` put there. Raises: FileNotFoundError; ValueError if it is damaged."""
+    blob = path.read_bytes()
+    if hashlib.sha256(blob[32:]).digest() != blob[:32]:
+        raise ValueError("damaged")
+    return blob[32:]
+
+
+def write(path: Path, blob: bytes) -> None:
+    """Keeps what was compiled. A reader sees all of it or nothing. Raises: OSError."""
+    # mkstemp: mode 0600 and a name that no other process has.
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(hashlib.sha256(blob).digest() + blob)
+        os.replace(temporary, path)
+    except BaseException:
+        remove(Path(temporary))
+        raise
+    events["stored"] += 1
+    _forget_edits(path)
+
+
+def warn_not_stored(error: Exception) -> None:
+    """The warning for what `write` raised."""
+    _warn(f"minigrad could not store a compiled kernel: {type(error).__name__}: {error}")
 
 
 class DiskCache:
@@ -250,42 +278,30 @@ class DiskCache:
             path = self._path(sig, target_context.codegen())
             if path is None:
                 return None
-            blob = path.read_bytes()
-            if hashlib.sha256(blob[32:]).digest() != blob[:32]:
-                raise ValueError("damaged")
+            blob = read(path)
             from numba.core.compiler import CompileResult
 
-            result = CompileResult._rebuild(target_context, *pickle.loads(blob[32:]))
+            result = CompileResult._rebuild(target_context, *pickle.loads(blob))
             events["loaded"] += 1
             return result
         except FileNotFoundError:
             return None
         except Exception:
             if path is not None:
-                _remove(path)  # it is written anew after compiling
+                remove(path)  # it is written anew after compiling
             return None
 
     def save_overload(self, sig: Any, result: Any) -> None:
         events["compiled"] += 1
-        temporary = None
         try:
             path = self._path(sig, result.codegen)
             if path is None or result.lifted or result.library.has_dynamic_globals:
                 return
             from numba.core.serialize import dumps
 
-            blob = dumps(result._reduce())
-            # mkstemp: mode 0600 and a name that no other process has.
-            handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-            with os.fdopen(handle, "wb") as file:
-                file.write(hashlib.sha256(blob).digest() + blob)
-            os.replace(temporary, path)
-            events["stored"] += 1
-            _forget_edits(path)
+            write(path, dumps(result._reduce()))
         except Exception as error:
-            if temporary is not None:
-                _remove(Path(temporary))
-            _warn(f"minigrad could not store a compiled kernel: {type(error).__name__}: {error}")
+            warn_not_stored(error)
 
     def enable(self) -> None:
         pass
@@ -304,7 +320,8 @@ class _NoCache(DiskCache):
         return None
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Removes what is damaged, if it is there."""
     with contextlib.suppress(OSError):
         path.unlink()
 

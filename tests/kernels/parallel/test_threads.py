@@ -319,11 +319,11 @@ def test_numba_may_be_told_elsewhere_not_to_compile():
         import numba
         numba.config.DISABLE_JIT = 1
         import numpy as np
-        from minigrad.kernels.pointwise.activation import relu_grad_range
+        from minigrad.kernels.pointwise.sgd import sgd_range
         from minigrad.kernels.parallel.threads import parallel
         g, out = np.ones((2, 100), "f4")
         out[:] = 0
-        parallel(relu_grad_range, 100, g, g, out, grain=10)
+        parallel(sgd_range, 100, out, g, 1.0, 0.0, -1.0, grain=10)
         print(out.sum())
     """
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True,
