@@ -21,12 +21,16 @@ needs_jit = pytest.mark.skipif(jit_disabled(), reason="nothing is compiled in th
 REACHED = """if True:
     from minigrad.__main__ import main
     from minigrad.kernels.jit import cache
-    reached, path_of = set(), cache.DiskCache._path
-    def noted(self, *arguments):
-        path = path_of(self, *arguments)
-        reached.add(path)
-        return path
-    cache.DiskCache._path = noted
+    from minigrad.kernels.pointwise import machine_code
+    reached = set()
+    def noting(path_of):
+        def noted(*arguments):
+            path = path_of(*arguments)
+            reached.add(path)
+            return path
+        return noted
+    cache.DiskCache._path = noting(cache.DiskCache._path)
+    machine_code._path = noting(machine_code._path)
     assert main(["warmup", "--quiet"]) == 0
     for path in reached - {None}:
         if path.exists():
@@ -46,7 +50,7 @@ def warm(tmp_path_factory):
     assert (code, err) == (0, "")
     kernels, found = map(int, re.match(r"(\d+) kernels compiled, (\d+) found", out).groups())
     files = [Path(line) for line in out.splitlines()[1:]]
-    assert kernels + found == len(files) > 30
+    assert kernels + found >= len(files) > 30    # Winograd's device functions are never kept
     if shared != cache:
         folder = cache / "kernels" / files[0].parent.name
         folder.parent.mkdir(mode=0o700)
