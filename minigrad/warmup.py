@@ -162,6 +162,8 @@ def _layers() -> Iterator[tuple[str, nn.Module, Sequence[tuple[int, ...]]]]:
             rnn = nn.RNN(size, hidden, nonlinearity=kind, batch_first=True)
             yield f"RNN, {kind}", rnn, [(n, t, size) for n, t in ((1, 1), (1, 32), (32, 32))]
 
+    yield "layer norm, written out", _LayerNorm(1024), [(4, 1024), (256, 1024)]
+
     cnn = nn.Sequential(
         nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
         nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
@@ -189,6 +191,21 @@ class _Classifier(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         scores = self.network(x)
         return nn.functional.cross_entropy(scores, Tensor(np.arange(len(x)) % scores.shape[1]))
+
+
+class _LayerNorm(nn.Module):
+    """A matrix beside a row and beside a column: the arithmetic that broadcasts in most models, for
+    which there are loops apart (samples are lengthened only where all arrays have one shape)."""
+
+    def __init__(self, columns: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(Tensor(np.ones(columns)))
+        self.bias = nn.Parameter(Tensor(np.zeros(columns)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        centred = x - x.mean(dim=1, keepdim=True)
+        variance = (centred * centred).mean(dim=1, keepdim=True)
+        return centred / (variance + 1e-5).sqrt() * self.weight + self.bias
 
 
 def _run_layer(layer: nn.Module, shapes: Sequence[tuple[int, ...]], dtype: np.dtype) -> None:

@@ -1,5 +1,5 @@
 """What the guides show works: the training example runs, the op is the one in ops/, the kernel
-equals its twin; options, files and names that they speak of exist."""
+equals its reference; options, files and names that they speak of exist."""
 import inspect
 import pathlib
 import re
@@ -37,7 +37,7 @@ def test_the_map_has_every_room():
     lines = README.partition("```\nminigrad/\n")[2].partition("examples/")[0].splitlines()
     rooms = {path.name + "/" * path.is_dir() for path in (ROOT / "minigrad").iterdir()
              if path.suffix in ("", ".py") and path.name[:2] != "__"}
-    assert {line.split()[0] for line in lines if line[2] != " "} == rooms
+    assert sorted(line.split()[0] for line in lines if line[2] != " ") == sorted(rooms)
 
 
 def test_every_option_of_an_op_is_explained_with_an_example():
@@ -57,7 +57,7 @@ def test_every_option_of_an_op_is_explained_with_an_example():
                            for e in OPS.values())
 
 
-def test_the_kernel_of_the_guide_equals_its_twin(tmp_path):
+def test_the_kernel_of_the_guide_equals_its_reference(tmp_path):
     block, = re.findall(r"```python\n(.*?)```", KERNELS, re.S)
     file = tmp_path / "cube.py"
     file.write_text(block)

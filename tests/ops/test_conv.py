@@ -1,7 +1,7 @@
 """conv2d, the convolution of mathematics and pooling: identities, edges, and what they refuse.
 
 Values against references and derivatives of both orders are in test_ops.py, torch's numbers in
-test_parity.py, the kernels against their twins in test_kernels_conv.py and test_kernels_pool.py.
+test_parity.py, the kernels against their references in kernels/conv/ and kernels/pool/.
 """
 import re
 

@@ -1,7 +1,7 @@
 """The fused recurrent layer equals the cell, step by step, with derivatives of both orders.
 
 Values against references and finite differences are in test_ops.py, torch's numbers in
-test_parity.py, the kernels against their twins in
+test_parity.py, the kernels against their references in
 kernels/recurrent/test_rnn.py, the layers in nn/test_rnn.py.
 """
 import re

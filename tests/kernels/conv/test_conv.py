@@ -68,14 +68,14 @@ def make(case, dtype, seed=0):
     return x, w, bias, g, (*options, groups)
 
 
-def assert_sum(got, twin, dtype, arrays, *rest):
-    """got equals twin(*arrays, *rest), up to rounding of the terms."""
+def assert_sum(got, reference, dtype, arrays, *rest):
+    """got equals reference(*arrays, *rest), up to rounding of the terms."""
     wide = [None if a is None else a.astype(np.float64) for a in arrays]
-    want = twin(*wide, *rest)
+    want = reference(*wide, *rest)
     assert got.dtype == dtype
     assert got.shape == want.shape
     sizes = [None if a is None else abs(a) for a in wide]
-    slack = TOLERANCE[dtype] * (1 + twin(*sizes, *rest))
+    slack = TOLERANCE[dtype] * (1 + reference(*sizes, *rest))
     wrong = ~(abs(got - want) <= slack)
     assert not wrong.any(), f"{wrong.sum()} of {wrong.size} wrong, first at {np.argwhere(wrong)[0]}"
 
@@ -102,7 +102,7 @@ def check(case, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 @deterministic
 @given(case=cases())
-def test_kernels_equal_their_twins(case, dtype):
+def test_kernels_equal_their_references(case, dtype):
     check(case, dtype)
 
 
@@ -216,7 +216,7 @@ def test_every_way_does_large_shapes(name, way):
 @settings(deterministic, max_examples=10 if PLAIN else 60)
 @given(case=cases())
 def test_the_trio_is_adjoint(case):
-    """<conv(x, w), g> = <x, grad_x(g, w)> = <w, grad_w(g, x)>: no twin is asked."""
+    """<conv(x, w), g> = <x, grad_x(g, w)> = <w, grad_w(g, x)>: no reference is asked."""
     x, w, _, g, options = make(case, np.float64, seed=1)
     inner = np.sum(conv2d(x, w, None, g.shape[2:], *options) * g)
     # Relative to the norms, not to the sum, in which terms may cancel.
@@ -236,7 +236,7 @@ def test_nan_and_inf_go_where_mathematics_sends_them(case, where, dtype, bad, wa
 
 
 def check_places(case, where, dtype, bad):
-    """One number of each input in turn is bad: the results are where those of the twins are."""
+    """One number of each input in turn is bad: the results are where those of the references are."""
     x, w, bias, g, options = make(case, dtype)
     if x.size == 0:
         return

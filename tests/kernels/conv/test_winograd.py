@@ -1,4 +1,4 @@
-"""Winograd's convolution against the plain twins of the direct one, and where it is used."""
+"""Winograd's convolution against the references of the direct one, and where it is used."""
 
 import contextlib
 
@@ -72,13 +72,13 @@ def passes(x, w, bias, g, options):
     return y, gx, gw
 
 
-def assert_sum(got, twin, arrays, *rest):
+def assert_sum(got, reference, arrays, *rest):
     wide = [None if a is None else a.astype(np.float64) for a in arrays]
-    want = twin(*wide, *rest)
+    want = reference(*wide, *rest)
     assert got.dtype == np.float32
     assert got.shape == want.shape
     # An error is relative to the largest terms of a tile, so to the sum that is largest nearby.
-    sizes = twin(*[None if a is None else abs(a) for a in wide], *rest)
+    sizes = reference(*[None if a is None else abs(a) for a in wide], *rest)
     wrong = ~(abs(got - want) <= TOLERANCE * (1 + sizes.max()))
     assert not wrong.any(), f"{wrong.sum()} of {wrong.size} wrong, first at {np.argwhere(wrong)[0]}"
 
@@ -110,7 +110,7 @@ def sizes(draw):
 
 @deterministic
 @given(case=sizes())
-def test_all_passes_equal_the_plain_twins(case):
+def test_all_passes_equal_the_references(case):
     check(*case)
 
 
@@ -183,7 +183,7 @@ def same_places(got, want):
 @settings(deterministic, max_examples=4 if PLAIN else 25)
 @given(where=st.integers(0, 10**6), case=sizes())
 def test_what_is_not_finite_goes_where_the_direct_way_sends_it(case, where, bad):
-    """To where the direct way does, that is; test_kernels_conv.py compares that with the twins.
+    """To where the direct way does, that is; test_conv.py compares that with the references.
 
     3e38 is finite, and so are its products with weights below 1, but the transforms overflow.
     """

@@ -61,7 +61,7 @@ TILES = {
 @pytest.mark.parametrize("depth", [1, 2, 5])
 @pytest.mark.parametrize("kind", TILES)
 @pytest.mark.parametrize("start", ["one row for all", "C itself", "other rows"])
-def test_tile_equals_its_plain_twin_and_writes_nothing_else(kind, start, depth, dtype):
+def test_tile_equals_its_plain_version_and_writes_nothing_else(kind, start, depth, dtype):
     rows, cols, _ = tile_shape(dtype, kind)
     rng = np.random.default_rng(depth)
     a, b = rng.standard_normal((2, 60 + cols)).astype(dtype)
@@ -71,10 +71,10 @@ def test_tile_equals_its_plain_twin_and_writes_nothing_else(kind, start, depth, 
     c = rng.standard_normal(rows * ldc + 5).astype(dtype)
     lds = {"one row for all": 0, "C itself": ldc, "other rows": cols + 1}[start]
     initial = rng.standard_normal(rows * (cols + 1)).astype(dtype)
-    before, twin = c.copy(), c.copy()
-    TILES[kind].plain(a, row, ka, b, kb, depth, twin if lds == ldc else initial, lds, twin, ldc)
+    before, plain = c.copy(), c.copy()
+    TILES[kind].plain(a, row, ka, b, kb, depth, plain if lds == ldc else initial, lds, plain, ldc)
     TILES[kind](a, row, ka, b, kb, depth, c if lds == ldc else initial, lds, c, ldc)
-    np.testing.assert_allclose(c, twin, rtol=1e-5 if dtype == "float32" else 1e-13, atol=1e-6)
+    np.testing.assert_allclose(c, plain, rtol=1e-5 if dtype == "float32" else 1e-13, atol=1e-6)
     at = np.arange(rows)[:, None] * ldc + np.arange(cols)
     outside = np.ones(c.size, bool)
     outside[at] = False

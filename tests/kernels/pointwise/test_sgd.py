@@ -1,4 +1,4 @@
-"""The step on large parameters against its plain twin, at any number of threads."""
+"""The step on large parameters against its reference, at any number of threads."""
 import numpy as np
 import pytest
 
@@ -11,7 +11,7 @@ from minigrad.kernels.pointwise.sgd import GRAIN, sgd, sgd_reference
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 @pytest.mark.parametrize("momentum, share, nesterov", [
     (None, 1.0, False), (0.9, 1.0, False), (0.9, 0.7, False), (0.8, 1.0, True)])
-def test_sgd_equals_its_twin_to_the_last_bit(dtype, decay, sign, momentum, share, nesterov):
+def test_sgd_equals_its_reference_to_the_last_bit(dtype, decay, sign, momentum, share, nesterov):
     rng = np.random.default_rng(0)
     options = 0.1, decay, sign, momentum or 0.0, share, nesterov
     for n, threads in [(0, 1), (1, 1), (37, 2), (4 * GRAIN + 7, 1), (4 * GRAIN + 7, 3)]:

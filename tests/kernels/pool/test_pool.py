@@ -91,7 +91,7 @@ def assert_close(got, want, dtype, scale=1.0):
 @pytest.mark.parametrize("kind", ["normal", "ties", "nan"])
 @deterministic
 @given(case=cases())
-def test_max_pool_equals_its_twin(case, kind, dtype):
+def test_max_pool_equals_its_reference(case, kind, dtype):
     shape, *options = case
     x = numbers(shape, dtype, kind)
     before = x.copy()
@@ -176,7 +176,7 @@ RULES = [(True, 0), (False, 0), (True, 3), (False, 7)]
 @pytest.mark.parametrize("rule", RULES)
 @settings(deterministic, max_examples=15 if PLAIN else 60)
 @given(case=cases(dilated=False))
-def test_avg_pool_equals_its_twin(case, rule, dtype):
+def test_avg_pool_equals_its_reference(case, rule, dtype):
     shape, kernel, stride, padding, _, out_hw = case
     x, g = numbers(shape, dtype), numbers((*shape[:2], *out_hw), dtype, "g")
     options = (kernel, stride, padding)

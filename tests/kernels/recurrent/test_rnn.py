@@ -1,4 +1,4 @@
-"""The RNN kernels against their plain twins and finite differences; the accuracy of tanh."""
+"""The RNN kernels against their references and finite differences; the accuracy of tanh."""
 
 
 import numpy as np
@@ -88,7 +88,7 @@ def expected(shape, dtype, relu=False, reverse=False, seed=0):
 @pytest.mark.parametrize("dtype", DTYPES)
 @deterministic
 @given(shape=SHAPES, reverse=st.booleans())
-def test_tanh_rnn_equals_its_twin(shape, dtype, reverse):
+def test_tanh_rnn_equals_its_reference(shape, dtype, reverse):
     if shape[0]:
         for got, want in zip(
             everything(shape, dtype, False, reverse),
@@ -100,7 +100,7 @@ def test_tanh_rnn_equals_its_twin(shape, dtype, reverse):
 
 @deterministic
 @given(shape=SHAPES, reverse=st.booleans())
-def test_relu_rnn_equals_its_twin(shape, reverse):
+def test_relu_rnn_equals_its_reference(shape, reverse):
     # float64 alone: a sum near 0 may fall on the other side of the kink in float32
     if shape[0]:
         for got, want in zip(
