@@ -140,6 +140,16 @@ def test_the_rule_itself(room, text, wrong, tmp_path, monkeypatch):
     assert list(wrong_imports(Planted(path if path.suffix else path / "planted.py"))) == wrong
 
 
+@pytest.mark.parametrize("path", sorted((PACKAGE / "ops").glob("*.py")), ids=lambda p: p.stem)
+def test_every_file_of_operations_is_imported(path):
+    """Operations of a file that nobody imports are in no table, and no test would miss them."""
+    files = {parts[1] for parts in imported_modules(PACKAGE / "ops/__init__.py")
+             if parts[0] == "ops" and len(parts) > 1}
+    defines = re.search(r"^@(op|composite|pointwise|binary|comparison|reduction|movement)\b",
+                        path.read_text(encoding="utf-8"), re.M)
+    assert path.stem in files or not defines or path.stem == "__init__"
+
+
 def test_import_brings_numpy_and_nothing_heavier():
     code = ("import sys, minigrad, minigrad.nn, minigrad.optim, minigrad.data;"
             "print([m for m in ('numba', 'llvmlite', 'matplotlib', 'tqdm', 'torch', 'scipy') "

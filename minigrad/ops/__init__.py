@@ -3,9 +3,16 @@
 elementwise  shape  cast  join  reduce  indexing  gather  order  vector_norm  matrix  linear
 activation  conv  pool  conv_pool  rnn  loss  class_loss  creation  random  inplace
 
+Some stand where their neighbours are: `dropout` in random, `one_hot` in gather, `pad` in join,
+`cumsum` in reduce.
+
 An op is one block: see `elementwise.py` for the first, `op.py` for what the parts mean. What the
-families share stands in `kinds.py` (decorators), `dims.py` (dimensions and shapes that users give),
-`indices.py` (what an index means) and `samples.py` (inputs for tests).
+families share stands in `kinds.py` (decorators), `derived.py` (derivatives of their rules, found),
+`dims.py` (dimensions and shapes that users give), `indices.py` (what an index means), `windows.py`
+(options of convolution and pooling) and `samples.py` (inputs for tests). `numpy_functions.py` says
+what np.mean and the like do with Tensors.
+
+A new file must be imported here: its operations are in the table once somebody imports it.
 """
 from __future__ import annotations
 
@@ -200,4 +207,4 @@ for _name, _method in {**vars(InPlaceMethods), **vars(TensorMethods)}.items():
     if _name not in _NO_METHODS:
         setattr(Tensor, _name, _method)
 
-accumulate.add_into = add_into                     # autograd knows no kernels
+accumulate.add_into = add_into    # how large gradients are added up; autograd knows no kernels
