@@ -5,7 +5,7 @@ For a function f and random directions v (of the inputs) and u (of the outputs),
 random u and v only if the whole Jacobian J is right, so a check costs a few evaluations, whatever
 the sizes. Only when they disagree is the full Jacobian computed, to name the wrong element.
 
-Not here: the rules themselves (`ops/`); what is checked for each op (`tests/test_ops.py`).
+Not here: the rules themselves (`ops/`); what is checked for each op (`tests/ops/`).
 """
 from __future__ import annotations
 

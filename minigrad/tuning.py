@@ -1,4 +1,4 @@
-"""Every size limit of the package: at which sizes one way changes places with another, how finely
+"""The size limits of the package: at which sizes one way changes places with another, how finely
 work is shared out, what is kept in which cache.
 
 Each line says in what unit it counts, what it decides, and behind the bar which command measured
@@ -8,16 +8,18 @@ it (to be run before and after an edit of the line):
     NAME                  python -m benchmarks --against HEAD NAME: rows before and after
 
 Host functions say `tuning.NAME`. A compiled function may not: what it reads would be frozen into
-machine code, and the compile cache is not keyed by this file. (Its own constants stand above it,
-and are part of what is compiled: the blocks of a sum, the numbers in a vector.)
+machine code, and the compile cache is not keyed by this file.
 
-Not here: what differs between processors and can be asked (registers: kernels/simd/tile.py); the
-number of threads (kernels/parallel/threads.py).
+Not here: what compiled functions read, which stands above them (the blocks of a sum in
+kernels/rowwise/sums.py and kernels/matmul/few_rows.py, the height of a strip in
+kernels/pool/cells.py); the chunk and the piece of a formula's loop (kernels/pointwise/loop.py); how
+many chunks a job has at most, and the number of threads (kernels/parallel/threads.py); what differs
+between processors and can be asked (kernels/simd/registers.py).
 """
 
-# --- sums (sums.py, ops/reduce.py, kernels/rowwise/) ---------------------------------------------
+# --- sums (long_sums.py, ops/reduce.py, kernels/rowwise/) ----------------------------------------
 
-#: numbers in a row: from here on the order of adding matters, so `sums.total` adds as a tree;
+#: numbers in a row: from here on the order of adding matters, so `long_sums.total` adds as a tree;
 #: below, NumPy's own sum is nearly as exact, and takes 1 us | sum
 SUM_MANY = 4096
 #: rows: the same for rows that are added one after the other | sum
@@ -54,6 +56,8 @@ GRADIENT_IN_PLACE = 1 << 18
 FUSION_LEAST = 1 << 13
 #: numbers of a parameter: from here on one compiled pass beats the few NumPy calls | sgd
 SGD_LOOP = 1 << 14
+#: numbers: a chunk of that pass, 2 us | sgd
+SGD_GRAIN = 1 << 14
 #: bytes of a place of a scratch arena: above, it is made anew for each call | cnn
 ARENA_KEPT = 1 << 22
 

@@ -53,7 +53,7 @@ DTYPES = {"f32": np.float32, "f64": np.float64}
 TRUSTING = {"max_pool2d_grad", "max_pool2d_pick"}
 
 # Functions of rows that stand among those of single elements: an error there is a row's.
-OF_ROWS = {"softmax", "log_softmax", "logsumexp", "softmin", "layer_norm", "normalize"}
+OF_ROWS = {"softmax", "log_softmax", "logsumexp", "softmin"}
 
 
 # --- the operations and their samples ------------------------------------------------------------

@@ -16,22 +16,22 @@ KERNELS = ["jit", "simd", "parallel", "pointwise", "rowwise", "matmul", "pool", 
 # These stand beside one another.
 BESIDE = {("matmul", "rowwise"), ("matmul", "pointwise"), ("recurrent", "pool")}
 # What may be used from outside: nothing that knows an operation. ways.py is below all families.
-OUTSIDE_OF_KERNELS = {"memory", "sums", "tuning", "user_cache"}
+OUTSIDE_OF_KERNELS = {"long_sums", "memory", "tuning", "user_cache"}
 FAMILIES = KERNELS[KERNELS.index("parallel") + 1:]
 
 # autograd's files, lowest first: what the walk needs, the engine, what makes ops of functions.
 AUTOGRAD = ["accumulate", "hooks", "inplace", "construct", "diagnostics", "engine", "results",
             "fusion", "table", "options", "shapes", "signature", "arguments", "agreement",
             "codegen", "generated", "source", "op"]
-OUTSIDE_OF_AUTOGRAD = {"advice", "autograd.writes", "face", "foreign", "memory", "modes",
-                       "promotion", "sums", "tuning"}
+OUTSIDE_OF_AUTOGRAD = {"advice", "autograd.writes", "face", "foreign", "long_sums", "memory", "modes",
+                       "promotion", "tuning"}
 
 ALLOWED = {
     "absent": set(),
     "tuning": set(),
     "memory": {"tuning"},
     "user_cache": set(),
-    "sums": {"tuning"},
+    "long_sums": {"tuning"},
     **{f"kernels.{name}": OUTSIDE_OF_KERNELS | {
         f"kernels.{lower}" for lower in KERNELS[:i] if (name, lower) not in BESIDE} | (
         {"kernels.ways"} if name in FAMILIES else set()) for i, name in enumerate(KERNELS)},
@@ -46,7 +46,7 @@ ALLOWED = {
     "face": {"modes"},
     **{f"autograd.{name}": OUTSIDE_OF_AUTOGRAD | {f"autograd.{lower}" for lower in AUTOGRAD[:i]}
        for i, name in enumerate(AUTOGRAD)},
-    "ops": {"advice", "autograd", "face", "foreign", "kernels", "modes", "promotion", "sums",
+    "ops": {"advice", "autograd", "face", "foreign", "kernels", "long_sums", "modes", "promotion",
             "tuning"},
     "nn": {"absent", "autograd", "foreign", "modes", "ops", "promotion"},
     "optim": {"absent", "advice", "autograd", "foreign", "kernels", "modes", "promotion",

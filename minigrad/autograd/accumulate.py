@@ -22,7 +22,7 @@ from .. import tuning
 from ..face import ArrayFace
 from ..memory import Block
 from ..promotion import WIDE
-from ..sums import ROWS, total
+from ..long_sums import ROWS, total
 
 if TYPE_CHECKING:
     from .engine import Node

@@ -1,8 +1,8 @@
 """Ways: a family of kernels computes one thing in several ways, and says in a list when which.
 
     LINEAR = Family("linear", Problem, [
-        Way("numpy", by_numpy, can=..., better=lambda p: p.work <= tuning.LINEAR_NUMPY),
-        Way("dots", by_dots, better=lambda p: p.rows <= tuning.LINEAR_DOT_ROWS),
+        Way("numpy", by_numpy, can=..., better=lambda p: p.work <= tuning.NUMPY_PRODUCT),
+        Way("dots", by_dots, better=lambda p: p.rows <= tuning.FEW_DOT_ROWS),
         Way("tiles", by_tiles),
         Way("reference", by_loops),
     ], ...)

@@ -16,7 +16,7 @@ from ..foreign import got
 from ..autograd.arguments import refuse_other
 from ..autograd.op import composite, op
 from ..promotion import refuse_unfit
-from ..sums import add_at
+from ..long_sums import add_at
 from .cast import to
 from .dims import along, one_dim
 from .elementwise import where

@@ -21,7 +21,7 @@ from ..autograd.op import op
 from ..autograd.writes import record_write
 from ..modes import settings
 from ..promotion import DTYPES, as_own, refuse_unfit
-from ..sums import add_at, add_slices_at
+from ..long_sums import add_at, add_slices_at
 from .elementwise import where
 from .indices import (
     arrays_of, integers_first, is_basic, last_writers, may_repeat, misfit, normal_index, places_of,

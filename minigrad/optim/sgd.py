@@ -13,9 +13,6 @@ from ..kernels.pointwise import sgd as kernel
 from ..promotion import FLOAT16
 from .optimizer import Optimizer, check_number
 
-LARGE = tuning.SGD_LOOP
-
-
 
 class SGD(Optimizer):
     """p <- p - lr * v, where v follows the gradient g:
@@ -65,7 +62,7 @@ class SGD(Optimizer):
                 raise ValueError(f"SGD: the gradient of a parameter of shape {x.shape} has shape "
                                  f"{g.shape}; was p.grad set by hand?")
             written.append(x)
-            if plain and x.size < LARGE and x.dtype is not FLOAT16:  # the common, cheapest case
+            if plain and x.size < tuning.SGD_LOOP and x.dtype is not FLOAT16:  # the common, cheapest case
                 x -= g * lr
                 continue
             v, first = None, False
@@ -88,12 +85,12 @@ def _update(x: ndarray, g: ndarray, v: ndarray | None, first: bool, lr: float,
         v.fill(0)
         share = 1.0
     options = lr, decay, sign, momentum, share, bool(group["nesterov"])
-    by_loop = x.size >= LARGE and x.dtype.char in "fd" and _alike(x, g) and (
+    by_loop = x.size >= tuning.SGD_LOOP and x.dtype.char in "fd" and _alike(x, g) and (
         v is None or _alike(x, v))
     if by_loop:
         kernel.sgd(x.reshape(-1), g.reshape(-1), None if v is None else v.reshape(-1), *options)
     else:
-        kernel.sgd_reference(x, g, v, *options)
+        kernel.sgd_by_numpy(x, g, v, *options)
 
 
 def _alike(x: ndarray, other: ndarray) -> bool:

@@ -8,7 +8,7 @@ import pytest
 import minigrad as mg
 from minigrad import nn, optim
 from minigrad.autograd.engine import Tensor
-from minigrad.optim.sgd import LARGE
+from minigrad.tuning import SGD_LOOP
 
 
 def parameter(*values, dtype=np.float64):
@@ -42,7 +42,7 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize("options", OPTIONS)
-@pytest.mark.parametrize("shape", [(3,), (2, LARGE + 3), (2, 3)])
+@pytest.mark.parametrize("shape", [(3,), (2, SGD_LOOP + 3), (2, 3)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_sgd_follows_its_rule(options, shape, dtype):
     rng = np.random.default_rng(0)
@@ -66,14 +66,14 @@ def test_sgd_follows_its_rule(options, shape, dtype):
 def test_the_parts_of_a_large_parameter_give_the_bits_of_the_whole():
     rng = np.random.default_rng(0)
     options = {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}
-    big = rng.standard_normal(3 * LARGE + 7).astype(np.float32)
-    pieces = [nn.Parameter(piece) for piece in np.split(big, [5, LARGE, 2 * LARGE])]
+    big = rng.standard_normal(3 * SGD_LOOP + 7).astype(np.float32)
+    pieces = [nn.Parameter(piece) for piece in np.split(big, [5, SGD_LOOP, 2 * SGD_LOOP])]
     whole = nn.Parameter(big)
     a, b = optim.SGD([whole], **options), optim.SGD(pieces, **options)
     for _ in range(3):
         g = rng.standard_normal(big.shape).astype(np.float32)
         whole.grad = Tensor(g)
-        for p, part in zip(pieces, np.split(g, [5, LARGE, 2 * LARGE])):
+        for p, part in zip(pieces, np.split(g, [5, SGD_LOOP, 2 * SGD_LOOP])):
             p.grad = Tensor(part)
         a.step()
         b.step()

@@ -104,7 +104,7 @@ def depthwise_range(
     """Items start .. stop - 1; an item is (image, group, rows).
 
     x (N, C, H, W), out (N, F, ., .), w (F, C * taps) and phases, table: see Taps, bias (F, lanes):
-    each number all along a row. ah, aw: as in conv.correlate_range.
+    each number all along a row. ah, aw: as in tiles.correlate_range.
 
     Limit: bytes, x read and out written once. Measured on two cores, float32, 1024 images of 56 x
     56 under 3x3 taps: 26 MB in 0.7 ms (1.1 on one core), where NumPy copies as much in 0.51; images
@@ -184,7 +184,7 @@ def correlate_depthwise(
     out: np.ndarray,
     groups: int,
 ) -> None:
-    """As conv._correlate; w (F, C // groups, KH, KW)."""
+    """As tiles.correlate_tiles; w (F, C // groups, KH, KW)."""
     channels, features = x.shape[1] // groups, out.shape[1] // groups
     kh, kw = w.shape[2:]
     taps = _taps(channels, ah, aw, kh, kw)

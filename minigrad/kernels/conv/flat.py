@@ -326,7 +326,7 @@ def correlate_flat(
     out: np.ndarray,
     groups: int,
 ) -> None:
-    """As conv._correlate; w (F, C // groups, KH, KW)."""
+    """As tiles.correlate_tiles; w (F, C // groups, KH, KW)."""
     channels, features = x.shape[1] // groups, out.shape[1] // groups
     plan = _plan(
         x.shape[0], channels, features, groups, x.dtype, ah, aw, taps, out.shape[3]

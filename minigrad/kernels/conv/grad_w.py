@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ... import tuning
-from ...sums import sum_of
+from ...long_sums import sum_of
 from ..jit import ready
 from ..simd.masked import masked_lanes
 from ..simd.tile import tile_shape

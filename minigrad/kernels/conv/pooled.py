@@ -24,7 +24,7 @@ import numpy as np
 
 from ... import tuning
 from ...memory import empty
-from ...sums import sum_of, total
+from ...long_sums import sum_of, total
 from ..jit import ready
 from ..rowwise.sums import row_sums
 from ..pool.maximum import max_pool2d_places, max_pool2d_places_reference, nowhere_of, place_dtype

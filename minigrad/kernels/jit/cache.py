@@ -19,7 +19,7 @@ at most one warning.
 Imported when the first kernel is about to be compiled: an import of minigrad waits neither for
 this file nor for what it needs.
 
-Not here: compiling (jit.py).
+Not here: compiling (kernel.py).
 """
 
 from __future__ import annotations

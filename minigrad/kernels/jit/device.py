@@ -11,7 +11,7 @@ A part that comes from the cache, because its kernel does not, is made into mach
 that is Numba's own way of loading, and rare. A helper that raises must raise a constant message:
 what else Numba would print is kept beside its machine code, and a part has none.
 
-Not here: the dispatchers themselves, and when a part is wanted (jit.py).
+Not here: the dispatchers themselves, and when a part is wanted (kernel.py).
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ import numpy as np
 
 from ... import tuning
 from ...memory import empty
-from ...sums import ROWS, total
+from ...long_sums import ROWS, total
 from ..jit import Kernel, jit
 from ..simd.flat import tail
 from ..parallel import one_each, parallel

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ... import tuning
-from ...sums import ROWS, total
+from ...long_sums import ROWS, total
 from ..jit import ready
 from ..jit.kernel import jit_disabled
 from ..ways import Family, Way, long_sum

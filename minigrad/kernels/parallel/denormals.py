@@ -5,7 +5,7 @@ on such numbers many times slower: on two cores 262,144 products took 310 us ins
 layer 290 ms instead of 1.8. Gradients that vanish through many steps come into that range. A switch
 of the CPU (x86: two bits of MXCSR; ARM: one of FPCR) takes them for 0, as they come and as they go.
 
-Our recurrent layer needs no switch: it flushes what vanishes by itself (rnn.py).
+Our recurrent layer needs no switch: it flushes what vanishes by itself (recurrent/).
 """
 
 from __future__ import annotations

@@ -8,10 +8,9 @@ A worker that has just helped waits for the next job in machine code (dispatch.p
 millisecond, since within a training step another one follows; then it parks on a queue of Python's,
 and costs nothing. So no core is kept busy by an idle library, as with Numba's `parallel=True`,
 whose OpenMP threads also do not survive fork, and whose workqueue layer aborts the process when two
-Python
-threads enter it.
+Python threads enter it.
 
-Not here: how a kernel is compiled (jit.py), how a job is handed over (dispatch.py).
+Not here: how a kernel is compiled (jit/kernel.py), how a job is handed over (dispatch.py).
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from typing import Any
 
 from ..jit import cache
 from ..jit.kernel import events, numba_module
-from ..simd.tile import cpu_features, registers
+from ..simd.registers import cpu_features, registers
 from .emit import FUNCTION
 
 _lock = threading.RLock()

@@ -6,10 +6,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ... import tuning
 from ..jit import jit, ready
 from ..parallel import one_each, parallel
-
-GRAIN = 1 << 14            # numbers worth a chunk: 2 us
 
 
 @jit
@@ -53,7 +52,7 @@ def sgd(x: np.ndarray, g: np.ndarray, v: np.ndarray | None, lr: float, decay: fl
 
     sign: 1, or -1 to climb instead of descending.
     """
-    grain = one_each(x.size, GRAIN)
+    grain = one_each(x.size, tuning.SGD_GRAIN)
     if v is None:
         parallel(sgd_range, x.size, x, ready(g), lr, decay, sign, grain=grain)
     else:
@@ -61,16 +60,18 @@ def sgd(x: np.ndarray, g: np.ndarray, v: np.ndarray | None, lr: float, decay: fl
                  grain=grain)
 
 
-def sgd_reference(x: np.ndarray, g: np.ndarray, v: np.ndarray | None, lr: float, decay: float,
-                  sign: float, momentum: float, share: float, nesterov: bool) -> None:
-    """The plain twin of `sgd`. Python floats take the arrays' own dtype: float32 stays float32.
-    float16 is computed in float32 and rounded once, when it is stored.
+def sgd_by_numpy(x: np.ndarray, g: np.ndarray, v: np.ndarray | None, lr: float, decay: float,
+                 sign: float, momentum: float, share: float, nesterov: bool) -> None:
+    """What `sgd` computes, by NumPy: its reference, and the way of small parameters.
+
+    Python floats take the arrays' own dtype: float32 stays float32. float16 is computed in float32
+    and rounded once, when it is stored.
     """
     if x.dtype == np.float16:
         wide = x.astype(np.float32)
         moving = None if v is None else v.astype(np.float32)
-        sgd_reference(wide, g.astype(np.float32), moving, lr, decay, sign, momentum, share,
-                      nesterov)
+        sgd_by_numpy(wide, g.astype(np.float32), moving, lr, decay, sign, momentum, share,
+                     nesterov)
         x[...] = wide
         if v is not None:
             v[...] = moving

@@ -20,7 +20,7 @@ from ..simd.vector import (
     vector_jit,
 )
 from ..ways import Family, Way, long_sum
-from .windows import (
+from .cells import (
     STRIP_ROWS, Pair, Plan, blocks_of, frame_plane, frame_size, hangs_over, heard_from, load_cells,
     over_planes, pair, rows_of_strip, silent_rows, store_phase,
 )

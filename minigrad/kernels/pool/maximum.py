@@ -27,7 +27,7 @@ from ..simd.vector import (
 )
 from ..parallel import parallel
 from ..ways import Family, Way
-from .windows import (
+from .cells import (
     STRIP_ROWS, Pair, flat, frame_plane, frame_size, grain, hangs_over, load_cells, pair,
     rows_of_strip,
 )

@@ -26,7 +26,7 @@ from ..simd.vector import (
 from ..parallel import parallel
 from ..ways import Family, Way, long_sum
 from .maximum import nowhere_of, place_dtype
-from .windows import (
+from .cells import (
     STRIP_ROWS, Pair, Plan, blocks_of, flat, grain, hangs_over, heard_from, over_planes, pair,
     silent_rows, store_phase,
 )

@@ -7,7 +7,7 @@
 Arrays are (T, N, D), in either order of memory: time first, or batch first, as torch's batch_first
 gives it. The result takes the order of x, so that nothing is ever transposed.
 
-Not here: the loops (through_time.py), several layers or directions (nn/rnn.py), GRU, LSTM.
+Not here: the loops (loops.py), several layers or directions (nn/rnn.py), GRU, LSTM.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ..simd.transpose import square_side
 from ..parallel import parallel
 from ..matmul.linear import linear_grad_x
 from ..ways import Family, Way, long_sum
-from .through_time import (
+from .loops import (
     GIVEN, RELU, TANH, Plan, add_up_range, backward_range, forward_range, pack, plan_of,
 )
 

@@ -1,7 +1,7 @@
 """Sums over dimensions: by NumPy where there are few numbers, else so that they keep their digits.
 
 `sum_along` is what operations call, and the one place that chooses among the three ways. Not here:
-the tree of sums over other than the last dimensions (`minigrad/sums.py`, which needs no compiler),
+the tree of sums over other than the last dimensions (`minigrad/long_sums.py`, which needs no compiler),
 running sums (scan.py).
 """
 
@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from ... import tuning
-from ...sums import MANY, ROWS, few, total
+from ...long_sums import MANY, ROWS, few, total
 from ..jit import jit, ready
 from ..jit.kernel import jit_disabled
 from ..simd.flat import tail

@@ -22,7 +22,8 @@ from typing import Any
 
 from ..jit import jit
 from .masked import Masked
-from .tile import TileShape, cpu_features, registers, tile_shape
+from .registers import cpu_features, registers
+from .tile import TileShape, tile_shape
 
 
 def dot_shape(dtype: Any) -> TileShape:

@@ -1,9 +1,12 @@
-"""exp and tanh of one number, written so that a loop calling them becomes vector instructions.
+"""exp, tanh, log, log1p, expm1 and erf of one number, written so that a loop calling them becomes
+vector instructions.
 
 A call to the C library inside a loop stops the compiler from using vectors; arithmetic, a compare
-and a reinterpretation of bits do not. `exp` and `tanh` choose by the type of the argument, float32
-or float64, when the kernel around them is compiled, so the choice costs nothing at run time.
-Not here: loops over arrays, and anything that uses `log` or a power (rare: once a row).
+and a reinterpretation of bits do not. They choose by the type of the argument, float32 or float64,
+when the kernel around them is compiled, so the choice costs nothing at run time; formulas' loops
+take the functions of one type (`_exp_32`) through `pointwise/words.py`.
+
+Not here: loops over arrays, powers (`pointwise/words.py`), sines, the sigmoid (ditto).
 
 How exp works, in both precisions:
 
@@ -21,10 +24,10 @@ float64 and 80-bit arithmetic:
     exp    float32 1.1, float64 1.0    from the first subnormal result to the last finite one
     tanh   float32 2.4, float64 2.6    (NumPy's own: exp 2.5 and 0.7, tanh 1.4 and 1.2)
     expm1  float32 1.7, float64 1.8
-    log1p  float32 1.9, float64 2.0
+    log1p  float32 1.9, float64 2.0 (from 0 to 1: `log1p`, for softplus within kernels)
     erf    float32 2.8
     log    float32 0.9              (of all numbers; NumPy's own: 2.6)
-    log1p  float32 1.4, float64 1.3 (of all numbers: _log1p_all_32, _log1p_all_64)
+    log1p  float32 1.4, float64 1.3 (of all numbers: `_log1p_all_32`, `_log1p_all_64`)
 
 Limit: arithmetic, about 20 (float32) or 30 (float64) instructions a vector. A loop over exp takes
 0.25 ns a number in float32 with half-width vectors, 0.2 with full ones (`wide_jit`), 0.95 in

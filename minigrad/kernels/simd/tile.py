@@ -26,19 +26,19 @@ clock that is promised; it may run faster): 8 x 2 vectors 234, 6 x 4 235, 8 x 1 
 8 x 2 is the rule, as 32 columns divide the usual numbers of channels. Where vectors of B straddle
 cache lines, 8 x 2 loses 7 % and 8 x 3 4 % (165 to 153 and 172 to 165, on another day).
 
-Not here: packing, edges, threads. See matmul/product.py for the simplest use of it.
+Not here: what the machine has (registers.py), packing, edges, threads. See matmul/product.py for the simplest use of it.
 """
 
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..jit import Kernel, jit
+from .registers import cpu_features, registers
 
 
 class TileShape(NamedTuple):
@@ -47,40 +47,6 @@ class TileShape(NamedTuple):
     rows: int
     cols: int
     lanes: int
-
-
-class Registers(NamedTuple):
-    """What the vector unit of a CPU has: `bytes` a register, and how many vectors of C to keep."""
-
-    bytes: int
-    rows: int
-    vectors: int
-
-
-def cpu_features() -> frozenset[str]:
-    """What the machine code may use: the host's features, unless Numba was told otherwise."""
-    told = os.environ.get("NUMBA_CPU_FEATURES")
-    if told is None:
-        if os.environ.get("NUMBA_CPU_NAME"):
-            return frozenset()  # code for some other CPU: plain loops are always right
-        try:
-            import llvmlite.binding as llvm  # type: ignore[import-untyped]
-
-            told = llvm.get_host_cpu_features().flatten()
-        except (ImportError, RuntimeError):
-            return frozenset()
-    return frozenset(f[1:] for f in told.split(",") if f.startswith("+"))
-
-
-def registers(features: frozenset[str]) -> Registers | None:
-    """The largest tile of 8 rows or less that leaves room for the vectors of B and one of A."""
-    if "avx512f" in features:  # 32 registers: 8 x 2 sums + 2 + 1; more would hold, see above
-        return Registers(64, 8, 2)
-    if {"avx2", "fma"} <= features:  # 16 registers: 6 x 2 sums + 2 + 1
-        return Registers(32, 6, 2)
-    if "neon" in features:  # 32 registers: 8 x 2 sums + 2 + 1
-        return Registers(16, 8, 2)
-    return None  # without a fused multiply-add LLVM would call a function for each: plain loops
 
 
 def choose_shape(features: frozenset[str], kind: str, itemsize: int) -> TileShape:

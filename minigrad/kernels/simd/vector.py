@@ -24,7 +24,7 @@ import numpy as np
 
 from ..jit import Kernel
 from .math import exp as one_exp
-from .tile import cpu_features
+from .registers import cpu_features
 
 
 @functools.cache

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from minigrad import set_num_threads
-from minigrad.kernels.pointwise.sgd import GRAIN, sgd, sgd_reference
+from minigrad.kernels.pointwise.sgd import sgd, sgd_by_numpy
+from minigrad.tuning import SGD_GRAIN
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -14,7 +15,7 @@ from minigrad.kernels.pointwise.sgd import GRAIN, sgd, sgd_reference
 def test_sgd_equals_its_reference_to_the_last_bit(dtype, decay, sign, momentum, share, nesterov):
     rng = np.random.default_rng(0)
     options = 0.1, decay, sign, momentum or 0.0, share, nesterov
-    for n, threads in [(0, 1), (1, 1), (37, 2), (4 * GRAIN + 7, 1), (4 * GRAIN + 7, 3)]:
+    for n, threads in [(0, 1), (1, 1), (37, 2), (4 * SGD_GRAIN + 7, 1), (4 * SGD_GRAIN + 7, 3)]:
         set_num_threads(threads)
         x, g, v = rng.standard_normal((3, n)).astype(dtype)
         if n > 3:
@@ -23,7 +24,7 @@ def test_sgd_equals_its_reference_to_the_last_bit(dtype, decay, sign, momentum, 
         want_x, want_v = x.copy(), None if v is None else v.copy()
         kept = g.copy()
         sgd(x, g, v, *options)
-        sgd_reference(want_x, g, want_v, *options)
+        sgd_by_numpy(want_x, g, want_v, *options)
         np.testing.assert_array_equal(x, want_x)
         np.testing.assert_array_equal(g, kept)
         if v is not None:

@@ -11,7 +11,7 @@ from kernel_testing import (
 
 from minigrad import tuning
 from minigrad.kernels.pool import (
-    maximum as pool_max, maximum_grad as pool_grad, windows as pool_windows,
+    cells as pool_cells, maximum as pool_max, maximum_grad as pool_grad,
 )
 from minigrad.kernels.pool.average import (
     avg_pool2d, avg_pool2d_grad, avg_pool2d_grad_reference, avg_pool2d_reference,
@@ -279,7 +279,7 @@ def test_same_bits_at_any_number_of_threads(kernel, stride, out_hw, dtype, monke
         chunks.append(n // grain)
         parallel(kernel, n, *args, grain=grain)
 
-    for file in (pool_max, pool_grad, pool_windows):
+    for file in (pool_max, pool_grad, pool_cells):
         monkeypatch.setattr(file, "parallel", counted)
     for n in (1, 2, 3):
         set_num_threads(n)

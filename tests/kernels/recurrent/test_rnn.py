@@ -14,7 +14,7 @@ from minigrad.kernels.recurrent.rnn import (
     Needs, _tiny, rnn, rnn_grad, rnn_grad_reference, rnn_reference, rnn_scan,
     rnn_scan_reference,
 )
-from minigrad.kernels.recurrent.through_time import plan_of
+from minigrad.kernels.recurrent.loops import plan_of
 from minigrad.kernels.parallel.threads import set_num_threads
 from minigrad.kernels.simd.tile import tile_shape
 

@@ -10,7 +10,7 @@ from minigrad.kernels.rowwise.sums import (
     row_sums, row_sums_range, row_sums_reference, sum_along,
 )
 from minigrad.kernels.parallel.threads import set_num_threads
-from minigrad.sums import total
+from minigrad.long_sums import total
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -13,7 +13,7 @@ from kernel_testing import PLAIN
 import minigrad
 import minigrad.nn.functional as F
 from minigrad import nn, tensor
-from minigrad.sums import add_at, add_rows, add_slices_at, total
+from minigrad.long_sums import add_at, add_rows, add_slices_at, total
 
 S = 60 if PLAIN else 1                             # the plain run takes smaller samples
 N = 300_000 // S

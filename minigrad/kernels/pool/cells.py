@@ -1,4 +1,4 @@
-"""What the maximum and the average share: rows of windows and of an image, a vector at a time.
+"""The cells of windows, loaded and stored a vector at a time: what the maximum and the average share.
 
 Windows of a row start `stride` apart. So cell j of all windows of a row is a vector as it lies in
 memory with stride 1, and every other number of two vectors with stride 2 (`load_cells`). The other
@@ -13,7 +13,8 @@ share its cache lines, are still in the first-level cache when their turn comes.
 images get a frame where a window hangs over: a loop over cells of which some are left out has
 another length in each row, and took 10 % longer.
 
-Not here: what is done with the cells (maximum.py, average.py), the words (vector.py).
+Not here: how many windows there are (ops/windows.py), what is done with the cells (maximum.py,
+average.py), the words of vectors (simd/vector.py).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The loops of a recurrent layer, through all of time, forwards and backwards.
+"""The loops of a recurrent layer: rows of the batch through all of time, forwards and backwards.
 
     forwards     h_t = act(W_ih x_t + b + W_hh h_{t-1})
     backwards    r_t = act'(h_t) * (g_t + W_hh^T r_{t+1})     the gradient of the sum inside act
