@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 
 
 _VARIABLES = """environment variables of a program that uses minigrad:
-  MINIGRAD_VERBOSE=1         print every call of a family of kernels (those that `ways` lists): which
-                             way and why, sizes, time, share of the measured peak
+  MINIGRAD_VERBOSE=1         print every call of a family of kernels (`ways` lists them): which way
+                             and why, sizes, time, share of the measured peak
   MINIGRAD_CHECK=1           run the reference beside each of these, stop at the first difference
   MINIGRAD_WAY=family=way    take this way: MINIGRAD_WAY="conv2d=tiles,linear=reference"
   MINIGRAD_NUM_THREADS=n     how many threads; OMP_NUM_THREADS else

@@ -43,7 +43,7 @@ from numpy import ndarray
 from . import tuning
 
 LEAST, PATIENCE = tuning.MEMORY_LEAST, tuning.MEMORY_PATIENCE
-LINE = 64
+LINE = 64                                          # bytes of a cache line
 # The largest block that glibc learns from on 64-bit systems (DEFAULT_MMAP_THRESHOLD_MAX), less room
 # for what it adds itself.
 _LEARNT = (32 << 20) - (1 << 13)

@@ -29,7 +29,7 @@ from .ops.random import get_rng_state, set_rng_state
 from .ops.samples import Draw
 from .optim import SGD
 
-_LONG = 1 << 18      # elements: beyond the sizes that are left to NumPy, still a millisecond each
+_LONG = 1 << 18      # elements: from here on all have a loop (tuning.LOOP_OF_THREADS)
 
 Step = tuple[str, Callable[[], None]]
 

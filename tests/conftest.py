@@ -41,7 +41,7 @@ def threads_as_before() -> Iterator[None]:
 
 @pytest.fixture
 def quiet() -> Iterator[None]:
-    """For tests of kernels: plain loops and references warn of overflow and NaN, compiled loops do not.
+    """For tests of kernels: plain loops and NumPy warn of overflow and NaN, compiled loops do not.
 
     In a file: `pytestmark = pytest.mark.usefixtures("quiet")`.
     """

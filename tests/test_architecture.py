@@ -23,8 +23,8 @@ FAMILIES = KERNELS[KERNELS.index("parallel") + 1:]
 AUTOGRAD = ["accumulate", "hooks", "inplace", "construct", "diagnostics", "engine", "results",
             "fusion", "table", "options", "shapes", "signature", "arguments", "agreement",
             "codegen", "generated", "source", "op"]
-OUTSIDE_OF_AUTOGRAD = {"advice", "autograd.writes", "face", "foreign", "long_sums", "memory", "modes",
-                       "promotion", "tuning"}
+OUTSIDE_OF_AUTOGRAD = {"advice", "autograd.writes", "face", "foreign", "long_sums", "memory",
+                       "modes", "promotion", "tuning"}
 
 ALLOWED = {
     "absent": set(),

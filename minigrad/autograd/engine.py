@@ -5,8 +5,9 @@ step of the history), then the reverse walk. Next: `op.py` (what an operation is
 `ops/elementwise.py`. What is beside the idea has rooms of its own: how gradients are added and
 whose memory they are (`accumulate.py`), hooks (`hooks.py`), writing in place (`inplace.py`),
 tensors from data and from tensors (`construct.py`), what errors say (`diagnostics.py`), several
-results of one operation (`results.py`), operations that run as one (`fusion.py`). Not in this
-folder: any particular operation or derivative (`ops/`), any loop over numbers (`kernels/`).
+results of one operation (`results.py`), operations that run as one (`fusion.py`); the whole list is
+in `__init__.py`. Not in this folder: any particular operation or derivative (`ops/`), any loop over
+numbers (`kernels/`).
 """
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """From text to functions: generated functions are written when they are first called.
 
-All of them, some 140, at import took 25 ms. A debugger that steps into an operation is led neither through what
-writes it nor through the lines of the public function that only unwrap and wrap: it is shown the
-first line, the call of the forward, and the forward.
+All of them, some 140, at import took 25 ms. A debugger that steps into an operation is led neither
+through what writes it nor through the lines of the public function that only unwrap and wrap: it is
+shown the first line, the call of the forward, and the forward.
 
 Not here: the text (`codegen.py`).
 """
@@ -29,17 +29,6 @@ def first_call(*args: Any, **options: Any) -> Any:    # it is written now: step 
     finally:
         settrace(tracer)                           # type: ignore[name-defined]  # noqa: F821
     return OP.public(*args, **options)             # type: ignore[name-defined]  # noqa: F821
-
-
-def first_pull(*args: Any) -> None:                   # it is written now: step on
-    getframe().f_trace_lines = False               # type: ignore[name-defined]  # noqa: F821
-    tracer = gettrace()                            # type: ignore[name-defined]  # noqa: F821
-    settrace(None)                                 # type: ignore[name-defined]  # noqa: F821
-    try:
-        OP.write_pullback()                        # type: ignore[name-defined]  # noqa: F821
-    finally:
-        settrace(tracer)                           # type: ignore[name-defined]  # noqa: F821
-    OP.pull(*args)                                 # type: ignore[name-defined]  # noqa: F821
 
 
 def unwritten(stub: CodeType, scope: dict[str, Any], name: str) -> Any:
@@ -117,4 +106,8 @@ def _stub(function: Any) -> CodeType:
     return _with_lines(code, lambda n: None if n == first + 1 else n)
 
 
-FIRST_CALL, FIRST_PULL = _stub(first_call), _stub(first_pull)
+FIRST_CALL = _stub(first_call)
+# The same for a pullback, whose globals are those of the public function: two names are others.
+_OF_PULLBACKS = {"write": "write_pullback", "public": "pull"}
+FIRST_PULL = FIRST_CALL.replace(
+    co_name="first_pull", co_names=tuple(_OF_PULLBACKS.get(n, n) for n in FIRST_CALL.co_names))

@@ -24,9 +24,7 @@ from .containers import ModuleList as ModuleList
 from .containers import ParameterDict as ParameterDict
 from .containers import ParameterList as ParameterList
 from .containers import Sequential as Sequential
-from .conv import AvgPool2d as AvgPool2d
 from .conv import Conv2d as Conv2d
-from .conv import MaxPool2d as MaxPool2d
 from .dropout import Dropout as Dropout
 from .linear import Flatten as Flatten
 from .linear import Identity as Identity
@@ -42,6 +40,8 @@ from .loss import NLLLoss as NLLLoss
 from .loss import SmoothL1Loss as SmoothL1Loss
 from .module import Module as Module
 from .module import Parameter as Parameter
+from .pool import AvgPool2d as AvgPool2d
+from .pool import MaxPool2d as MaxPool2d
 from .rnn import RNN as RNN
 from .rnn import RNNCell as RNNCell
 

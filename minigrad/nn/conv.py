@@ -1,4 +1,7 @@
-"""Convolution and pooling as layers. Not here: what they compute (`ops/conv.py`, `ops/pool.py`)."""
+"""Convolution as a layer, and three layers in a row that run as one.
+
+Not here: what they compute (`ops/conv.py`, `ops/conv_pool.py`), pooling (`pool.py`).
+"""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -10,12 +13,12 @@ from ..modes import settings
 from ..autograd.options import Case, choice
 from ..ops.conv import CONV, conv2d
 from ..ops.conv_pool import conv2d_relu_max_pool2d
-from ..ops.pool import AVG_POOL, MAX_POOL, avg_pool2d, max_pool2d
 from ..ops.join import pad
 from ..ops.windows import WINDOW
 from .activation import ReLU
 from .init import fan_in_uniform_
 from .module import Module, new_parameter, positive
+from .pool import MaxPool2d
 
 Pair = tuple[int, int]
 
@@ -99,62 +102,6 @@ class Conv2d(Module):
         if self.padding_mode != "zeros":
             text += f", padding_mode={self.padding_mode}"
         return text
-
-
-class MaxPool2d(Module):
-    """The maximum of each window of (N, C, H, W); see `F.max_pool2d`.
-
-    stride: default kernel_size. padding: at most half of the window. return_indices: also where the
-    maximum was. ceil_mode: keep a last window that is only partly filled.
-    """
-
-    def __init__(self, kernel_size: int | Pair, stride: int | Pair | None = None,
-                 padding: int | Pair = 0, dilation: int | Pair = 1, return_indices: bool = False,
-                 ceil_mode: bool = False) -> None:
-        super().__init__()
-        MAX_POOL.settle("MaxPool2d", kernel_size=kernel_size, stride=stride, padding=padding,
-                        dilation=dilation, ceil_mode=ceil_mode)
-        self.kernel_size, self.padding, self.dilation = kernel_size, padding, dilation
-        self.stride = kernel_size if stride is None else stride
-        self.return_indices, self.ceil_mode = return_indices, ceil_mode
-
-    def forward(self, input: Tensor) -> Tensor:
-        """The maxima; if return_indices, the pair of them and where they were."""
-        return max_pool2d(input, self.kernel_size, self.stride, self.padding, self.dilation,
-                          self.ceil_mode, self.return_indices)
-
-    def extra_repr(self) -> str:
-        """The options."""
-        return (f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
-                f"dilation={self.dilation}, ceil_mode={self.ceil_mode}")
-
-
-class AvgPool2d(Module):
-    """The average of each window of (N, C, H, W); see `F.avg_pool2d`.
-
-    stride: default kernel_size. count_include_pad: whether padding counts as zeros or not at all.
-    divisor_override: divide the sum by this number instead.
-    """
-
-    def __init__(self, kernel_size: int | Pair, stride: int | Pair | None = None,
-                 padding: int | Pair = 0, ceil_mode: bool = False, count_include_pad: bool = True,
-                 divisor_override: int | None = None) -> None:
-        super().__init__()
-        AVG_POOL.settle("AvgPool2d", kernel_size=kernel_size, stride=stride, padding=padding,
-                        ceil_mode=ceil_mode, count_include_pad=count_include_pad,
-                        divisor_override=divisor_override)
-        self.kernel_size, self.padding, self.ceil_mode = kernel_size, padding, ceil_mode
-        self.stride = kernel_size if stride is None else stride
-        self.count_include_pad, self.divisor_override = count_include_pad, divisor_override
-
-    def forward(self, input: Tensor) -> Tensor:
-        """The averages."""
-        return avg_pool2d(input, self.kernel_size, self.stride, self.padding, self.ceil_mode,
-                          self.count_include_pad, self.divisor_override)
-
-    def extra_repr(self) -> str:
-        """The options."""
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
 def conv_relu_pool(layers: Sequence[Module], input: Any) -> Tensor | None:

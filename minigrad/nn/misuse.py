@@ -37,8 +37,9 @@ def refuse_inputs(cls: type, args: tuple, kwargs: dict[str, Any]) -> None:
     name = cls.__name__
     kind, inputs = ("loss", "input, target") if name.endswith("Loss") else ("layer", "x")
     options = names[:len(names) - len(init.__defaults__ or ())]
-    made = f"{'nn.' if cls.__module__.startswith(PACKAGE) else ''}{name}(" + (
-        "dim=1" if "oftmax" in name else ", ".join(options)) + f")({inputs})"
+    prefix = "nn." if cls.__module__.startswith(PACKAGE) else ""
+    given_options = "dim=1" if "oftmax" in name else ", ".join(options)
+    made = f"{prefix}{name}({given_options})({inputs})"
     function = _function(name)
     tensors = all(isinstance(x, Tensor) for x in given)
     kinds = ("a Tensor" if tensors else "an array") if len(given) == 1 else (

@@ -117,7 +117,7 @@ class IncompatibleKeys(NamedTuple):
                 f"unexpected_keys={self.unexpected_keys})")
 
 
-class HookHandle:
+class ForwardHookHandle:
     """Returned by register_forward_hook: remove() takes the hook away again."""
 
     def __init__(self, hooks: dict[int, Callable], hook: Callable) -> None:
@@ -187,12 +187,12 @@ class Module:
                     result = result if changed is None else changed
             return result
 
-    def register_forward_hook(self, hook: Callable[[Any, tuple, Any], Any]) -> HookHandle:
+    def register_forward_hook(self, hook: Callable[[Any, tuple, Any], Any]) -> ForwardHookHandle:
         """Calls hook(module, args, result) after each forward; what it returns, if not None,
         replaces the result. Returns a handle with remove()."""
         if self._forward_hooks is None:
             self._forward_hooks = {}
-        return HookHandle(self._forward_hooks, hook)
+        return ForwardHookHandle(self._forward_hooks, hook)
 
     # what it is made of
 

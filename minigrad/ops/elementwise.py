@@ -494,23 +494,6 @@ def atan(input: Tensor) -> Tensor:
 atan.vjp(input=lambda g, input: g / (input * input + 1.0))
 
 
-@op(samples=lambda r: [(r(3, 4), r(3, 4)), (r(3, 4), r(4))], ref=np.arctan2,
-    explain=broadcast_error, floating=True)
-def atan2(input: Tensor, other: Tensor) -> Tensor:
-    """The angle of the point (other, input) in radians, from -pi to pi. Both gradients are 0 at the
-    origin."""
-    return np.arctan2(input, other)
-atan2.vjp(input=lambda g, input, other: _over_squares(g * other, input, other),
-          other=lambda g, input, other: _over_squares(-g * input, input, other))
-
-
-def _over_squares(g, y, x):
-    """g / (y^2 + x^2), but 0 at the origin, where a direction has no slope."""
-    squares = y * y + x * x
-    origin = squares == 0
-    return where(origin, 0.0, g / where(origin, 1.0, squares))
-
-
 @op(samples=lambda r: [(r(3, 4),)], ref=np.sinh, floating=True)
 def sinh(input: Tensor) -> Tensor:
     """The hyperbolic sine."""
@@ -544,6 +527,25 @@ def atanh(input: Tensor) -> Tensor:
     """The inverse hyperbolic tangent."""
     return np.arctanh(input)
 atanh.vjp(input=lambda g, input: g / (1.0 - input * input))
+
+
+# --- functions of two numbers --------------------------------------------------------------------
+
+@op(samples=lambda r: [(r(3, 4), r(3, 4)), (r(3, 4), r(4))], ref=np.arctan2,
+    explain=broadcast_error, floating=True)
+def atan2(input: Tensor, other: Tensor) -> Tensor:
+    """The angle of the point (other, input) in radians, from -pi to pi. Both gradients are 0 at the
+    origin."""
+    return np.arctan2(input, other)
+atan2.vjp(input=lambda g, input, other: _over_squares(g * other, input, other),
+          other=lambda g, input, other: _over_squares(-g * input, input, other))
+
+
+def _over_squares(g, y, x):
+    """g / (y^2 + x^2), but 0 at the origin, where a direction has no slope."""
+    squares = y * y + x * x
+    origin = squares == 0
+    return where(origin, 0.0, g / where(origin, 1.0, squares))
 
 
 # --- steps: constant between their jumps, so the gradient is 0 ------------------------------------

@@ -351,16 +351,6 @@ def atan(input: Tensor) -> Tensor:
 def atan(input: ndarray) -> ndarray: ...
 
 @overload
-def atan2(input: Tensor, other: Tensor | ndarray) -> Tensor:
-    """The angle of the point (other, input) in radians, from -pi to pi. Both gradients are 0 at the
-    origin.
-    """
-@overload
-def atan2(input: ndarray, other: Tensor) -> Tensor: ...
-@overload
-def atan2(input: ndarray, other: ndarray) -> ndarray: ...
-
-@overload
 def sinh(input: Tensor) -> Tensor:
     """The hyperbolic sine."""
 @overload
@@ -389,6 +379,16 @@ def atanh(input: Tensor) -> Tensor:
     """The inverse hyperbolic tangent."""
 @overload
 def atanh(input: ndarray) -> ndarray: ...
+
+@overload
+def atan2(input: Tensor, other: Tensor | ndarray) -> Tensor:
+    """The angle of the point (other, input) in radians, from -pi to pi. Both gradients are 0 at the
+    origin.
+    """
+@overload
+def atan2(input: ndarray, other: Tensor) -> Tensor: ...
+@overload
+def atan2(input: ndarray, other: ndarray) -> ndarray: ...
 
 @overload
 def sign(input: Tensor) -> Tensor:

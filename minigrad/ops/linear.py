@@ -23,7 +23,7 @@ def _column(x):
     return x.reshape((*x.shape, 1))
 
 
-def _rows(x):
+def rows_of(x):
     """(..., N) -> (R, N): all leading dimensions as one (1 if there are none)."""
     return x if x.ndim == 2 else x.reshape((prod(x.shape[:-1]), x.shape[-1]))
 
@@ -34,10 +34,10 @@ def product(a, b):
         return a @ b
     if a.ndim > 2 and b.ndim == 2:
         # One large product: NumPy would run one small product for each matrix of the batch.
-        return product(_rows(a), b).reshape((*a.shape[:-1], b.shape[1]))
-    if a.size * b.shape[-1] <= _SMALL and a.ndim == b.ndim == 2:
+        return product(rows_of(a), b).reshape((*a.shape[:-1], b.shape[1]))
+    if a.size * b.shape[-1] <= tuning.PRODUCT_SMALL and a.ndim == b.ndim == 2:
         return a.dot(b)                                    # 0.25 us less than np.matmul
-    if b.ndim > 2 and a.shape[-1] > _LONG and a.shape[-1] == b.shape[-2]:
+    if b.ndim > 2 and a.shape[-1] > tuning.LONG_SUM and a.shape[-1] == b.shape[-2]:
         return _stacked(a, b)
     if b.ndim > 2 or a.dtype != b.dtype or \
             a.dtype not in _FLOATS or a.shape[1] != b.shape[0]:
@@ -64,7 +64,8 @@ def _stacked(a, b):
 
 def _with_vector(a, b):
     """a @ b where one of them is a vector, as np.matmul; long sums by our own kernels."""
-    if a.ndim == 0 or b.ndim == 0 or a.shape[-1] <= _LONG or a.shape[-1] != b.shape[-2 % b.ndim]:
+    if a.ndim == 0 or b.ndim == 0 or a.shape[-1] <= tuning.LONG_SUM \
+            or a.shape[-1] != b.shape[-2 % b.ndim]:
         return np.matmul(a, b)
     y = product(a if a.ndim > 1 else a.reshape((1, -1)), b if b.ndim > 1 else b.reshape((-1, 1)))
     y = y if b.ndim > 1 else y.reshape(y.shape[:-1])
@@ -72,7 +73,6 @@ def _with_vector(a, b):
         y.reshape(())
 
 
-_LONG, _SMALL = tuning.LONG_SUM, tuning.PRODUCT_SMALL
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -133,9 +133,9 @@ def _matmul_other(g, input, other_shape):
         return g * input if len(other_shape) == 1 else \
             _column(input) * g.reshape((*g.shape[:-1], 1, g.shape[-1]))
     if len(other_shape) == 1:                              # (K, R) @ (R,) -> (K,)
-        return matmul(_rows(input).mT, g.reshape((prod(g.shape),)))
+        return matmul(rows_of(input).mT, g.reshape((prod(g.shape),)))
     if len(other_shape) == 2:                              # (K, R) @ (R, M) -> (K, M)
-        return product(_rows(input).mT, _rows(g))
+        return product(rows_of(input).mT, rows_of(g))
     return product(input.mT, g)                         # (..., K, N) @ (..., N, M) -> (..., K, M)
 
 
@@ -237,19 +237,20 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
     Raises: ValueError where the sizes do not fit; TypeError for different or integer dtypes.
     """
-    if input.ndim <= 2 and input.size * weight.shape[0] <= _SMALL:
+    if input.ndim <= 2 and input.size * weight.shape[0] <= tuning.PRODUCT_SMALL:
         y = input.dot(weight.T)                            # (N, I) @ (I, O) -> (N, O)
         if bias is not None:
             y += bias
         return y
-    y = kernel.linear(_rows(input), weight, bias)
+    y = kernel.linear(rows_of(input), weight, bias)
     return y.reshape((*input.shape[:-1], weight.shape[0]))
 linear.vjp(input=lambda g, weight: g @ weight if g.ndim < 2 else product(g, weight))
 
 
 @linear.joint_vjp("weight", "bias", reads={"weight": ("input",), "bias": ()})
 def _weight_and_bias(g, input, needs):
-    if needs[1] and needs[2] and g.__class__ is ndarray and g.size * input.shape[-1] > _SMALL:
-        return kernel.linear_grad_w_and_bias(_rows(g), _rows(input))       # one pass over g
-    return (product(_rows(g).mT, _rows(input)) if needs[1] else None,      # (O, R) @ (R, I)
+    if needs[1] and needs[2] and g.__class__ is ndarray \
+            and g.size * input.shape[-1] > tuning.PRODUCT_SMALL:
+        return kernel.linear_grad_w_and_bias(rows_of(g), rows_of(input))       # one pass over g
+    return (product(rows_of(g).mT, rows_of(input)) if needs[1] else None,      # (O, R) @ (R, I)
             g if needs[2] else None)

@@ -3,6 +3,9 @@ from numpy import ndarray
 from typing import Any, overload
 from ..autograd.engine import Tensor
 
+def rows_of(x: Any) -> Any:
+    """(..., N) -> (R, N): all leading dimensions as one (1 if there are none)."""
+
 def product(a: Any, b: Any) -> Any:
     """a @ b for arrays or Tensors of two or more dimensions; large matrices by our own kernels."""
 

@@ -2,7 +2,7 @@
 
 The maximum is differentiated by where it was found: the forward keeps the place of each maximum in
 its window, one byte; the gradient is sent there, and the gradient of that picked up from there.
-Not here: the loops (`kernels/pool/`), layers (`nn/conv.py`).
+Not here: the loops (`kernels/pool/`), layers (`nn/pool.py`).
 """
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from ..autograd.options import choice, flag
 from ..autograd.signature import Signature
 from .activation import relu, tanh
 from .elementwise import where
-from .linear import linear, product
+from .linear import linear, product, rows_of
 from .reduce import sum
 from .join import cat
 from .shape import reshape
@@ -74,13 +74,8 @@ def _scan_rule(g, v, d, w, out, reverse, needs):
     gd = (g + product(_shift(u, not reverse), w.mT)) * (v + product(before, w)) \
         if needs[1] else None
     # (D, T*N) @ (T*N, D) -> (D, D)
-    gw = product(_rows(before).mT, _rows(u)) if needs[2] else None
+    gw = product(rows_of(before).mT, rows_of(u)) if needs[2] else None
     return u, gd, gw
-
-
-def _rows(x):
-    """(T, N, D) -> (T*N, D)."""
-    return reshape(x, (x.shape[0] * x.shape[1], x.shape[2]))
 
 
 # --- the layer -----------------------------------------------------------------------------------
@@ -134,13 +129,13 @@ def _layer_rule(g, out, input, h0, w_ih, w_hh, nonlinearity, reverse, needs):
     d = 1.0 - out * out if nonlinearity == "tanh" else \
         where(out <= 0, 0.0, np.ones((), out.dtype))             # NaN is not <= 0: it passes g on
     r = rnn_scan(g, d, w_hh, not reverse)                        # (T, N, D), through time
-    rows = _rows(r)
+    rows = rows_of(r)
     end = -1 if reverse else 0                                   # where the state h0 came in
-    before = _rows(_shift(out, reverse, h0)) if needs[3] else None
+    before = rows_of(_shift(out, reverse, h0)) if needs[3] else None
     bias = sum(rows, 0) if needs[4] or needs[5] else None
     return (product(r, w_ih) if needs[0] else None,              # (T, N, D) @ (D, I) -> (T, N, I)
             r[end] @ w_hh if needs[1] else None,                 # (N, D) @ (D, D) -> (N, D)
-            product(rows.mT, _rows(input)) if needs[2] else None,  # (D, T*N) @ (T*N, I) -> (D, I)
+            product(rows.mT, rows_of(input)) if needs[2] else None,  # (D, T*N) @ (T*N, I) -> (D, I)
             product(rows.mT, before) if needs[3] else None,      # (D, T*N) @ (T*N, D) -> (D, D)
             bias, bias)
 

@@ -62,7 +62,7 @@ class SGD(Optimizer):
                 raise ValueError(f"SGD: the gradient of a parameter of shape {x.shape} has shape "
                                  f"{g.shape}; was p.grad set by hand?")
             written.append(x)
-            if plain and x.size < tuning.SGD_LOOP and x.dtype is not FLOAT16:  # the common, cheapest case
+            if plain and x.size < tuning.SGD_LOOP and x.dtype is not FLOAT16:   # common, cheap
                 x -= g * lr
                 continue
             v, first = None, False

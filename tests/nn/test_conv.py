@@ -1,4 +1,4 @@
-"""Convolution and pooling as layers: borders, and options that reach the function."""
+"""Convolution as a layer: borders."""
 import numpy as np
 import pytest
 
@@ -31,13 +31,3 @@ def test_conv_padding_modes(mode, numpy_mode, padding):
 def test_conv_border_of_even_windows_with_dilation():
     layer = nn.Conv2d(1, 1, (2, 3), padding="same", dilation=(3, 1), padding_mode="circular")
     assert layer(floats(1, 1, 5, 5)).shape == (1, 1, 5, 5)
-
-
-def test_pooling_layers_pass_their_options_on():
-    x = floats(1, 2, 7, 7)
-    y, at = nn.MaxPool2d(3, 2, 1, return_indices=True, ceil_mode=True)(x)
-    want, want_at = F.max_pool2d(x, 3, 2, 1, 1, True, True)
-    np.testing.assert_array_equal(y.array, want.array)
-    np.testing.assert_array_equal(at.array, want_at.array)
-    got = nn.AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False, divisor_override=5)(x)
-    np.testing.assert_array_equal(got.array, F.avg_pool2d(x, 3, 2, 1, True, False, 5).array)

@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 
 from ... import tuning
+from ...memory import LINE
 from ..jit import jit
-from ..simd.flat import LINE, aligned
+from ..simd.flat import aligned
 from .atomics import tools
 from .threads import get_num_threads
 

@@ -1,4 +1,4 @@
-"""The cells of windows, loaded and stored a vector at a time: what the maximum and the average share.
+"""The cells of windows, loaded and stored in vectors: what the maximum and the average share.
 
 Windows of a row start `stride` apart. So cell j of all windows of a row is a vector as it lies in
 memory with stride 1, and every other number of two vectors with stride 2 (`load_cells`). The other

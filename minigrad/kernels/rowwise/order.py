@@ -1,6 +1,8 @@
 """The order of the elements along one dimension: all of it, or the few that come first.
 
-NumPy only: its sorts are fast, and nothing here is compiled. Equal elements keep their order, and what is not a number counts as the largest.
+By NumPy's sorts: nothing here is compiled. Equal elements keep their order, and what is not a
+number counts as the largest.
+
 Not here: a single extreme (NumPy's max and argmax, which ops/order.py calls).
 """
 

@@ -1,8 +1,8 @@
 """Sums over dimensions: by NumPy where there are few numbers, else so that they keep their digits.
 
 `sum_along` is what operations call, and the one place that chooses among the three ways. Not here:
-the tree of sums over other than the last dimensions (`minigrad/long_sums.py`, which needs no compiler),
-running sums (scan.py).
+the tree of sums over other than the last dimensions (`minigrad/long_sums.py`, which needs no
+compiler), running sums (scan.py).
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ...memory import LINE
 from ..jit import jit
 from .masked import Masked, masked_lanes
 
@@ -59,9 +60,6 @@ def tail(array, first):
     after this line, as the last that mentions it.
     """
     return array.reshape(-1)[first:]
-
-
-LINE = 64  # bytes of a cache line
 
 
 def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:

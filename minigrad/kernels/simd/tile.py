@@ -26,7 +26,8 @@ clock that is promised; it may run faster): 8 x 2 vectors 234, 6 x 4 235, 8 x 1 
 8 x 2 is the rule, as 32 columns divide the usual numbers of channels. Where vectors of B straddle
 cache lines, 8 x 2 loses 7 % and 8 x 3 4 % (165 to 153 and 172 to 165, on another day).
 
-Not here: what the machine has (registers.py), packing, edges, threads. See matmul/product.py for the simplest use of it.
+Not here: what the machine has (registers.py), packing, edges, threads. See
+matmul/product.py for the simplest use of it.
 """
 
 from __future__ import annotations

@@ -236,7 +236,7 @@ def test_nan_and_inf_go_where_mathematics_sends_them(case, where, dtype, bad, wa
 
 
 def check_places(case, where, dtype, bad):
-    """One number of each input in turn is bad: the results are where those of the references are."""
+    """One number of each input in turn is bad: results are where those of the references are."""
     x, w, bias, g, options = make(case, dtype)
     if x.size == 0:
         return

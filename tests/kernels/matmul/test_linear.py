@@ -20,9 +20,9 @@ from minigrad.kernels.matmul.linear import (
 )
 from minigrad.kernels.matmul.product import product
 from minigrad.kernels.parallel.threads import set_num_threads
+from minigrad.kernels.simd.registers import cpu_features
 from minigrad.kernels.simd.tile import (
-    TileShape, broad_tile, choose_shape, cpu_features, long_tile, narrow_tile, single_tile, tile,
-    tile_shape,
+    TileShape, broad_tile, choose_shape, long_tile, narrow_tile, single_tile, tile, tile_shape,
 )
 
 DTYPES = ("float32", "float64")
