@@ -1,4 +1,4 @@
-"""Binary cross-entropy of logits: the loops against their plain twins."""
+"""Binary cross-entropy of logits: the loops against their references."""
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -17,7 +17,7 @@ def draw(size, dtype, seed=0):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @settings(max_examples=40, deadline=None)
 @given(size=st.integers(0, 1500), seed=st.integers(0, 100))
-def test_equals_its_plain_twin(dtype, size, seed):
+def test_equals_its_reference(dtype, size, seed):
     x, y = draw(size, dtype, seed)
     total, inside = kernel.logits_loss(x, y)
     assert inside

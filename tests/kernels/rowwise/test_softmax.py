@@ -43,7 +43,7 @@ def assert_close(got, want, dtype, scale=1.0):
 @pytest.mark.parametrize("dtype", DTYPES)
 @deterministic
 @given(shape=SHAPES, scale=SCALES)
-def test_forward_equals_the_twins(shape, scale, dtype):
+def test_forward_equals_the_references(shape, scale, dtype):
     x = draw(shape, dtype, scale)
     true = x.astype(np.float64)
     assert_close(softmax(x), softmax_reference(true), dtype)
@@ -54,7 +54,7 @@ def test_forward_equals_the_twins(shape, scale, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 @deterministic
 @given(shape=SHAPES, scale=SCALES)
-def test_gradients_equal_the_twins(shape, scale, dtype):
+def test_gradients_equal_the_references(shape, scale, dtype):
     x = draw(shape, dtype, scale)
     g = draw(shape, dtype, 1.0, seed=1)
     y = softmax(x)
@@ -73,7 +73,7 @@ def test_gradients_equal_the_twins(shape, scale, dtype):
     ignore_index=st.sampled_from([-100, 0, 2]),
     weighted=st.booleans(),
 )
-def test_cross_entropy_equals_the_twins(shape, scale, smoothing, ignore_index, weighted, dtype):
+def test_cross_entropy_equals_the_reference(shape, scale, smoothing, ignore_index, weighted, dtype):
     rows, classes = shape
     rng = np.random.default_rng([7, *shape])
     x = draw(shape, dtype, scale)

@@ -1,4 +1,4 @@
-"""Softmax and cross-entropy over a middle dimension against the twins, which see rows."""
+"""Softmax and cross-entropy over a middle dimension against the references, which see rows."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Sums over dimensions: each way against float64; sums of long rows against their plain twin."""
+"""Sums over dimensions: each way against float64; sums of long rows against their reference."""
 from __future__ import annotations
 
 import numpy as np
@@ -15,7 +15,7 @@ from minigrad.long_sums import total
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("rows, length", [(1, 1), (3, 7), (5, 512), (4, 513), (2, 1300), (7, 0)])
-def test_rows_equal_their_twin(rows, length, dtype):
+def test_rows_equal_their_reference(rows, length, dtype):
     x = np.random.default_rng(0).standard_normal((rows, length)).astype(dtype)
     got = row_sums(x, rows)
     assert got.dtype == dtype
