@@ -28,7 +28,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from .device import part_options
+from .device import kernel_options, part_options
 
 #: What happened in this process: "compiled", "loaded" from the cache, "stored" into it.
 events: Counter[str] = Counter()
@@ -111,7 +111,7 @@ class Kernel:
             fastmath=set(self.fastmath) or False,
             forceinline=self.inline,
             no_cfunc_wrapper=True,  # nobody calls a kernel from C: it took 5 % of the time
-            **options,
+            **(options or kernel_options()),
         )(source)
         _attach_cache(made, self, suffix)
         return made
@@ -356,7 +356,7 @@ def compile_beside(kernel: Kernel, function: Callable[..., Any], suffix: str) ->
     """Numba's dispatcher of a function that was made for a kernel, in the cache beside it."""
     _name_apart(function, kernel, suffix)
     made_in = function.__code__.co_filename
-    made = numba_module().njit(nogil=True, no_cfunc_wrapper=True)(function)
+    made = numba_module().njit(nogil=True, no_cfunc_wrapper=True, **kernel_options())(function)
     _attach_cache(made, kernel, suffix, made_in)
     return made
 
