@@ -1,11 +1,11 @@
-"""A kernel that is called inside another one: optimised, ready to be linked in, and nothing more.
+"""Device functions, kernels that are called inside others: ready to be linked in, and nothing more;
+and how much optimising each kind of kernel gets.
 
 Of everything that Numba compiles it makes machine code and a wrapper that takes Python's objects.
-A helper that only kernels call needs neither: each kernel gets the optimised code of its helpers
-linked in, and is made into machine code with them. Without the two, a first CNN step, which
-compiles 60 helpers, took 16.6 s instead of 20.0 s on a slow machine, and the kernels are the same.
-To leave out the optimising here, since the kernel is optimised as a whole, would save another
-tenth; but then max pooling took 1.6 to 1.8 times as long.
+A device function, which only kernels call, needs neither: each kernel gets the code of those that it
+calls linked in, is optimised with them as a whole, and made into machine code. Without that, and
+with Numba's own sequence of passes, a first CNN step, which compiles 60 of them, took 12.5 s instead
+of 9.7 (one core of an EPYC); the kernels are as fast.
 
 A part that comes from the cache, because its kernel does not, is made into machine code after all:
 that is Numba's own way of loading, and rare. A helper that raises must raise a constant message:
@@ -19,17 +19,18 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-_NEEDED = ("_optimize_functions", "_finalize_dynamic_globals", "_verify_declare_only_symbols",
-           "_finalize_final_module", "serialize_using_bitcode", "enable_object_caching", "codegen")
+_NEEDED = ("_optimize_functions", "_optimize_final_module", "_finalize_dynamic_globals",
+           "_verify_declare_only_symbols", "_finalize_final_module", "serialize_using_bitcode",
+           "enable_object_caching", "codegen")
 
 
 @functools.cache
 def _libraries() -> tuple[Any, Any]:
     """Numba's compiler, and a library of machine code that is optimised once, as a whole.
 
-    Numba optimises each function before it links them, for the sake of memory, and again after; the
-    former took 7 to 10 % of a first CNN step and changed no kernel's speed. (None, None) for a
-    Numba with other internals.
+    Numba optimises each function before it links them, for the sake of memory, and again after, at
+    LLVM's level 3. The former took 8 % of a first CNN step and level 3 instead of 2 another 8;
+    neither made a kernel faster. (None, None) for a Numba with other internals.
     """
     try:
         from numba.core.codegen import JITCodeLibrary
@@ -43,20 +44,35 @@ def _libraries() -> tuple[Any, Any]:
         def _optimize_functions(self, module: Any) -> None:
             module.data_layout = self._codegen._data_layout      # which it also sets
 
+        def _optimize_final_module(self) -> None:
+            _clean_up(self, 0)
+            passes, settings = self._codegen._module_pass_manager(opt=2)
+            passes.run(self._final_module, settings)
+
     return Compiler, WholeLibrary
 
 
 @functools.cache
-def kernel_options() -> dict[str, Any]:
-    """What `jit` must tell Numba to make a kernel; nothing for a Numba with other internals."""
+def kernel_options(loops: bool = True) -> dict[str, Any]:
+    """What `jit` must tell Numba to make a kernel; nothing for a Numba with other internals.
+
+    loops: False for what has none of its own worth optimising, such as a parallel region: it is
+    only inlined and cleaned up, in half the time.
+    """
     compiler, library = _libraries()
     if compiler is None:
         return {}
 
+    class StraightLibrary(library):
+        def _optimize_final_module(self) -> None:
+            _clean_up(self, 1)
+
+    made = library if loops else StraightLibrary
+
     class KernelCompiler(compiler):
         def __init__(self, *args: Any) -> None:
             super().__init__(*args)
-            self.state.library = library(self.state.targetctx.codegen(), "kernel")
+            self.state.library = made(self.state.targetctx.codegen(), "kernel")
             self.state.library.enable_object_caching()           # so that it can be kept
 
     return {"pipeline_class": KernelCompiler}
@@ -70,9 +86,12 @@ def part_options() -> dict[str, Any]:
         return {}
 
     class PartLibrary(library):
-        """Code in LLVM's language, optimised; the machine never sees it under this name."""
+        """Code in LLVM's language; the machine never sees it under this name."""
 
         codegen = property(lambda self: _Placeless(self._codegen))
+
+        def _optimize_final_module(self) -> None:
+            _clean_up(self, 0)                     # the kernel is optimised as a whole
 
         def _finalize_final_module(self) -> None:
             self._finalize_dynamic_globals()
@@ -88,6 +107,13 @@ def part_options() -> dict[str, Any]:
             self.state.library = PartLibrary(self.state.targetctx.codegen(), "part")
 
     return {"no_cpython_wrapper": True, "pipeline_class": PartCompiler}
+
+
+def _clean_up(library: Any, level: int) -> None:
+    """Inlines what must be, takes away counts of references that cancel: Numba's first pass."""
+    passes, settings = library._codegen._module_pass_manager(
+        opt=level, loop_vectorize=False, slp_vectorize=False, cost="cheap")
+    passes.run(library._final_module, settings)
 
 
 class _Placeless:

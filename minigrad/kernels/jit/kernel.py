@@ -356,7 +356,8 @@ def compile_beside(kernel: Kernel, function: Callable[..., Any], suffix: str) ->
     """Numba's dispatcher of a function that was made for a kernel, in the cache beside it."""
     _name_apart(function, kernel, suffix)
     made_in = function.__code__.co_filename
-    made = numba_module().njit(nogil=True, no_cfunc_wrapper=True, **kernel_options())(function)
+    made = numba_module().njit(nogil=True, no_cfunc_wrapper=True, **kernel_options(loops=False))(
+        function)
     _attach_cache(made, kernel, suffix, made_in)
     return made
 
