@@ -2,10 +2,10 @@
 and how much optimising each kind of kernel gets.
 
 Of everything that Numba compiles it makes machine code and a wrapper that takes Python's objects.
-A device function, which only kernels call, needs neither: each kernel gets the code of those that it
-calls linked in, is optimised with them as a whole, and made into machine code. Without that, and
-with Numba's own sequence of passes, a first CNN step, which compiles 60 of them, took 12.5 s instead
-of 9.7 (one core of an EPYC); the kernels are as fast.
+A device function, which only kernels call, needs neither: each kernel gets the code of those that
+it calls linked in, is optimised with them as a whole, and made into machine code. When they were
+optimised alone before, and by Numba's own sequence of passes, a first CNN step, which compiles 60
+of them, took 12.5 s instead of 9.4 (one core of an EPYC); the kernels were no faster.
 
 A part that comes from the cache, because its kernel does not, is made into machine code after all:
 that is Numba's own way of loading, and rare. A helper that raises must raise a constant message:
@@ -25,22 +25,26 @@ _NEEDED = ("_optimize_functions", "_optimize_final_module", "_finalize_dynamic_g
 
 
 @functools.cache
-def _libraries() -> tuple[Any, Any]:
-    """Numba's compiler, and a library of machine code that is optimised once, as a whole.
+def compiler_options() -> dict[str, dict[str, Any]]:
+    """What `jit` must tell Numba to make a "kernel", a "region" (parallel/dispatch.py) or a "part";
+    nothing for a Numba with other internals.
 
     Numba optimises each function before it links them, for the sake of memory, and again after, at
-    LLVM's level 3. The former took 8 % of a first CNN step and level 3 instead of 2 another 8;
-    neither made a kernel faster. (None, None) for a Numba with other internals.
+    LLVM's level 3. The former took 8 % of a first CNN step and level 3 instead of 2 another 3;
+    neither made a kernel faster.
     """
+    nothing: dict[str, dict[str, Any]] = {"kernel": {}, "region": {}, "part": {}}
     try:
         from numba.core.codegen import JITCodeLibrary
         from numba.core.compiler import Compiler
     except ImportError:
-        return None, None
+        return nothing
     if not all(hasattr(JITCodeLibrary, name) for name in _NEEDED):
-        return None, None
+        return nothing
 
-    class WholeLibrary(JITCodeLibrary):
+    class KernelLibrary(JITCodeLibrary):
+        """Optimised once, as a whole."""
+
         def _optimize_functions(self, module: Any) -> None:
             module.data_layout = self._codegen._data_layout      # which it also sets
 
@@ -49,43 +53,13 @@ def _libraries() -> tuple[Any, Any]:
             passes, settings = self._codegen._module_pass_manager(opt=2)
             passes.run(self._final_module, settings)
 
-    return Compiler, WholeLibrary
+    class RegionLibrary(KernelLibrary):
+        """Without a loop that is worth optimising."""
 
-
-@functools.cache
-def kernel_options(loops: bool = True) -> dict[str, Any]:
-    """What `jit` must tell Numba to make a kernel; nothing for a Numba with other internals.
-
-    loops: False for what has none of its own worth optimising, such as a parallel region: it is
-    only inlined and cleaned up, in half the time.
-    """
-    compiler, library = _libraries()
-    if compiler is None:
-        return {}
-
-    class StraightLibrary(library):
         def _optimize_final_module(self) -> None:
             _clean_up(self, 1)
 
-    made = library if loops else StraightLibrary
-
-    class KernelCompiler(compiler):
-        def __init__(self, *args: Any) -> None:
-            super().__init__(*args)
-            self.state.library = made(self.state.targetctx.codegen(), "kernel")
-            self.state.library.enable_object_caching()           # so that it can be kept
-
-    return {"pipeline_class": KernelCompiler}
-
-
-@functools.cache
-def part_options() -> dict[str, Any]:
-    """What `jit` must tell Numba to make a part; nothing for a Numba with other internals."""
-    compiler, library = _libraries()
-    if compiler is None:
-        return {}
-
-    class PartLibrary(library):
+    class PartLibrary(KernelLibrary):
         """Code in LLVM's language; the machine never sees it under this name."""
 
         codegen = property(lambda self: _Placeless(self._codegen))
@@ -101,12 +75,17 @@ def part_options() -> dict[str, Any]:
         def serialize_using_object_code(self) -> Any:
             return self.serialize_using_bitcode()  # there is no object code
 
-    class PartCompiler(compiler):
-        def __init__(self, *args: Any) -> None:
-            super().__init__(*args)
-            self.state.library = PartLibrary(self.state.targetctx.codegen(), "part")
+    def into(library: Any) -> dict[str, Any]:
+        class Into(Compiler):
+            def __init__(self, *args: Any) -> None:
+                super().__init__(*args)
+                self.state.library = library(self.state.targetctx.codegen(), "minigrad")
+                if library is not PartLibrary:
+                    self.state.library.enable_object_caching()   # so that it can be kept
+        return {"pipeline_class": Into}
 
-    return {"no_cpython_wrapper": True, "pipeline_class": PartCompiler}
+    return {"kernel": into(KernelLibrary), "region": into(RegionLibrary),
+            "part": {"no_cpython_wrapper": True, **into(PartLibrary)}}
 
 
 def _clean_up(library: Any, level: int) -> None:
