@@ -633,6 +633,8 @@ def compared(name: str, before: tuple, after: tuple, label: str) -> tuple[str, s
         return "ok", f"another message: {old}\n{'':8}now: {new}"
     if isinstance(old, str):
         return "ok", f"was refused, is computed now ({old})"
+    if isinstance(new, str) and new == f"LookupError: {name.split()[1]}":
+        return "ok", "the operation is gone"
     if isinstance(new, str):
         return "worse", f"is refused now: {new}"
     if label not in old or label not in new:

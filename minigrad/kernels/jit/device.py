@@ -1,11 +1,11 @@
-"""A kernel that is called inside another one: optimised, ready to be linked in, and nothing more.
+"""Device functions, kernels that are called inside others: ready to be linked in, and nothing more;
+and how much optimising each kind of kernel gets.
 
 Of everything that Numba compiles it makes machine code and a wrapper that takes Python's objects.
-A helper that only kernels call needs neither: each kernel gets the optimised code of its helpers
-linked in, and is made into machine code with them. Without the two, a first CNN step, which
-compiles 60 helpers, took 16.6 s instead of 20.0 s on a slow machine, and the kernels are the same.
-To leave out the optimising here, since the kernel is optimised as a whole, would save another
-tenth; but then max pooling took 1.6 to 1.8 times as long.
+A device function, which only kernels call, needs neither: each kernel gets the code of those that
+it calls linked in, is optimised with them as a whole, and made into machine code. When they were
+optimised alone before, and by Numba's own sequence of passes, a first CNN step, which compiles 60
+of them, took 12.5 s instead of 9.4 (one core of an EPYC); the kernels were no faster.
 
 A part that comes from the cache, because its kernel does not, is made into machine code after all:
 that is Numba's own way of loading, and rare. A helper that raises must raise a constant message:
@@ -19,25 +19,53 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-_NEEDED = ("_finalize_dynamic_globals", "_verify_declare_only_symbols", "_finalize_final_module",
-           "serialize_using_bitcode", "codegen")
+_NEEDED = ("_optimize_functions", "_optimize_final_module", "_finalize_dynamic_globals",
+           "_verify_declare_only_symbols", "_finalize_final_module", "serialize_using_bitcode",
+           "enable_object_caching", "codegen")
 
 
 @functools.cache
-def part_options() -> dict[str, Any]:
-    """What `jit` must tell Numba to make a part; nothing for a Numba with other internals."""
+def compiler_options() -> dict[str, dict[str, Any]]:
+    """What `jit` must tell Numba to make a "kernel", a "region" (parallel/dispatch.py) or a "part";
+    nothing for a Numba with other internals.
+
+    Numba optimises each function before it links them, for the sake of memory, and again after, at
+    LLVM's level 3. The former took 8 % of a first CNN step and level 3 instead of 2 another 3;
+    neither made a kernel faster.
+    """
+    nothing: dict[str, dict[str, Any]] = {"kernel": {}, "region": {}, "part": {}}
     try:
         from numba.core.codegen import JITCodeLibrary
         from numba.core.compiler import Compiler
     except ImportError:
-        return {}
+        return nothing
     if not all(hasattr(JITCodeLibrary, name) for name in _NEEDED):
-        return {}
+        return nothing
 
-    class PartLibrary(JITCodeLibrary):
-        """Code in LLVM's language, optimised; the machine never sees it under this name."""
+    class KernelLibrary(JITCodeLibrary):
+        """Optimised once, as a whole."""
+
+        def _optimize_functions(self, module: Any) -> None:
+            module.data_layout = self._codegen._data_layout      # which it also sets
+
+        def _optimize_final_module(self) -> None:
+            _clean_up(self, 0)
+            passes, settings = self._codegen._module_pass_manager(opt=2)
+            passes.run(self._final_module, settings)
+
+    class RegionLibrary(KernelLibrary):
+        """Without a loop that is worth optimising."""
+
+        def _optimize_final_module(self) -> None:
+            _clean_up(self, 1)
+
+    class PartLibrary(KernelLibrary):
+        """Code in LLVM's language; the machine never sees it under this name."""
 
         codegen = property(lambda self: _Placeless(self._codegen))
+
+        def _optimize_final_module(self) -> None:
+            _clean_up(self, 0)                     # the kernel is optimised as a whole
 
         def _finalize_final_module(self) -> None:
             self._finalize_dynamic_globals()
@@ -47,12 +75,24 @@ def part_options() -> dict[str, Any]:
         def serialize_using_object_code(self) -> Any:
             return self.serialize_using_bitcode()  # there is no object code
 
-    class PartCompiler(Compiler):
-        def __init__(self, *args: Any) -> None:
-            super().__init__(*args)
-            self.state.library = PartLibrary(self.state.targetctx.codegen(), "part")
+    def into(library: Any) -> dict[str, Any]:
+        class Into(Compiler):
+            def __init__(self, *args: Any) -> None:
+                super().__init__(*args)
+                self.state.library = library(self.state.targetctx.codegen(), "minigrad")
+                if library is not PartLibrary:
+                    self.state.library.enable_object_caching()   # so that it can be kept
+        return {"pipeline_class": Into}
 
-    return {"no_cpython_wrapper": True, "pipeline_class": PartCompiler}
+    return {"kernel": into(KernelLibrary), "region": into(RegionLibrary),
+            "part": {"no_cpython_wrapper": True, **into(PartLibrary)}}
+
+
+def _clean_up(library: Any, level: int) -> None:
+    """Inlines what must be, takes away counts of references that cancel: Numba's first pass."""
+    passes, settings = library._codegen._module_pass_manager(
+        opt=level, loop_vectorize=False, slp_vectorize=False, cost="cheap")
+    passes.run(library._final_module, settings)
 
 
 class _Placeless:

@@ -28,7 +28,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from .device import part_options
+from .device import compiler_options
 
 #: What happened in this process: "compiled", "loaded" from the cache, "stored" into it.
 events: Counter[str] = Counter()
@@ -96,12 +96,11 @@ class Kernel:
         """
         with _lock:
             if self._part is None:
-                options = part_options()
-                same = not options
-                self._part = self.dispatcher() if same else self._new_dispatcher(".part", **options)
+                known = bool(compiler_options()["part"])
+                self._part = self._new_dispatcher(".part") if known else self.dispatcher()
             return self._part
 
-    def _new_dispatcher(self, suffix: str, **options: Any) -> Any:
+    def _new_dispatcher(self, suffix: str) -> Any:
         source = self.plain
         if self._build is not None:
             source = self._build()
@@ -111,7 +110,7 @@ class Kernel:
             fastmath=set(self.fastmath) or False,
             forceinline=self.inline,
             no_cfunc_wrapper=True,  # nobody calls a kernel from C: it took 5 % of the time
-            **options,
+            **compiler_options()["part" if suffix else "kernel"],
         )(source)
         _attach_cache(made, self, suffix)
         return made
@@ -356,7 +355,8 @@ def compile_beside(kernel: Kernel, function: Callable[..., Any], suffix: str) ->
     """Numba's dispatcher of a function that was made for a kernel, in the cache beside it."""
     _name_apart(function, kernel, suffix)
     made_in = function.__code__.co_filename
-    made = numba_module().njit(nogil=True, no_cfunc_wrapper=True)(function)
+    made = numba_module().njit(nogil=True, no_cfunc_wrapper=True, **compiler_options()["region"])(
+        function)
     _attach_cache(made, kernel, suffix, made_in)
     return made
 

@@ -141,11 +141,13 @@ def product_range(start, stop, a, a_k_first, b, b_k_first, bias, tables, sizes, 
                             last[r] = rows_at[base + i - i_first + min(r, height - 1)]
                         at = tail(last, 0)
                     to = tail(c, (piece * m + i) * n + j0)
-                    if k0 == k_first and height == rows and width == cols:
-                        tile(factor, at, ka, tail(panel, origin), kb, kc, initial, 0, to, n)
-                        continue
+                    # One call for both: the tile is inlined, and was compiled for each.
+                    whole = k0 == k_first and height == rows and width == cols
+                    into, ldc = (to, n) if whole else (tail(sums, 0), cols)
                     begin = initial if k0 == k_first else zeros
-                    tile(factor, at, ka, tail(panel, origin), kb, kc, begin, 0, sums, cols)
+                    tile(factor, at, ka, tail(panel, origin), kb, kc, begin, 0, into, ldc)
+                    if whole:
+                        continue
                     for r in range(height):
                         row = tail(to, r * n)
                         more = tail(sums, r * cols)

@@ -20,7 +20,7 @@ import numpy as np
 
 from ... import tuning
 from ...memory import empty
-from ..jit import jit
+from ..jit import Kernel, jit
 from ..simd.vector import (
     choose, evens, lanes, largest, load, load_all, load_marks, mark_dtype, odds, spread, store,
     store_all, vector_jit,
@@ -189,22 +189,12 @@ def _find_nan(image, base, pitch, y, places, out, out_hw, kernel, stride, dilati
                             places[o] = i * kernel[1] + j
 
 
-@vector_jit
-def max_pool_range(
+@functools.partial(vector_jit, inline=True)
+def _max_of_planes(
     start, stop, x, y, places, hw, out_hw, kernel, stride, padding, dilation, hangs, nowhere, relu,
     infinity
 ):
-    """Planes start .. stop - 1 of a maximum; x, y, places: flat (P * H * W), (P * OH * OW) twice.
-
-    hangs: whether windows hang over; then a plane gets -inf all around, which is never greater than
-    anything, so that it is never taken. infinity: as _larger says.
-
-    The usual windows are constants in copies of their own: their loops vanish, and with them the
-    jumps that the processor guesses wrong. ns a plane of 28x28 on one core, in the second cache:
-    3x3 with stride 2 235 (all nine cells of each window: 300), 2x2 165 (178).
-    Limit: instructions, some 16 for a row of windows and 7 for a row of the window down; 2x2, which
-    shares no rows: bytes.
-    """
+    """Planes start .. stop - 1; see max_pool_range."""
     rows, columns = out_hw
     size = lanes(x)
     reach = rows_of_strip(min(STRIP_ROWS, rows), kernel[0], stride[0], dilation[0])
@@ -229,20 +219,53 @@ def max_pool_range(
         if hangs:
             frame_plane(image, pitch, padding, x, base, hw)
             base = 0
-        if kernel == (3, 3) and stride == (2, 2) and dilation == (1, 1):
-            _max_of_plane(image, base, pitch, y, places, out, out_hw, (3, 3), (2, 2), (1, 1),
-                          below, across, nowhere, relu, infinity, tops, marks)
-        elif kernel == (2, 2) and stride == (2, 2) and dilation == (1, 1):
-            _max_of_plane(image, base, pitch, y, places, out, out_hw, (2, 2), (2, 2), (1, 1),
-                          below, across, nowhere, relu, infinity, tops, marks)
-        else:
-            _max_of_plane(image, base, pitch, y, places, out, out_hw, kernel, stride, dilation,
-                          below, across, nowhere, relu, infinity, tops, marks)
+        _max_of_plane(image, base, pitch, y, places, out, out_hw, kernel, stride, dilation,
+                      below, across, nowhere, relu, infinity, tops, marks)
         if blind:
             for u in range(rows):
                 for v in range(columns):
                     if down[u] < 0 or along[v] < 0:
                         places[out + u * columns + v] = nowhere
+
+
+@vector_jit
+def max_pool_range(
+    start, stop, x, y, places, hw, out_hw, kernel, stride, padding, dilation, hangs, nowhere, relu,
+    infinity
+):
+    """Planes start .. stop - 1 of a maximum; x, y, places: flat (P * H * W), (P * OH * OW) twice.
+
+    hangs: whether windows hang over; then a plane gets -inf all around, which is never greater than
+    anything, so that it is never taken. infinity: as _larger says.
+
+    The usual windows are constants in kernels of their own (below): their loops vanish, and with
+    them the jumps that the processor guesses wrong. ns a plane of 28x28 on one core, in the second
+    cache: 3x3 with stride 2 235 (all nine cells of each window: 300), 2x2 165 (178).
+    Limit: instructions, some 16 for a row of windows and 7 for a row of the window down; 2x2, which
+    shares no rows: bytes.
+    """
+    _max_of_planes(start, stop, x, y, places, hw, out_hw, kernel, stride, padding, dilation, hangs,
+                   nowhere, relu, infinity)
+
+
+@vector_jit
+def max_pool_two_range(
+    start, stop, x, y, places, hw, out_hw, kernel, stride, padding, dilation, hangs, nowhere, relu,
+    infinity
+):
+    """max_pool_range for windows of 2 x 2, 2 apart."""
+    _max_of_planes(start, stop, x, y, places, hw, out_hw, (2, 2), (2, 2), padding, (1, 1), hangs,
+                   nowhere, relu, infinity)
+
+
+@vector_jit
+def max_pool_three_range(
+    start, stop, x, y, places, hw, out_hw, kernel, stride, padding, dilation, hangs, nowhere, relu,
+    infinity
+):
+    """max_pool_range for windows of 3 x 3, 2 apart."""
+    _max_of_planes(start, stop, x, y, places, hw, out_hw, (3, 3), (2, 2), padding, (1, 1), hangs,
+                   nowhere, relu, infinity)
 
 
 class Problem(NamedTuple):
@@ -263,24 +286,29 @@ class Problem(NamedTuple):
         return *self.x[:2], *self.out_hw
 
 
-def _plan_planes(p: Problem) -> tuple[int, int, tuple]:
-    """(planes, what one costs, the arguments of max_pool_range after the arrays)."""
+_USUAL = {(2, 2): max_pool_two_range, (3, 3): max_pool_three_range}
+
+
+def _plan_planes(p: Problem) -> tuple[Kernel, int, int, tuple]:
+    """(the kernel, planes, what one costs, the arguments of the kernel after the arrays)."""
     height, width = p.x[2:]
     cells = max(height * width, p.out_hw[0] * p.out_hw[1] * p.kernel[0] * p.kernel[1])
     geometry = pair(p.out_hw), pair(p.kernel), pair(p.stride), pair(p.padding), pair(p.dilation)
     hangs = hangs_over((height, width), geometry[0], geometry[1], geometry[2], p.padding,
                        geometry[4])
     nowhere = _NOWHERE[place_dtype(p.kernel).char]
-    return p.x[0] * p.x[1], cells + tuning.POOL_ROW * p.out_hw[0], (
+    usual = p.stride == (2, 2) and p.dilation == (1, 1)
+    kernel = _USUAL.get(p.kernel, max_pool_range) if usual else max_pool_range
+    return kernel, p.x[0] * p.x[1], cells + tuning.POOL_ROW * p.out_hw[0], (
         (height, width), *geometry, hangs, nowhere, bool(p.relu), np.inf)
 
 
 def _by_planes(
-    plan: tuple[int, int, tuple], x: np.ndarray, y: np.ndarray, places: np.ndarray
+    plan: tuple[Kernel, int, int, tuple], x: np.ndarray, y: np.ndarray, places: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    planes, cells, geometry = plan
+    kernel, planes, cells, geometry = plan
     if y.size:
-        parallel(max_pool_range, planes, flat(x), y.reshape(-1), places.reshape(-1), *geometry,
+        parallel(kernel, planes, flat(x), y.reshape(-1), places.reshape(-1), *geometry,
                  grain=grain(planes, cells))  # fmt: skip
     return y, places
 
