@@ -27,7 +27,7 @@ float64 and 80-bit arithmetic:
     log1p  float32 1.9, float64 2.0 (from 0 to 1: `log1p`, for softplus within kernels)
     erf    float32 2.8
     log    float32 0.9              (of all numbers; NumPy's own: 2.6)
-    log1p  float32 1.4, float64 1.3 (of all numbers: `_log1p_all_32`, `_log1p_all_64`)
+    log1p  float32 1.4, float64 1.3 (of all numbers: _log1p_all_32, _log1p_all_64)
 
 Limit: arithmetic, about 20 (float32) or 30 (float64) instructions a vector. A loop over exp takes
 0.25 ns a number in float32 with half-width vectors, 0.2 with full ones (`wide_jit`), 0.95 in
