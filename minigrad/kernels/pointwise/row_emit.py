@@ -12,10 +12,12 @@ those that need no other's result share a pass, and a last pass writes the resul
 one row before the next is begun, so that it lies in the first-level cache. What a pass needs again
 is computed again, but for one dear thing (an exponential): it waits in the row of the result.
 
-Vectors. The middle of a row goes in vectors of four registers, then of one; its last 1 to LANES
+Vectors are four registers long (WIDE numbers). A long row goes in such vectors; its last 1 to WIDE
 numbers are masked, and stay in registers between the passes (a masked number just stored cannot be
-loaded fast). Rows of up to LANES numbers are nothing but such an end: four of them go side by side,
-which makes one division or logarithm, and half of the instructions of the sums, of four.
+loaded fast). Rows of up to two registers, or one, are nothing but such an end, of which two or four
+go side by side in a vector: that makes one division or logarithm of four, and a third of the
+instructions that fold vectors into numbers. At the end of a range the last row fills the vector: it
+is written several times, with the same numbers.
 
 Digits. Sums: 512 numbers by lanes in the array's own precision, then lanes in float64, then a fixed
 fold: the same bits for a row wherever it stands. A sum of products rounds once a term if the machine
@@ -36,12 +38,13 @@ from numpy import ndarray
 
 from ..simd import math as scalar
 from .emit import (
-    ARRAYS, COLUMNS, NUMBERS, RESULT, TOGETHER, Operand, load, module, spread, store, word,
+    ARRAYS, COLUMNS, NUMBERS, RESULT, Operand, load, module, spread, store, word,
 )
-from .words import BOOL, F32, F64, I64, TYPES, WORDS, Code, Lanes, give_operators, stated
+from .words import BOOL, F32, F64, I32, I64, TYPES, WORDS, Code, Lanes, give_operators, stated
 
 BLOCK = 512                                        # numbers added in the array's own precision
-GROUP = 4                                          # short rows that go side by side
+#: Rows that go side by side, and the registers that each takes; the last for rows of any length.
+GROUPS = (4, 1), (2, 2), (1, 2)
 _DEAR = {"exp", "expm1", "tanh", "erf", "sigmoid", "log", "log1p"}
 _START = {"sum": 0.0, "max": -np.inf, "min": np.inf}
 #: Of numbers for each row, where a row's words have no loop.
@@ -154,8 +157,8 @@ def write_rows(formula: Callable[..., Any], operands: Sequence[Operand], registe
 class _Strip:
     """Some numbers of a row (or as many of several rows) that lie side by side in a vector."""
 
-    def __init__(self, code: Code, at: str, begins: list[str], mask: str | None = None) -> None:
-        self.code, self.at, self.begins, self.mask = code, at, begins, mask
+    def __init__(self, at: str, mask: str | None = None) -> None:
+        self.at, self.mask = at, mask
         self.known: dict[Row, Lanes] = {}          # what was computed
 
 
@@ -165,7 +168,7 @@ class _Writer:
     def __init__(self, operands: Sequence[Operand], result: Row, code: Code, dtype: np.dtype
                  ) -> None:
         self.operands, self.result, self.code, self.dtype = operands, result, code, dtype
-        self.lanes = code.lanes
+        self.register = code.lanes
         self.out, self.columns = word(code, "ptr", RESULT), word(code, "i64", COLUMNS)
         self.values: list[str] = []                # pointers of arrays, numbers
         arrays, numbers = ARRAYS, NUMBERS
@@ -200,28 +203,24 @@ class _Writer:
         return dear[-1] if dear else None
 
     def write(self) -> None:
-        """Loops over the rows: short ones four at a time, and long ones."""
-        code, lanes = self.code, self.lanes
-        wide = TOGETHER * lanes
-        less = code(f"sub i64 {self.columns}, 1")
-        self.whole = code(f"mul i64 {code(f'sdiv i64 {less}, {lanes}')}, {lanes}")    # 0 of -1
-        self.wide = code(f"mul i64 {code(f'sdiv i64 {self.whole}, {wide}')}, {wide}")
-        rest = code(f"sub i64 {self.columns}, {self.whole}")
-        left = spread(code, code(f"trunc i64 {rest} to i32"), np.dtype(np.int32)).name
-        each = ", ".join(f"i32 {i}" for i in range(lanes))
-        mask = code(f"icmp ult <{lanes} x i32> <{each}>, {left}")
-        self.masks = {1: mask, GROUP: self.together([f"<{lanes} x i1> {mask}"] * GROUP)}
-
-        short = code(f"icmp sle i64 {self.columns}, {lanes}")
-        with code.when(short):
-            count = code("sub i64 %stop, %start")
-            fours = code(f"sub i64 %stop, {code(f'srem i64 {count}, {GROUP}')}")
-            with code.loop("%start", fours, GROUP) as row:
-                _Rows(self, row, GROUP, short=True).write()
-            with code.loop(fours, "%stop") as row:
-                _Rows(self, row, 1, short=True).write()
-        with code.when(code(f"xor i1 {short}, true")), code.loop("%start", "%stop") as row:
-            _Rows(self, row, 1, short=False).write()
+        """Loops over the rows, for each group that they may go in: four short ones, two, one."""
+        code, more = self.code, "true"
+        for group, registers in GROUPS:
+            most = registers * self.register       # numbers in a vector of each row
+            fits = code(f"icmp sle i64 {self.columns}, {most}") if group > 1 else "true"
+            now = code(f"and i1 {more}, {fits}")
+            more = code(f"xor i1 {fits}, true")
+            with code.when(now):
+                whole = "0"
+                if group == 1:                     # all but the last 1 to WIDE; 0 if there are none
+                    less = code(f"sub i64 {self.columns}, 1")
+                    whole = code(f"mul i64 {code(f'sdiv i64 {less}, {most}')}, {most}")
+                rest = code(f"sub i64 {self.columns}, {whole}")
+                left = spread(self.with_lanes(most), code(f"trunc i64 {rest} to i32"), I32).name
+                each = ", ".join(f"i32 {i}" for i in range(most))
+                mask = code(f"icmp ult <{most} x i32> <{each}>, {left}")
+                with code.loop("%start", "%stop", group) as row:
+                    _Rows(self, row, group, most, whole, f"<{most} x i1> {mask}").write()
 
     def together(self, parts: list[str]) -> str:
         """Vectors of equal size, of which there are a power of two, one behind the other."""
@@ -264,17 +263,21 @@ def _in_order(x: Row, seen: dict[Row, None] | None = None) -> list[Row]:
 class _Rows:
     """The passes over one row, or over `group` short ones side by side."""
 
-    def __init__(self, writer: _Writer, row: str, group: int, short: bool) -> None:
-        self.writer, self.row, self.group, self.short = writer, row, group, short
+    def __init__(self, writer: _Writer, row: str, group: int, most: int, whole: str, mask: str
+                 ) -> None:
+        self.writer, self.group, self.whole = writer, group, whole
+        self.code, self.part = writer.with_lanes(group * most), writer.with_lanes(most)
         self.each = writer.with_lanes(group)       # for numbers of which each row has one
-        code = writer.code
-        rows = [row] + [code(f"add i64 {row}, {i}") for i in range(1, group)]
-        self.begins = [code(f"mul i64 {r}, {writer.columns}") for r in rows]
-        at = "0" if short else writer.whole
-        self.end = _Strip(writer.with_lanes(group * writer.lanes), at, self.begins,
-                          writer.masks[group])
+        code, self.rows = self.code, [row]
+        for i in range(1, group):
+            other = code(f"add i64 {row}, {i}")
+            inside = code(f"icmp slt i64 {other}, %stop")
+            self.rows.append(code(f"select i1 {inside}, i64 {other}, i64 {code('sub i64 %stop, 1')}"))
+        self.begins = [code(f"mul i64 {r}, {writer.columns}") for r in self.rows]
+        self.end = _Strip(whole, mask)
+        self.in_row = f"<{code.lanes} x i1> {writer.together([mask] * group)}"
         self.numbers: dict[Row, Lanes] = {}
-        self.spreads: dict[tuple[Row, int], Lanes] = {}
+        self.spreads: dict[Row, Lanes] = {}
         self.passing: set[Row] = set()             # what the pass computes
         self.stored = False                        # whether what is kept lies in the result
 
@@ -284,56 +287,47 @@ class _Rows:
         for level in sorted(writer.reductions):
             self.reduce(writer.reductions[level])
         if result.each:
-            store(self.number(result).astype(writer.dtype), writer.out, self.row, None)
+            self.put_each(self.number(result).astype(writer.dtype))
             return
         self.ready([result])
-        if not self.short:
-            for start, stop, lanes in (("0", writer.wide, TOGETHER * writer.lanes),
-                                       (writer.wide, writer.whole, writer.lanes)):
-                with self.strips(start, stop, lanes) as strip:
-                    self.put(self.vector(result, strip), strip)
+        if self.group == 1:
+            with self.strips("0", self.whole) as strip:
+                self.put(self.vector(result, strip), strip)
         self.put(self.vector(result, self.end), self.end)
 
     @contextlib.contextmanager
-    def strips(self, start: str, stop: str, lanes: int) -> Iterator[_Strip]:
+    def strips(self, start: str, stop: str) -> Iterator[_Strip]:
         """A loop over the numbers start ... stop - 1 of a row."""
-        with self.writer.code.loop(start, stop, lanes) as k:
-            yield _Strip(self.writer.with_lanes(lanes), k, self.begins)
+        with self.code.loop(start, stop, self.code.lanes) as k:
+            yield _Strip(k)
 
     # one pass that ends in numbers for each row
 
     def reduce(self, reductions: list[Row]) -> None:
         """A pass for these reductions, none of which needs another's result."""
-        writer, code = self.writer, self.writer.code
-        lanes, wide = writer.lanes, TOGETHER * writer.lanes
+        writer, code, register = self.writer, self.code, self.writer.register
         self.ready([x.args[0] for x in reductions])
         totals: list[_Place] = []
-        if not self.short:
+        if self.group == 1:
             # The blocks of a sum in the array's precision, their sum in float64.
-            totals = [_Place(writer.with_lanes(lanes), F64 if x.made_by == "sum" else writer.dtype,
-                             _START[x.made_by]) for x in reductions]
-            with code.loop("0", writer.wide, BLOCK) as begin:
+            totals = [_Place(writer.with_lanes(register), F64 if x.made_by == "sum" else
+                             writer.dtype, _START[x.made_by]) for x in reductions]
+            with code.loop("0", self.whole, BLOCK) as begin:
                 end = code(f"add i64 {begin}, {BLOCK}")
-                less = code(f"icmp slt i64 {end}, {writer.wide}")
-                end = code(f"select i1 {less}, i64 {end}, i64 {writer.wide}")
-                blocks = [_Place(writer.with_lanes(wide), writer.dtype, _START[x.made_by])
-                          for x in reductions]
-                with self.strips(begin, end, wide) as strip:
+                less = code(f"icmp slt i64 {end}, {self.whole}")
+                end = code(f"select i1 {less}, i64 {end}, i64 {self.whole}")
+                blocks = [_Place(code, writer.dtype, _START[x.made_by]) for x in reductions]
+                with self.strips(begin, end) as strip:
                     for x, block in zip(reductions, blocks):
                         block.put(self.added(x, block.get(), strip))
                 for x, block, total in zip(reductions, blocks, totals):
-                    total.put(_joined(x, total.get(), self.folded(x, block.get(), lanes)))
-            with self.strips(writer.wide, writer.whole, lanes) as strip:
-                for x, total in zip(reductions, totals):
-                    total.put(_joined(x, total.get(), self.vector(x.args[0], strip)))
-            if writer.kept is not None and writer.kept in self.passing:
-                self.stored = True
+                    total.put(_joined(x, total.get(), self.folded(x, block.get(), register)))
+            self.stored = self.stored or writer.kept in self.passing
         for i, x in enumerate(reductions):
             last = self.vector(x.args[0], self.end)
-            last = last.make(f"select <{last.code.lanes} x i1> {self.end.mask}, {last}, "
-                             f"{last.const(_START[x.made_by])}")
-            if not self.short:
-                last = _joined(x, totals[i].get(), last)
+            last = last.make(f"select {self.in_row}, {last}, {last.const(_START[x.made_by])}")
+            if self.group == 1:
+                last = _joined(x, totals[i].get(), self.folded(x, last, register))
             self.numbers[x] = self.folded(x, last, self.group).astype(F64)
 
     def added(self, x: Row, total: Lanes, strip: _Strip) -> Lanes:
@@ -349,18 +343,27 @@ class _Rows:
         return _joined(x, total, self.vector(term, strip))
 
     def folded(self, x: Row, value: Lanes, to: int) -> Lanes:
-        """So many numbers, each joined of equally many neighbours: halves are laid on each other."""
+        """So many numbers: of what belongs to a row one half is laid on the other, again and again.
+
+        NaN is looked for once, beside the chain of maxima, which then need not keep it."""
+        nan = ""
+        if x.made_by != "sum" and to == self.group:
+            n, some = value.code.lanes, value.code(f"fcmp uno {value}, {value.name}")
+            some = value.code(f"bitcast <{n} x i1> {some} to <{to} x i{n // to}>")
+            nan = value.code(f"icmp ne <{to} x i{n // to}> {some}, zeroinitializer")
         while value.code.lanes > to:
-            n = value.code.lanes // to             # numbers in a part
+            n = value.code.lanes // self.group     # numbers of a row
             code = self.writer.with_lanes(value.code.lanes // 2)
             halves = []
             for half in (0, n // 2):
-                places = ", ".join(f"i32 {part * n + half + i}"
-                                   for part in range(to) for i in range(n // 2))
+                places = ", ".join(f"i32 {row * n + half + i}"
+                                   for row in range(self.group) for i in range(n // 2))
                 halves.append(Lanes(code, code(
                     f"shufflevector {value}, {value.type} poison, <{code.lanes} x i32> <{places}>"),
                     value.dtype))
-            value = _joined(x, *halves)
+            value = _better(x, *halves) if nan else _joined(x, *halves)
+        if nan:
+            value = value.make(f"select <{to} x i1> {nan}, {value.const(np.nan)}, {value}")
         return value
 
     # what a Row is
@@ -370,14 +373,10 @@ class _Rows:
         self.passing: set[Row] = set()
         for root in roots:
             _walk(root, self.passing)
-        sizes = [self.end.code.lanes]
-        if not self.short:
-            sizes += [TOGETHER * self.writer.lanes]
         for x in sorted(self.passing, key=self.writer.order.__getitem__):
             for arg in x.args:
                 if type(arg) is Row and arg.each and x.made_by != "operand":
-                    for lanes in sizes:
-                        self.spread(arg, self.writer.with_lanes(lanes))
+                    self.spread(arg)
 
     def number(self, x: Row) -> Lanes:
         """One number for each of the rows: of float64 unless it is an integer or a comparison."""
@@ -389,8 +388,7 @@ class _Rows:
             if operand.dtype is None:
                 made = spread(each, value, F64)
             else:
-                made = load(each, value, self.row, operand.dtype, None)
-                made = made if operand.dtype == I64 else made.astype(F64)
+                made = self.gathered(value, operand.dtype, self.rows)
         elif x.made_by == "count":
             made = spread(each, each(f"sitofp i64 {writer.columns} to double"), F64)
         elif x.made_by == "take":
@@ -405,38 +403,40 @@ class _Rows:
 
     def taken(self, x: Row) -> Lanes:
         """One element of each row, at a place that is known for each."""
-        writer, each = self.writer, self.each
         operand, places = x.args
-        kind, n = TYPES[writer.dtype], self.group
-        pointer, places = writer.values[operand.args[0]], self.number(places)
-        value = "poison"
-        for i, begin in enumerate(self.begins):
-            at = each(f"add i64 {begin}, {each(f'extractelement {places}, i32 {i}')}")
+        each, at = self.each, self.number(places)
+        return self.gathered(self.writer.values[operand.args[0]], self.writer.dtype, [
+            each(f"add i64 {begin}, {each(f'extractelement {at}, i32 {i}')}")
+            for i, begin in enumerate(self.begins)])
+
+    def gathered(self, pointer: str, dtype: np.dtype, places: list[str]) -> Lanes:
+        """The numbers at these places of an array; floats as float64."""
+        each, kind, value = self.each, TYPES[dtype], "poison"
+        for i, at in enumerate(places):
             place = each(f"getelementptr {kind}, ptr {pointer}, i64 {at}")
             one = each(f"load {kind}, ptr {place}, align 1")
-            value = each(f"insertelement <{n} x {kind}> {value}, {kind} {one}, i32 {i}")
-        return Lanes(each, value, writer.dtype).astype(F64)
+            value = each(f"insertelement <{each.lanes} x {kind}> {value}, {kind} {one}, i32 {i}")
+        made = Lanes(each, value, dtype)
+        return made if dtype == I64 else made.astype(F64)
 
-    def spread(self, x: Row, code: Code) -> Lanes:
+    def spread(self, x: Row) -> Lanes:
         """The number of each row in all lanes that belong to the row."""
-        key = x, code.lanes
-        if key not in self.spreads:
-            number = self.number(x)
+        if x not in self.spreads:
+            code, number = self.code, self.number(x)
             if number.dtype != BOOL:
                 number = number.astype(self.writer.dtype)
-            each = code.lanes // self.group
-            places = ", ".join(f"i32 {i // each}" for i in range(code.lanes))
-            self.spreads[key] = Lanes(code, code(
+            places = ", ".join(f"i32 {i // self.part.lanes}" for i in range(code.lanes))
+            self.spreads[x] = Lanes(code, code(
                 f"shufflevector {number}, {number.type} poison, <{code.lanes} x i32> <{places}>"),
                 number.dtype)
-        return self.spreads[key]
+        return self.spreads[x]
 
     def vector(self, x: Any, strip: _Strip) -> Any:
-        """The numbers of x in a strip; what is no Row is itself."""
+        """The numbers of x in a strip; what is no Row stays as it is."""
         if type(x) is not Row:
             return x
         if x.each:
-            return self.spread(x, strip.code)
+            return self.spread(x)
         if x not in strip.known:
             strip.known[x] = self.computed(x, strip)
         return strip.known[x]
@@ -461,26 +461,30 @@ class _Rows:
 
     def get(self, pointer: str, dtype: np.dtype, strip: _Strip, shared: bool = False) -> Lanes:
         """The numbers of a strip from an array; shared: from its only row."""
-        code = self.writer.with_lanes(strip.code.lanes // self.group)
-        mask = f"<{code.lanes} x i1> {self.writer.masks[1]}" if strip.mask else None
-        begins = ["0"] * self.group if shared else strip.begins
-        parts = [load(code, pointer, code(f"add i64 {begin}, {strip.at}"), dtype, mask)
+        code, begins = self.part, ["0"] * self.group if shared else self.begins
+        parts = [load(code, pointer, code(f"add i64 {begin}, {strip.at}"), dtype, strip.mask)
                  for begin in begins]
-        return Lanes(strip.code, self.writer.together([str(x) for x in parts]), dtype)
+        return Lanes(self.code, self.writer.together([str(x) for x in parts]), dtype)
 
     def put(self, value: Lanes, strip: _Strip) -> None:
         """The numbers of a strip into the result."""
         if value.dtype != self.writer.dtype:
             raise TypeError("the result of this formula is left to NumPy")
-        code = self.writer.with_lanes(strip.code.lanes // self.group)
-        mask = f"<{code.lanes} x i1> {self.writer.masks[1]}" if strip.mask else None
-        for i, begin in enumerate(strip.begins):
-            part = value
+        code, part = self.part, value
+        for i, begin in enumerate(self.begins):
             if self.group > 1:
                 places = ", ".join(f"i32 {i * code.lanes + j}" for j in range(code.lanes))
                 part = Lanes(code, code(f"shufflevector {value}, {value.type} poison, "
                                         f"<{code.lanes} x i32> <{places}>"), value.dtype)
-            store(part, self.writer.out, code(f"add i64 {begin}, {strip.at}"), mask)
+            store(part, self.writer.out, code(f"add i64 {begin}, {strip.at}"), strip.mask)
+
+    def put_each(self, value: Lanes) -> None:
+        """A number for each row into the result."""
+        code, kind = self.each, TYPES[value.dtype]
+        for i, row in enumerate(self.rows):
+            place = code(f"getelementptr {kind}, ptr {self.writer.out}, i64 {row}")
+            one = code(f"extractelement {value}, i32 {i}")
+            code.do(f"store {kind} {one}, ptr {place}, align 1")
 
 
 class _Place:
@@ -499,15 +503,17 @@ class _Place:
         self.code.do(f"store {value}, ptr {self.name}")
 
 
+def _better(x: Row, a: Lanes, b: Lanes) -> Lanes:
+    """The larger or smaller; a if one is NaN, of which no comparison is true."""
+    sign = "ogt" if x.made_by == "max" else "olt"
+    better = a.code(f"fcmp {sign} {b}, {a.name}")
+    return a.make(f"select <{a.code.lanes} x i1> {better}, {b}, {a}")
+
+
 def _joined(x: Row, a: Lanes, b: Lanes) -> Lanes:
-    """Two sums, or maxima, become one. NaN stays: no comparison with it is true, and it is what
-    differs from itself."""
+    """Two sums become one, or two maxima, of which NaN is the larger."""
     b = b.astype(a.dtype)
     if x.made_by == "sum":
         return a.make(f"fadd {a}, {b.name}")
-    sign = "ogt" if x.made_by == "max" else "olt"
-    bits = f"<{a.code.lanes} x i1>"
-    better = a.code(f"fcmp {sign} {b}, {a.name}")
-    value = a.make(f"select {bits} {better}, {b}, {a}")
     nan = a.code(f"fcmp uno {b}, {b.name}")
-    return a.make(f"select {bits} {nan}, {b}, {value}")
+    return a.make(f"select <{a.code.lanes} x i1> {nan}, {b}, {_better(x, a, b)}")
