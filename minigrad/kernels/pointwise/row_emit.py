@@ -42,9 +42,8 @@ from .emit import (
 )
 from .words import BOOL, F32, F64, I32, I64, TYPES, WORDS, Code, Lanes, give_operators, stated
 
-BLOCK = 512                                        # numbers added in the array's own precision
-#: Rows that go side by side, and the registers that each takes; the last for rows of any length.
-GROUPS = (4, 1), (2, 2), (1, 2)
+_BLOCK_VECTORS = 32                                # added in the array's own precision
+SHORT, LONG = 4, 2                                 # rows that go side by side
 _DEAR = {"exp", "expm1", "tanh", "erf", "sigmoid", "log", "log1p"}
 _START = {"sum": 0.0, "max": -np.inf, "min": np.inf}
 #: Of numbers for each row, where a row's words have no loop.
@@ -168,7 +167,7 @@ class _Writer:
     def __init__(self, operands: Sequence[Operand], result: Row, code: Code, dtype: np.dtype
                  ) -> None:
         self.operands, self.result, self.code, self.dtype = operands, result, code, dtype
-        self.register = code.lanes
+        self.lanes = code.lanes                    # of one row, a register
         self.out, self.columns = word(code, "ptr", RESULT), word(code, "i64", COLUMNS)
         self.values: list[str] = []                # pointers of arrays, numbers
         arrays, numbers = ARRAYS, NUMBERS
@@ -203,24 +202,27 @@ class _Writer:
         return dear[-1] if dear else None
 
     def write(self) -> None:
-        """Loops over the rows, for each group that they may go in: four short ones, two, one."""
-        code, more = self.code, "true"
-        for group, registers in GROUPS:
-            most = registers * self.register       # numbers in a vector of each row
-            fits = code(f"icmp sle i64 {self.columns}, {most}") if group > 1 else "true"
-            now = code(f"and i1 {more}, {fits}")
-            more = code(f"xor i1 {fits}, true")
-            with code.when(now):
-                whole = "0"
-                if group == 1:                     # all but the last 1 to WIDE; 0 if there are none
-                    less = code(f"sub i64 {self.columns}, 1")
-                    whole = code(f"mul i64 {code(f'sdiv i64 {less}, {most}')}, {most}")
-                rest = code(f"sub i64 {self.columns}, {whole}")
-                left = spread(self.with_lanes(most), code(f"trunc i64 {rest} to i32"), I32).name
-                each = ", ".join(f"i32 {i}" for i in range(most))
-                mask = code(f"icmp ult <{most} x i32> <{each}>, {left}")
-                with code.loop("%start", "%stop", group) as row:
-                    _Rows(self, row, group, most, whole, f"<{most} x i1> {mask}").write()
+        """Loops over the rows: short ones by fours, long ones by pairs, and one that is left."""
+        code, lanes = self.code, self.lanes
+        # Whole vectors: all but the last 1 to LANES numbers; 0 if there are no numbers.
+        less = code(f"sub i64 {self.columns}, 1")
+        self.whole = code(f"mul i64 {code(f'sdiv i64 {less}, {lanes}')}, {lanes}")
+        rest = code(f"sub i64 {self.columns}, {self.whole}")
+        left = spread(code, code(f"trunc i64 {rest} to i32"), I32).name
+        each = ", ".join(f"i32 {i}" for i in range(lanes))
+        mask = code(f"icmp ult <{lanes} x i32> <{each}>, {left}")
+        self.mask = f"<{lanes} x i1> {mask}"
+
+        short = code(f"icmp sle i64 {self.columns}, {lanes}")
+        with code.when(short), code.loop("%start", "%stop", SHORT) as row:
+            _Rows(self, row, SHORT, short=True).write()
+        with code.when(code(f"xor i1 {short}, true")):
+            count = code("sub i64 %stop, %start")
+            pairs = code(f"sub i64 %stop, {code(f'srem i64 {count}, {LONG}')}")
+            with code.loop("%start", pairs, LONG) as row:
+                _Rows(self, row, LONG, short=False).write()
+            with code.loop(pairs, "%stop") as row:
+                _Rows(self, row, 1, short=False).write()
 
     def together(self, parts: list[str]) -> str:
         """Vectors of equal size, of which there are a power of two, one behind the other."""
@@ -263,19 +265,20 @@ def _in_order(x: Row, seen: dict[Row, None] | None = None) -> list[Row]:
 class _Rows:
     """The passes over one row, or over `group` short ones side by side."""
 
-    def __init__(self, writer: _Writer, row: str, group: int, most: int, whole: str, mask: str
-                 ) -> None:
-        self.writer, self.group, self.whole = writer, group, whole
-        self.code, self.part = writer.with_lanes(group * most), writer.with_lanes(most)
+    def __init__(self, writer: _Writer, row: str, group: int, short: bool) -> None:
+        self.writer, self.group, self.short = writer, group, short
+        self.code = code = writer.with_lanes(group * writer.lanes)
         self.each = writer.with_lanes(group)       # for numbers of which each row has one
-        code, self.rows = self.code, [row]
+        self.rows = [row]
         for i in range(1, group):
             other = code(f"add i64 {row}, {i}")
-            inside = code(f"icmp slt i64 {other}, %stop")
-            self.rows.append(code(f"select i1 {inside}, i64 {other}, i64 {code('sub i64 %stop, 1')}"))
+            if short:                              # the last row stands for those beyond the end
+                inside, last = code(f"icmp slt i64 {other}, %stop"), code("sub i64 %stop, 1")
+                other = code(f"select i1 {inside}, i64 {other}, i64 {last}")
+            self.rows.append(other)
         self.begins = [code(f"mul i64 {r}, {writer.columns}") for r in self.rows]
-        self.end = _Strip(whole, mask)
-        self.in_row = f"<{code.lanes} x i1> {writer.together([mask] * group)}"
+        self.end = _Strip("0" if short else writer.whole, writer.mask)
+        self.in_row = f"<{code.lanes} x i1> {writer.together([writer.mask] * group)}"
         self.numbers: dict[Row, Lanes] = {}
         self.spreads: dict[Row, Lanes] = {}
         self.passing: set[Row] = set()             # what the pass computes
@@ -290,45 +293,46 @@ class _Rows:
             self.put_each(self.number(result).astype(writer.dtype))
             return
         self.ready([result])
-        if self.group == 1:
-            with self.strips("0", self.whole) as strip:
+        if not self.short:
+            with self.strips("0", writer.whole) as strip:
                 self.put(self.vector(result, strip), strip)
         self.put(self.vector(result, self.end), self.end)
 
     @contextlib.contextmanager
     def strips(self, start: str, stop: str) -> Iterator[_Strip]:
         """A loop over the numbers start ... stop - 1 of a row."""
-        with self.code.loop(start, stop, self.code.lanes) as k:
+        with self.code.loop(start, stop, self.writer.lanes) as k:
             yield _Strip(k)
 
     # one pass that ends in numbers for each row
 
     def reduce(self, reductions: list[Row]) -> None:
         """A pass for these reductions, none of which needs another's result."""
-        writer, code, register = self.writer, self.code, self.writer.register
+        writer, code = self.writer, self.code
         self.ready([x.args[0] for x in reductions])
-        totals: list[_Place] = []
-        if self.group == 1:
-            # The blocks of a sum in the array's precision, their sum in float64.
-            totals = [_Place(writer.with_lanes(register), F64 if x.made_by == "sum" else
-                             writer.dtype, _START[x.made_by]) for x in reductions]
-            with code.loop("0", self.whole, BLOCK) as begin:
-                end = code(f"add i64 {begin}, {BLOCK}")
-                less = code(f"icmp slt i64 {end}, {self.whole}")
-                end = code(f"select i1 {less}, i64 {end}, i64 {self.whole}")
-                blocks = [_Place(code, writer.dtype, _START[x.made_by]) for x in reductions]
+        sums = [x for x in reductions if x.made_by == "sum"]
+        inner = {x: _Place(code, writer.dtype, _START[x.made_by]) for x in reductions}
+        outer = {x: _Place(self.each, F64, 0.0) for x in sums}
+        if not self.short:
+            block = _BLOCK_VECTORS * writer.lanes
+            with code.loop("0", writer.whole, block) as begin:
+                if sums:
+                    with code.when(code(f"icmp ne i64 {begin}, 0")):
+                        for x in sums:             # the block before
+                            outer[x].put(_joined(x, outer[x].get(), self.folded(x, inner[x].get())))
+                            inner[x].put(inner[x].start)
+                end = code(f"add i64 {begin}, {block}")
+                less = code(f"icmp slt i64 {end}, {writer.whole}")
+                end = code(f"select i1 {less}, i64 {end}, i64 {writer.whole}")
                 with self.strips(begin, end) as strip:
-                    for x, block in zip(reductions, blocks):
-                        block.put(self.added(x, block.get(), strip))
-                for x, block, total in zip(reductions, blocks, totals):
-                    total.put(_joined(x, total.get(), self.folded(x, block.get(), register)))
+                    for x in reductions:
+                        inner[x].put(self.added(x, inner[x].get(), strip))
             self.stored = self.stored or writer.kept in self.passing
-        for i, x in enumerate(reductions):
+        for x in reductions:
             last = self.vector(x.args[0], self.end)
-            last = last.make(f"select {self.in_row}, {last}, {last.const(_START[x.made_by])}")
-            if self.group == 1:
-                last = _joined(x, totals[i].get(), self.folded(x, last, register))
-            self.numbers[x] = self.folded(x, last, self.group).astype(F64)
+            last = last.make(f"select {self.in_row}, {last}, {inner[x].start}")
+            number = self.folded(x, _joined(x, inner[x].get(), last)).astype(F64)
+            self.numbers[x] = _joined(x, outer[x].get(), number) if x in outer else number
 
     def added(self, x: Row, total: Lanes, strip: _Strip) -> Lanes:
         """total and what the reduction x adds to it."""
@@ -342,16 +346,12 @@ class _Rows:
                     str(total)), total.dtype)
         return _joined(x, total, self.vector(term, strip))
 
-    def folded(self, x: Row, value: Lanes, to: int) -> Lanes:
-        """So many numbers: of what belongs to a row one half is laid on the other, again and again.
+    def folded(self, x: Row, value: Lanes) -> Lanes:
+        """One number for each row: one half of its numbers is laid on the other, again and again.
 
         NaN is looked for once, beside the chain of maxima, which then need not keep it."""
-        nan = ""
-        if x.made_by != "sum" and to == self.group:
-            n, some = value.code.lanes, value.code(f"fcmp uno {value}, {value.name}")
-            some = value.code(f"bitcast <{n} x i1> {some} to <{to} x i{n // to}>")
-            nan = value.code(f"icmp ne <{to} x i{n // to}> {some}, zeroinitializer")
-        while value.code.lanes > to:
+        some = value.code(f"fcmp uno {value}, {value.name}")
+        while value.code.lanes > self.group:
             n = value.code.lanes // self.group     # numbers of a row
             code = self.writer.with_lanes(value.code.lanes // 2)
             halves = []
@@ -361,9 +361,12 @@ class _Rows:
                 halves.append(Lanes(code, code(
                     f"shufflevector {value}, {value.type} poison, <{code.lanes} x i32> <{places}>"),
                     value.dtype))
-            value = _better(x, *halves) if nan else _joined(x, *halves)
-        if nan:
-            value = value.make(f"select <{to} x i1> {nan}, {value.const(np.nan)}, {value}")
+            value = (_joined if x.made_by == "sum" else _better)(x, *halves)
+        if x.made_by != "sum":
+            n, lanes = self.group, self.writer.lanes
+            some = value.code(f"bitcast <{n * lanes} x i1> {some} to <{n} x i{lanes}>")
+            nan = value.code(f"icmp ne <{n} x i{lanes}> {some}, zeroinitializer")
+            value = value.make(f"select <{n} x i1> {nan}, {value.const(np.nan)}, {value}")
         return value
 
     # what a Row is
@@ -425,7 +428,7 @@ class _Rows:
             code, number = self.code, self.number(x)
             if number.dtype != BOOL:
                 number = number.astype(self.writer.dtype)
-            places = ", ".join(f"i32 {i // self.part.lanes}" for i in range(code.lanes))
+            places = ", ".join(f"i32 {i // self.writer.lanes}" for i in range(code.lanes))
             self.spreads[x] = Lanes(code, code(
                 f"shufflevector {number}, {number.type} poison, <{code.lanes} x i32> <{places}>"),
                 number.dtype)
@@ -461,7 +464,7 @@ class _Rows:
 
     def get(self, pointer: str, dtype: np.dtype, strip: _Strip, shared: bool = False) -> Lanes:
         """The numbers of a strip from an array; shared: from its only row."""
-        code, begins = self.part, ["0"] * self.group if shared else self.begins
+        code, begins = self.writer.code, ["0"] * self.group if shared else self.begins
         parts = [load(code, pointer, code(f"add i64 {begin}, {strip.at}"), dtype, strip.mask)
                  for begin in begins]
         return Lanes(self.code, self.writer.together([str(x) for x in parts]), dtype)
@@ -470,7 +473,7 @@ class _Rows:
         """The numbers of a strip into the result."""
         if value.dtype != self.writer.dtype:
             raise TypeError("the result of this formula is left to NumPy")
-        code, part = self.part, value
+        code, part = self.writer.code, value
         for i, begin in enumerate(self.begins):
             if self.group > 1:
                 places = ", ".join(f"i32 {i * code.lanes + j}" for j in range(code.lanes))
@@ -492,9 +495,9 @@ class _Place:
 
     def __init__(self, code: Code, dtype: np.dtype, start: float) -> None:
         self.code, self.dtype = code, dtype
-        first = Lanes(code, "", dtype).const(start)
-        self.type, self.name = first.type, code.room(first.type)
-        code.do(f"store {first}, ptr {self.name}")
+        self.start = Lanes(code, "", dtype).const(start)
+        self.type, self.name = self.start.type, code.room(self.start.type)
+        self.put(self.start)
 
     def get(self) -> Lanes:
         return Lanes(self.code, self.code(f"load {self.type}, ptr {self.name}"), self.dtype)
