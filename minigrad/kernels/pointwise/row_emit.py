@@ -6,23 +6,24 @@ A row formula is a Python function over a matrix, in NumPy's words and with redu
         e = np.exp(x - x.max(-1, keepdims=True, initial=-np.inf))
         return e * (1.0 / e.sum(-1, keepdims=True))
 
-Called with arrays it is NumPy's way. Called with `Row`, which passes for an array, it leaves a graph
-of what depends on what. Each reduction is one number for each row, which takes a pass over the row;
-those that need no other's result share a pass, and a last pass writes the result. All passes go over
-one row before the next is begun, so that it lies in the first-level cache. What a pass needs again
-is computed again, but for one dear thing (an exponential): it waits in the row of the result.
+Called with arrays it is NumPy's way. Called with `Row`, which passes for an array, it leaves a
+graph of what depends on what. Each reduction is one number for each row, which takes a pass over
+the row; those that need no other's result share a pass, and a last pass writes the result. All
+passes go over one row before the next is begun, so that it lies in the first-level cache. What a
+pass needs again is computed again, but for one dear thing (an exponential): it waits in the row of
+the result.
 
-Vectors are four registers long (WIDE numbers). A long row goes in such vectors; its last 1 to WIDE
-numbers are masked, and stay in registers between the passes (a masked number just stored cannot be
-loaded fast). Rows of up to two registers, or one, are nothing but such an end, of which two or four
-go side by side in a vector: that makes one division or logarithm of four, and a third of the
-instructions that fold vectors into numbers. At the end of a range the last row fills the vector: it
-is written several times, with the same numbers.
+Vectors are one register of a row. Its last 1 to LANES numbers are masked, and stay in registers
+between the passes (a masked number just stored cannot be loaded fast). Rows that are no longer than
+that go side by side by fours, which makes one division or logarithm of four, and half of the
+instructions that fold vectors into numbers; at the end of a range the last row stands for those
+that are missing. Longer rows go by pairs where something is dear: the latencies of one hide behind
+the other's. At the speed of memory two rows at a time are slower (1.1 to 1.3).
 
-Digits. Sums: 512 numbers by lanes in the array's own precision, then lanes in float64, then a fixed
-fold: the same bits for a row wherever it stands. A sum of products rounds once a term if the machine
-can. Maxima keep NaN. The number that a reduction makes is a float64, as is what is computed from
-such numbers (1 / sum, log(sum)), until it meets the numbers of a row.
+Digits. Sums: 32 vectors by lanes in the array's own precision, folded, the blocks in float64: the
+same bits for a row wherever it stands and whatever stands beside it. A sum of products rounds once
+a term if the machine can. Maxima keep NaN. The number that a reduction makes is a float64, as is
+what is computed from such numbers (1 / sum, log(sum)), until it meets the numbers of a row.
 
 Not here: what words become (words.py); arrays, memory, threads (row_loop.py).
 """
@@ -43,6 +44,7 @@ from .emit import (
 from .words import BOOL, F32, F64, I32, I64, TYPES, WORDS, Code, Lanes, give_operators, stated
 
 _BLOCK_VECTORS = 32                                # added in the array's own precision
+_UNROLL = 2                                        # vectors of one row that go together
 SHORT, LONG = 4, 2                                 # rows that go side by side
 _DEAR = {"exp", "expm1", "tanh", "erf", "sigmoid", "log", "log1p"}
 _START = {"sum": 0.0, "max": -np.inf, "min": np.inf}
@@ -54,8 +56,8 @@ class Row:
     """The rows of a matrix (or one number for each row), which pass for an array and are computed
     later.
 
-    word: what makes it of args: a word of WORDS, or "operand", "count", "take", "sum", "max", "min".
-    each: whether it is one number for each row. level: the passes that must be over before.
+    made_by: what makes it of args: a word of WORDS, or "operand", "count", "take", "sum", "max",
+    "min". each: whether it is one number for each row. level: the passes that must be over before.
     """
     __class__ = property(lambda self: ndarray)     # type: ignore[assignment]  # for the operations
     size, ndim, shape = -1, 2, (1, 1)              # fewer than any number of them is large
@@ -99,7 +101,7 @@ class Row:
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> Row:
         """As NumPy's, along rows."""
-        return self.sum(axis, keepdims) / Row("count", (), True, 0)
+        return _made("divide", (self.sum(axis, keepdims), Row("count", (), True, 0)))
 
 
 def _made(word: str, args: tuple, options: Any = None) -> Row:
@@ -180,9 +182,9 @@ class _Writer:
                 numbers += x.lies == "number"
         self.reductions: dict[int, list[Row]] = {}
         self.order = {x: i for i, x in enumerate(_in_order(result))}
-        for x in self.order:
-            if x.made_by in _START:
-                self.reductions.setdefault(x.level, []).append(x)
+        for row in self.order:
+            if row.made_by in _START:
+                self.reductions.setdefault(row.level, []).append(row)
         self.kept = self._dear()
 
     def _dear(self) -> Row | None:
@@ -217,10 +219,12 @@ class _Writer:
         with code.when(short), code.loop("%start", "%stop", SHORT) as row:
             _Rows(self, row, SHORT, short=True).write()
         with code.when(code(f"xor i1 {short}, true")):
-            count = code("sub i64 %stop, %start")
-            pairs = code(f"sub i64 %stop, {code(f'srem i64 {count}, {LONG}')}")
-            with code.loop("%start", pairs, LONG) as row:
-                _Rows(self, row, LONG, short=False).write()
+            pairs = "%start"
+            if any(x.made_by in _DEAR for x in self.order if not x.each):
+                count = code("sub i64 %stop, %start")
+                pairs = code(f"sub i64 %stop, {code(f'srem i64 {count}, {LONG}')}")
+                with code.loop("%start", pairs, LONG) as row:
+                    _Rows(self, row, LONG, short=False).write()
             with code.loop(pairs, "%stop") as row:
                 _Rows(self, row, 1, short=False).write()
 
@@ -301,7 +305,7 @@ class _Rows:
     @contextlib.contextmanager
     def strips(self, start: str, stop: str) -> Iterator[_Strip]:
         """A loop over the numbers start ... stop - 1 of a row."""
-        with self.code.loop(start, stop, self.writer.lanes) as k:
+        with self.code.loop(start, stop, self.writer.lanes, _UNROLL // self.group) as k:
             yield _Strip(k)
 
     # one pass that ends in numbers for each row
@@ -319,7 +323,8 @@ class _Rows:
                 if sums:
                     with code.when(code(f"icmp ne i64 {begin}, 0")):
                         for x in sums:             # the block before
-                            outer[x].put(_joined(x, outer[x].get(), self.folded(x, inner[x].get())))
+                            part = self.folded(x, inner[x].get()).astype(F64)
+                            outer[x].put(_joined(x, outer[x].get(), part))
                             inner[x].put(inner[x].start)
                 end = code(f"add i64 {begin}, {block}")
                 less = code(f"icmp slt i64 {end}, {writer.whole}")
@@ -347,10 +352,7 @@ class _Rows:
         return _joined(x, total, self.vector(term, strip))
 
     def folded(self, x: Row, value: Lanes) -> Lanes:
-        """One number for each row: one half of its numbers is laid on the other, again and again.
-
-        NaN is looked for once, beside the chain of maxima, which then need not keep it."""
-        some = value.code(f"fcmp uno {value}, {value.name}")
+        """One number for each row: half of its numbers is laid on the other, again and again."""
         while value.code.lanes > self.group:
             n = value.code.lanes // self.group     # numbers of a row
             code = self.writer.with_lanes(value.code.lanes // 2)
@@ -361,19 +363,14 @@ class _Rows:
                 halves.append(Lanes(code, code(
                     f"shufflevector {value}, {value.type} poison, <{code.lanes} x i32> <{places}>"),
                     value.dtype))
-            value = (_joined if x.made_by == "sum" else _better)(x, *halves)
-        if x.made_by != "sum":
-            n, lanes = self.group, self.writer.lanes
-            some = value.code(f"bitcast <{n * lanes} x i1> {some} to <{n} x i{lanes}>")
-            nan = value.code(f"icmp ne <{n} x i{lanes}> {some}, zeroinitializer")
-            value = value.make(f"select <{n} x i1> {nan}, {value.const(np.nan)}, {value}")
+            value = _joined(x, *halves)
         return value
 
     # what a Row is
 
     def ready(self, roots: list[Row]) -> None:
         """Numbers for each row are spread over vectors before a loop, not within it."""
-        self.passing: set[Row] = set()
+        self.passing = set()
         for root in roots:
             _walk(root, self.passing)
         for x in sorted(self.passing, key=self.writer.order.__getitem__):
@@ -506,17 +503,14 @@ class _Place:
         self.code.do(f"store {value}, ptr {self.name}")
 
 
-def _better(x: Row, a: Lanes, b: Lanes) -> Lanes:
-    """The larger or smaller; a if one is NaN, of which no comparison is true."""
-    sign = "ogt" if x.made_by == "max" else "olt"
-    better = a.code(f"fcmp {sign} {b}, {a.name}")
-    return a.make(f"select <{a.code.lanes} x i1> {better}, {b}, {a}")
-
-
 def _joined(x: Row, a: Lanes, b: Lanes) -> Lanes:
-    """Two sums become one, or two maxima, of which NaN is the larger."""
-    b = b.astype(a.dtype)
+    """Two sums become one, or two maxima. NaN stays: no comparison with it is true, and it is what
+    differs from itself."""
     if x.made_by == "sum":
         return a.make(f"fadd {a}, {b.name}")
+    sign = "ogt" if x.made_by == "max" else "olt"
+    bits = f"<{a.code.lanes} x i1>"
+    better = a.code(f"fcmp {sign} {b}, {a.name}")
+    value = a.make(f"select {bits} {better}, {b}, {a}")
     nan = a.code(f"fcmp uno {b}, {b.name}")
-    return a.make(f"select <{a.code.lanes} x i1> {nan}, {b}, {_better(x, a, b)}")
+    return a.make(f"select {bits} {nan}, {b}, {value}")

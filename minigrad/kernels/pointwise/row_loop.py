@@ -3,9 +3,9 @@
     softmax = RowLoop(softmax_formula, "softmax")
     y = softmax(x)                                 # x (R, K)
 
-The loop is compiled when such arrays come for the first time (15 to 40 ms, kept on disk); what there
-is no loop for is NumPy's: the formula itself, called with the arrays. A loop is as exact or more so:
-its long sums are added up in float64.
+The loop is compiled when such arrays come for the first time (40 to 80 ms, kept on disk); what
+there is no loop for (no compiler, a word that LLVM lacks) is NumPy's: the formula itself, called
+with the arrays. A loop is as exact or more so: its long sums are added up in float64.
 
 Not here: what is written (row_emit.py) and compiled (machine_code.py), the kernel that runs it
 (loop.py).
@@ -50,9 +50,9 @@ class RowLoop:
         """plain(*args): by a loop if there is one for these arguments, else by NumPy."""
         shape = None
         for x in args:
-            if x.__class__ is ndarray and x.ndim == 2:
-                if shape is None or (shape[1] == 1 and x.shape[1] != 1):
-                    shape = x.shape
+            if x.__class__ is ndarray and x.ndim == 2 and (
+                    shape is None or (shape[1] == 1 and x.shape[1] != 1)):
+                shape = x.shape
         key: list[Any] = []
         arrays, numbers, kept = [], [], []
         for x in args:

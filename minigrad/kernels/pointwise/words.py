@@ -72,8 +72,9 @@ class Code:
         return name
 
     @contextlib.contextmanager
-    def loop(self, start: str, stop: str, step: int = 1) -> Iterator[str]:
-        """for i in range(start, stop, step): what is written within. All are names of i64."""
+    def loop(self, start: str, stop: str, step: int = 1, unroll: int = 1) -> Iterator[str]:
+        """for i in range(start, stop, step): what is written within. All are names of i64.
+        unroll: so many turns are to become one, in order."""
         n, place = next(self._names), self.room("i64")
         self.do(f"store i64 {start}, ptr {place}\n  br label %head{n}\nhead{n}:")
         i = self(f"load i64, ptr {place}")
@@ -81,7 +82,13 @@ class Code:
         self.do(f"br i1 {more}, label %body{n}, label %end{n}\nbody{n}:")
         yield i
         after = self(f"add i64 {i}, {step}")
-        self.do(f"store i64 {after}, ptr {place}\n  br label %head{n}\nend{n}:")
+        wish = ""
+        if unroll > 1:
+            how = next(self._names)
+            self.declared[f"!{n}"] = f"!{n} = distinct !{{!{n}, !{how}}}"
+            self.declared[f"!{how}"] = f'!{how} = !{{!"llvm.loop.unroll.count", i32 {unroll}}}'
+            wish = f", !llvm.loop !{n}"
+        self.do(f"store i64 {after}, ptr {place}\n  br label %head{n}{wish}\nend{n}:")
 
     @contextlib.contextmanager
     def when(self, condition: str) -> Iterator[None]:
