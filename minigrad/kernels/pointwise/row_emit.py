@@ -41,7 +41,7 @@ from ..simd import math as scalar
 from .emit import (
     ARRAYS, COLUMNS, NUMBERS, RESULT, Operand, load, module, spread, store, word,
 )
-from .words import BOOL, F32, F64, I32, I64, TYPES, WORDS, Code, Lanes, give_operators, stated
+from .words import BOOL, F64, I32, I64, TYPES, WORDS, Code, Lanes, give_operators, stated
 
 _BLOCK_VECTORS = 32                                # added in the array's own precision
 _UNROLL = 2                                        # vectors of one row that go together
@@ -144,7 +144,7 @@ def write_rows(formula: Callable[..., Any], operands: Sequence[Operand], registe
 
     Raises: whatever the formula does with a Row that its words do not know.
     """
-    dtype, = {x.dtype for x in operands if x.dtype in (F32, F64)}
+    dtype, = {x.dtype for x in operands if x.dtype is not None and x.dtype != I64}
     args = [x.value if x.lies == "known" else
             Row("operand", (i,), x.lies in ("each", "number"), 0) for i, x in enumerate(operands)]
     result = formula(*args)

@@ -104,15 +104,16 @@ class RowLoop:
         made = None
         if len(dtypes) <= MOST_ARRAYS and len(set(dtypes) - {I64}) == 1 and works() \
                 and sum(x.lies == "number" for x in operands) <= MOST_NUMBERS \
-                and all(x.dtype in (F32, F64) or x.lies == "each" for x in operands if x.dtype):
+                and all(x.dtype in (F32, F64) or x.lies == "each"
+                        for x in operands if x.dtype is not None):
             from .machine_code import address, register_bytes
             from .row_emit import write_rows
 
             # A word that LLVM lacks, an LLVM that we do not know: NumPy's way.
             with contextlib.suppress(Exception), np.errstate(all="ignore"):
                 text = write_rows(self.plain, operands, register_bytes())
-                title = ".".join([self.title, *(x.dtype.char + x.lies[0] if x.dtype else "n"
-                                                for x in operands)])
+                title = ".".join([self.title, *(
+                    "n" if x.dtype is None else x.dtype.char + x.lies[0] for x in operands)])
                 made = MadeRows(address(text.module, title), text.dtype, text.each)
         self.made[tuple(key)] = made
         return made

@@ -5,13 +5,13 @@ import pytest
 
 from minigrad import set_num_threads, tuning
 from minigrad.kernels.jit.kernel import jit_disabled
-from minigrad.kernels.pointwise.machine_code import register_bytes
+from minigrad.kernels.pointwise import machine_code
 from minigrad.kernels.pointwise.row_loop import RowLoop
 from minigrad.kernels.rowwise import softmax_rows
 
 needs_jit = pytest.mark.skipif(jit_disabled(), reason="without the JIT there are no loops")
 DTYPES = [np.float32, np.float64]
-LANES = register_bytes() // 4
+LANES = machine_code.register_bytes() // 4
 #: Below one vector of either dtype, one, some, and more than a block of a sum.
 COLUMNS = [1, 2, LANES // 2 - 1, LANES // 2, LANES // 2 + 1, LANES - 1, LANES, LANES + 1, 37,
            2 * LANES, 100, 32 * LANES, 32 * LANES + 1, 1500]
@@ -143,6 +143,19 @@ def test_a_loop_computes_the_formula(name, dtype):
 
 
 @needs_jit
+@pytest.mark.parametrize("register", [16, 32])
+@pytest.mark.parametrize("name", FORMULAS)
+def test_registers_of_other_machines(name, register, monkeypatch):
+    monkeypatch.setattr(machine_code, "register_bytes", lambda: register)
+    for dtype in DTYPES:
+        loop = RowLoop(FORMULAS[name][0], name)
+        for columns in (1, 2, 3, register // 4, register // 4 + 1, 70, 600):
+            args = draw(name, 5, columns, dtype)
+            close(loop(*args), exactly(loop.plain, *args), dtype)
+        assert has_loop(loop)
+
+
+@needs_jit
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", FORMULAS)
 def test_a_row_has_the_same_bits_wherever_it_stands(name, dtype):
@@ -212,7 +225,8 @@ def test_nothing(dtype):
 def test_arrays_that_lie_otherwise(dtype):
     x = draw("softmax", 9, 40, dtype)[0]
     want = softmax_rows.softmax(x)
-    for other in (np.asfortranarray(x), np.repeat(x, 2, axis=1)[:, ::2], x.astype(x.dtype.newbyteorder())):
+    swapped = x.astype(x.dtype.newbyteorder())
+    for other in (np.asfortranarray(x), np.repeat(x, 2, axis=1)[:, ::2], swapped):
         other.flags.writeable = False
         close(softmax_rows.softmax(other).astype(dtype), want, dtype)
     bytes_ = np.zeros(x.nbytes + 1, np.uint8)
