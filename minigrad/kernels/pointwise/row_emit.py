@@ -35,7 +35,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy import ndarray
 
 from ..simd import math as scalar
 from .emit import (
@@ -54,16 +53,15 @@ _EACH = {"log": stated(None, scalar._log_64)}
 
 class Row:
     """The rows of a matrix (or one number for each row), which pass for an array and are computed
-    later.
+    later. It has no shape and no dtype: the code is made for all of them.
 
     made_by: what makes it of args: a word of WORDS, or "operand", "count", "take", "sum", "max",
     "min". each: whether it is one number for each row. level: the passes that must be over before.
     """
-    __class__ = property(lambda self: ndarray)     # type: ignore[assignment]  # for the operations
-    size, ndim, shape = -1, 2, (1, 1)              # fewer than any number of them is large
 
-    def __init__(self, word: str, args: tuple, each: bool, level: int, options: Any = None) -> None:
-        self.made_by, self.args, self.each, self.level = word, args, each, level
+    def __init__(self, made_by: str, args: tuple, each: bool, level: int, options: Any = None
+                 ) -> None:
+        self.made_by, self.args, self.each, self.level = made_by, args, each, level
         self.options = options or {}
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *args: Any, **options: Any) -> Any:
@@ -71,7 +69,7 @@ class Row:
         return _made(ufunc.__name__, args) if plain else NotImplemented
 
     def __array_function__(self, function: Callable, types: Any, args: Any, options: Any) -> Row:
-        name = function.__name__
+        name = {"amax": "max", "amin": "min"}.get(function.__name__, function.__name__)  # NumPy 1
         if name == "take_along_axis":
             return _take(*args, **options)
         if name in _START or name == "mean":
@@ -104,24 +102,24 @@ class Row:
         return _made("divide", (self.sum(axis, keepdims), Row("count", (), True, 0)))
 
 
-def _made(word: str, args: tuple, options: Any = None) -> Row:
+def _made(name: str, args: tuple, options: Any = None) -> Row:
     rows = [x for x in args if type(x) is Row]
     for x in args:
         if type(x) is not Row and x.__class__ not in (float, int, bool, type(None)):
-            raise TypeError(f"{word} of {type(x).__name__} has no loop over rows")
-    return Row(word, args, all(x.each for x in rows), max(x.level for x in rows), options)
+            raise TypeError(f"{name} of {type(x).__name__} has no loop over rows")
+    return Row(name, args, all(x.each for x in rows), max(x.level for x in rows), options)
 
 
-give_operators(Row, lambda word, *args: _made(word, args))
+give_operators(Row, lambda name, *args: _made(name, args))
 Row.__hash__ = object.__hash__                     # type: ignore[method-assign]  # == makes a Row
 
 
-def _reduced(word: str, x: Row, axis: Any, keepdims: bool, initial: float | None = None) -> Row:
+def _reduced(name: str, x: Row, axis: Any, keepdims: bool, initial: float | None = None) -> Row:
     if axis not in (-1, 1) or not keepdims or x.each:
-        raise TypeError(f"{word}: loops over rows reduce along them, and keep the dimension")
-    if initial is not None and initial != _START[word]:
-        raise TypeError(f"{word}: another start than {_START[word]} has no loop")
-    return Row(word, (x,), True, x.level + 1)
+        raise TypeError(f"{name}: loops over rows reduce along them, and keep the dimension")
+    if initial is not None and initial != _START[name]:
+        raise TypeError(f"{name}: another start than {_START[name]} has no loop")
+    return Row(name, (x,), True, x.level + 1)
 
 
 def _take(x: Row, places: Row, axis: int = -1) -> Row:
@@ -267,7 +265,8 @@ def _in_order(x: Row, seen: dict[Row, None] | None = None) -> list[Row]:
 
 
 class _Rows:
-    """The passes over one row, or over `group` short ones side by side."""
+    """The passes over one row, or over `group` of them side by side, of LANES numbers each.
+    short: whether a row is nothing but its end."""
 
     def __init__(self, writer: _Writer, row: str, group: int, short: bool) -> None:
         self.writer, self.group, self.short = writer, group, short
@@ -385,7 +384,7 @@ class _Rows:
         writer, each = self.writer, self.each
         if x.made_by == "operand":
             operand, value = writer.operands[x.args[0]], writer.values[x.args[0]]
-            if operand.dtype is None:
+            if operand.dtype is None:              # a Python number
                 made = spread(each, value, F64)
             else:
                 made = self.gathered(value, operand.dtype, self.rows)
@@ -397,6 +396,8 @@ class _Rows:
             function = _EACH.get(x.made_by, WORDS.get(x.made_by))
             args = [self.number(a) if type(a) is Row else a for a in x.args]
             made = function(*args, **x.options) if function else args[0].word(x.made_by)
+            if made.dtype == F64 and any(type(a) is Lanes and a.dtype == I64 for a in args):
+                raise TypeError("integers beside floats: NumPy decides on the dtype")
             assert made.dtype in (F64, I64, BOOL)
         self.numbers[x] = made
         return made
@@ -423,6 +424,8 @@ class _Rows:
         """The number of each row in all lanes that belong to the row."""
         if x not in self.spreads:
             code, number = self.code, self.number(x)
+            if number.dtype == I64:
+                raise TypeError("integers beside floats: NumPy decides on the dtype")
             if number.dtype != BOOL:
                 number = number.astype(self.writer.dtype)
             places = ", ".join(f"i32 {i // self.writer.lanes}" for i in range(code.lanes))

@@ -6,6 +6,7 @@ import pytest
 from minigrad import set_num_threads, tuning
 from minigrad.kernels.jit.kernel import jit_disabled
 from minigrad.kernels.pointwise import machine_code
+from minigrad.kernels.pointwise.loop import NO_ARRAYS, NO_NUMBERS, run
 from minigrad.kernels.pointwise.row_loop import RowLoop
 from minigrad.kernels.rowwise import softmax_rows
 
@@ -172,6 +173,26 @@ def test_a_row_has_the_same_bits_wherever_it_stands(name, dtype):
                 together[i:])
 
 
+@needs_jit
+@pytest.mark.parametrize("name", ["softmax", "logsumexp", "dear twice", "softmax_grad"])
+def test_nothing_else_is_written(name):
+    """Of a range of rows only theirs, and nothing around the result."""
+    for columns in (3, LANES, LANES + 1, 100):
+        args = draw(name, 12, columns, np.float32)
+        loop = RowLoop(FORMULAS[name][0], name)
+        want = loop(*args)
+        made, = loop.made.values()
+        around = np.full(want.size + 200, 7, np.float32)
+        inside = around[100:-100].reshape(want.shape)
+        for start, stop in [(0, 0), (2, 3), (3, 8), (1, 12)]:
+            around[:] = 7
+            run.run(start, stop, made.code, columns, 0, id(inside), *map(id, args),
+                    *NO_ARRAYS[len(args):], *NO_NUMBERS)
+            np.testing.assert_array_equal(inside[start:stop], want[start:stop])
+            inside[start:stop] = 7
+            assert (around == 7).all()
+
+
 @pytest.mark.parametrize("columns", [10, 100])
 def test_threads_change_no_bit(columns):
     rows = 10 * tuning.SOFTMAX_GRAIN // columns + 3
@@ -302,6 +323,9 @@ def test_logarithms_of_numbers_of_rows():
     lambda x: x > x.max(-1, keepdims=True) - 1,         # a result of another dtype
     lambda x: x.max(-1, keepdims=True, initial=5.0),    # another start
     lambda x: np.take_along_axis(np.exp(x), np.argmax(x, -1, keepdims=True), -1),
+    lambda x: x.sum(-1, keepdims=True) / x.shape[-1],   # the code is made for any
+    lambda x: x * (x > 0).sum(-1, keepdims=True),       # of comparisons: integers
+    lambda x: x * np.ones(6, np.float32),               # another array
 ])
 def test_what_has_no_loop_is_numpys(formula):
     loop, x = RowLoop(formula, "none"), draw("softmax", 4, 6, np.float32)[0]
@@ -317,6 +341,12 @@ def test_dtypes_that_have_no_loop_are_numpys():
         got = sums(other)
         np.testing.assert_array_equal(got, other.sum(-1, keepdims=True))
         assert got.dtype == other.sum(-1, keepdims=True).dtype
+    places = np.arange(3)[:, None]
+    for formula in (lambda x, i: x * i, lambda x, i: x.sum(-1, keepdims=True) + i):
+        beside = RowLoop(formula, "integers")           # float64 to NumPy
+        got, want = (f(x.astype(np.float32), places) for f in (beside, formula))
+        np.testing.assert_array_equal(got, want)
+        assert got.dtype == want.dtype and list(beside.made.values()) == [None]
     mixed = RowLoop(distance, "distance")
     assert mixed(x.astype(np.float32), x.astype(np.float64)).dtype == np.float64
 
