@@ -19,7 +19,7 @@ that go side by side by fours, which makes one division or logarithm of four, an
 instructions that fold vectors into numbers; at the end of a range the last row stands for those
 that are missing. Longer rows go by pairs where something is dear: the latencies of one hide behind
 the other's (float64 rows of 512 took 1.2 times as long alone). At the speed of memory two rows at a
-time are slower (1.1 to 1.4), so long rows go alone if the result is as large as they are.
+time are slower (1.1 to 1.4): long rows of large results go alone.
 
 Digits. Sums: 32 vectors by lanes in the array's own precision, folded, the blocks in float64: the
 same bits for a row wherever it stands and whatever stands beside it. A sum of products rounds once
@@ -45,7 +45,8 @@ from .words import BOOL, F64, I32, I64, TYPES, WORDS, Code, Lanes, give_operator
 
 _BLOCK_VECTORS = 32                                # added in the array's own precision
 _UNROLL = 2                                        # vectors of one row that go together
-_PAIRED = 512                                      # numbers: longer rows, if written, go alone
+# Longer rows (numbers) of larger results (bytes of a thread's part) go alone.
+_PAIRED, _CACHED = 512, 1 << 22
 SHORT, LONG = 4, 2                                 # rows that go side by side
 _DEAR = {"exp", "expm1", "tanh", "erf", "sigmoid", "log", "log1p"}
 _START = {"sum": 0.0, "max": -np.inf, "min": np.inf}
@@ -224,7 +225,10 @@ class _Writer:
                 count = code("sub i64 %stop, %start")
                 pairs = code(f"sub i64 %stop, {code(f'srem i64 {count}, {LONG}')}")
                 if not self.result.each:
-                    fits = code(f"icmp sle i64 {self.columns}, {_PAIRED}")
+                    narrow = code(f"icmp sle i64 {self.columns}, {_PAIRED}")
+                    size = code(f"mul i64 {count}, {self.columns}")
+                    cached = code(f"icmp sle i64 {size}, {_CACHED // self.dtype.itemsize}")
+                    fits = code(f"or i1 {narrow}, {cached}")
                     pairs = code(f"select i1 {fits}, i64 {pairs}, i64 %start")
                 with code.loop("%start", pairs, LONG) as row:
                     _Rows(self, row, LONG, short=False).write()
