@@ -46,7 +46,7 @@ from .words import BOOL, F64, I32, I64, TYPES, WORDS, Code, Lanes, give_operator
 _BLOCK_VECTORS = 32                                # added in the array's own precision
 _UNROLL = 2                                        # vectors of one row that go together
 # Longer rows (numbers) of larger results (bytes of a thread's part) go alone.
-_PAIRED, _CACHED = 512, 1 << 22
+_PAIRED, _CACHED = 512, 6 << 20
 SHORT, LONG = 4, 2                                 # rows that go side by side
 _DEAR = {"exp", "expm1", "tanh", "erf", "sigmoid", "log", "log1p"}
 _START = {"sum": 0.0, "max": -np.inf, "min": np.inf}

@@ -7,7 +7,10 @@ no finite input overflows: with m = max_k x_k,
 
     log sum_k exp(x_k) = m + log sum_k exp(x_k - m)
 
-Limit: exp, about 25 instructions for a vector, 0.25 ns a float32 number on one AVX-512 core.
+Limit: exp, about 25 instructions for a vector, 0.25 ns a float32 number on one AVX-512 core. Loops
+by hand, which these replaced, took (softmax, float32, times the new) 1.3 for 64 x 10 and 100,000 x
+10, 1.04 for 512 x 512, 1.08 for 4096 x 1000. They were faster for rows of some ten registers in
+arrays beyond the cache: 20,000 x 100 in float64, one core, 1.7 ms instead of 2.2.
 
 Not here: when this is the way (softmax.py), reductions over the rows, checks of labels (the public
 ops do that).
