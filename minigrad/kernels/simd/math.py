@@ -23,7 +23,7 @@ float64 and 80-bit arithmetic:
     expm1  float32 1.7, float64 1.8
     log1p  float32 1.9, float64 2.0
     erf    float32 2.8
-    log    float32 0.9, float64 1.0 (of all numbers; NumPy's own: 2.6 and 0.6)
+    log    float32 0.9, float64 0.9 (of all numbers; NumPy's own: 2.6 and 0.7)
     log1p  float32 1.4, float64 1.3 (of all numbers: _log1p_all_32, _log1p_all_64)
 
 Limit: arithmetic, about 20 (float32) or 30 (float64) instructions a vector. A loop over exp takes
