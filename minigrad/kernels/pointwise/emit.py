@@ -64,15 +64,19 @@ def write(formula: Callable[..., Any], operands: Sequence[Operand], register: in
         writer.rows()
     else:
         writer.run("%start", "%stop", "0", {})
-    code, bits = writer.code, 8 * register
     assert writer.dtype is not None
+    return Text(module(writer.code, register), writer.dtype)
+
+
+def module(code: Code, register: int) -> str:
+    """The module of the one function whose instructions were written."""
+    bits = 8 * register
     # LLVM's own preference would be half of an AVX-512 register, out of care for old CPUs.
-    module = "\n".join([
+    return "\n".join([
         f'define void {FUNCTION}(i64 %start, i64 %stop, ptr %table) #0 {{',
         *code.rooms, *code.lines, "  ret void", "}", *sorted(code.declared.values()),
         f'attributes #0 = {{ nounwind "prefer-vector-width"="{bits}" '
         f'"min-legal-vector-width"="{bits}" }}', ""])
-    return Text(module, writer.dtype)
 
 
 class _Writer:
@@ -81,27 +85,22 @@ class _Writer:
     def __init__(self, formula: Callable, operands: Sequence[Operand], code: Code) -> None:
         self.formula, self.operands, self.code = formula, operands, code
         self.dtype: np.dtype | None = None
-        self.result = self.word("ptr", RESULT)
+        self.result = word(code, "ptr", RESULT)
         arrays, numbers = ARRAYS, NUMBERS
         self.values: dict[int, Any] = {}           # pointers of arrays, Lanes of numbers
         for i, x in enumerate(operands):
             if x.lies in ("number", "one"):
-                number = self.spread(self.word("double", numbers), F64, weak=x.dtype is None)
+                number = spread(code, word(code, "double", numbers), F64, weak=x.dtype is None)
                 self.values[i] = number if x.dtype is None else number.astype(x.dtype)
                 numbers += 1
             elif x.dtype is not None:
-                self.values[i] = self.word("ptr", arrays)
+                self.values[i] = word(code, "ptr", arrays)
                 arrays += 1
-
-    def word(self, kind: str, i: int) -> str:
-        """The i-th word of the table."""
-        place = self.code(f"getelementptr i64, ptr %table, i64 {i}")
-        return self.code(f"load {kind}, ptr {place}, align 8")
 
     def rows(self) -> None:
         """A loop over rows, within it one over columns."""
         code = self.code
-        columns, period = self.word("i64", COLUMNS), self.word("i64", PERIOD)
+        columns, period = word(code, "i64", COLUMNS), word(code, "i64", PERIOD)
         with code.loop("%start", "%stop") as row:
             begin = code(f"mul i64 {row}, {columns}")
             fixed = {}
@@ -114,7 +113,7 @@ class _Writer:
                     one = code(f"load {kind}, ptr {place}, align 1")
                     if x.dtype == BOOL:
                         one = code(f"icmp ne i8 {one}, 0")
-                    fixed[i] = self.spread(one, x.dtype)
+                    fixed[i] = spread(code, one, x.dtype)
             self.run("0", columns, begin, fixed)
 
     def run(self, start: str, stop: str, begin: str, fixed: dict[int, Lanes]) -> None:
@@ -127,7 +126,7 @@ class _Writer:
             self.body(i, begin, fixed, None)
         some = code(f"icmp ne i64 {rest}, 0")
         with code.when(some):
-            left = self.spread(code(f"trunc i64 {rest} to i32"), np.dtype(np.int32)).name
+            left = spread(code, code(f"trunc i64 {rest} to i32"), np.dtype(np.int32)).name
             lanes = ", ".join(f"i32 {i}" for i in range(code.lanes))
             wide = f"<{code.lanes} x i32>"
             mask = code(f"icmp ult {wide} <{lanes}>, {left}")
@@ -143,48 +142,60 @@ class _Writer:
             elif x.lies in ("number", "one"):
                 args.append(self.values[n])
             elif x.dtype is not None:
-                args.append(self.load(self.values[n], i if x.lies == "row" else at, x.dtype, mask))
+                place = i if x.lies == "row" else at
+                args.append(load(self.code, self.values[n], place, x.dtype, mask))
             else:
                 args.append(x.value)
         value = self.formula(*args)
         if type(value) is not Lanes or value.weak or value.dtype not in (BOOL, *_FLOATS):
             raise TypeError("the result of this formula is left to NumPy")
         self.dtype = value.dtype
-        self.store(value, at, mask)
+        store(value, self.result, at, mask)
 
-    def spread(self, number: str, dtype: np.dtype, weak: bool = False) -> Lanes:
-        """A number in all lanes."""
-        code, kind = self.code, TYPES[dtype]
-        wide = f"<{code.lanes} x {kind}>"
-        first = code(f"insertelement {wide} poison, {kind} {number}, i32 0")
-        every = code(f"shufflevector {wide} {first}, {wide} poison, "
-                     f"<{code.lanes} x i32> zeroinitializer")
-        return Lanes(code, every, dtype, weak)
 
-    def load(self, pointer: str, i: str, dtype: np.dtype, mask: str | None) -> Lanes:
-        code, kind = self.code, "i8" if dtype == BOOL else TYPES[dtype]
-        wide = f"<{code.lanes} x {kind}>"
-        place = code(f"getelementptr {kind}, ptr {pointer}, i64 {i}")
-        if mask is None:
-            x = code(f"load {wide}, ptr {place}, align 1")
-        else:
-            x = code.call(f"llvm.masked.load.v{code.lanes}{_SHORT[kind]}.p0", wide, f"ptr {place}",
-                          "i32 1", mask, f"{wide} zeroinitializer")
-        if dtype == BOOL:
-            x = code(f"icmp ne {wide} {x}, zeroinitializer")
-        return Lanes(code, x, dtype)
+def word(code: Code, kind: str, i: int) -> str:
+    """The i-th word of the table."""
+    place = code(f"getelementptr i64, ptr %table, i64 {i}")
+    return code(f"load {kind}, ptr {place}, align 8")
 
-    def store(self, value: Lanes, i: str, mask: str | None) -> None:
-        code, kind, text = self.code, TYPES[value.dtype], str(value)
-        if value.dtype == BOOL:
-            kind, wide = "i8", f"<{code.lanes} x i8>"
-            text = f"{wide} {code(f'zext {value} to {wide}')}"
-        place = code(f"getelementptr {kind}, ptr {self.result}, i64 {i}")
-        if mask is None:
-            code.do(f"store {text}, ptr {place}, align 1")
-        else:
-            code.call(f"llvm.masked.store.v{code.lanes}{_SHORT[kind]}.p0", "void", text,
-                      f"ptr {place}", "i32 1", mask)
+
+def spread(code: Code, number: str, dtype: np.dtype, weak: bool = False) -> Lanes:
+    """A number in all lanes."""
+    kind = TYPES[dtype]
+    wide = f"<{code.lanes} x {kind}>"
+    first = code(f"insertelement {wide} poison, {kind} {number}, i32 0")
+    every = code(f"shufflevector {wide} {first}, {wide} poison, "
+                 f"<{code.lanes} x i32> zeroinitializer")
+    return Lanes(code, every, dtype, weak)
+
+
+def load(code: Code, pointer: str, i: str, dtype: np.dtype, mask: str | None) -> Lanes:
+    """The numbers from the i-th of an array on; 0 where the mask is false."""
+    kind = "i8" if dtype == BOOL else TYPES[dtype]
+    wide = f"<{code.lanes} x {kind}>"
+    place = code(f"getelementptr {kind}, ptr {pointer}, i64 {i}")
+    if mask is None:
+        x = code(f"load {wide}, ptr {place}, align 1")
+    else:
+        x = code.call(f"llvm.masked.load.v{code.lanes}{_SHORT[kind]}.p0", wide, f"ptr {place}",
+                      "i32 1", mask, f"{wide} zeroinitializer")
+    if dtype == BOOL:
+        x = code(f"icmp ne {wide} {x}, zeroinitializer")
+    return Lanes(code, x, dtype)
+
+
+def store(value: Lanes, pointer: str, i: str, mask: str | None) -> None:
+    """Writes them from the i-th of an array on, where the mask is true."""
+    code, kind, text = value.code, TYPES[value.dtype], str(value)
+    if value.dtype == BOOL:
+        kind, wide = "i8", f"<{code.lanes} x i8>"
+        text = f"{wide} {code(f'zext {value} to {wide}')}"
+    place = code(f"getelementptr {kind}, ptr {pointer}, i64 {i}")
+    if mask is None:
+        code.do(f"store {text}, ptr {place}, align 1")
+    else:
+        code.call(f"llvm.masked.store.v{code.lanes}{_SHORT[kind]}.p0", "void", text,
+                  f"ptr {place}", "i32 1", mask)
 
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))

@@ -45,7 +45,7 @@ _A_NUMBER = object()                               # in a key: the float itself 
 _KNOWN = frozenset((type(None), bool, str))        # what the code is made for
 _NOTHING = np.empty(0)
 _EXACT = 1 << 24                                   # integers up to here are floats of any kind
-_NO_ARRAYS, _NO_NUMBERS = (0,) * MOST_ARRAYS, (0.0,) * MOST_NUMBERS
+NO_ARRAYS, NO_NUMBERS = (0,) * MOST_ARRAYS, (0.0,) * MOST_NUMBERS
 
 
 # --- one kernel that runs the code of all ------------------------------------------------------
@@ -92,7 +92,7 @@ def run(start, stop, code, columns, period, result, a, b, c, d, e, f, n, m, o, p
 
 
 @functools.cache
-def _works() -> bool:
+def works() -> bool:
     """Whether this machine, Python and NumPy are what the loops rely on; asked once."""
     if jit_disabled():
         return False
@@ -111,7 +111,7 @@ def _works() -> bool:
         text = write(lambda a, n: a * n, [Operand("all", F64), Operand("number")],
                      register_bytes())
         code = address(text.module, "probe")
-        run(0, 5, code, 0, 0, id(y), id(x), *_NO_ARRAYS[1:], 3.0, *_NO_NUMBERS[1:])
+        run(0, 5, code, 0, 0, id(y), id(x), *NO_ARRAYS[1:], 3.0, *NO_NUMBERS[1:])
         return bool((y == 3 * x).all())
     except Exception:
         return False
@@ -166,11 +166,11 @@ class Loop:
         out = empty(shape, made.dtype)
         n = out.size
         if n >= 2 * GRAIN:
-            parallel(run, n, made.code, 0, 0, id(out), *arrays, *_NO_ARRAYS[len(arrays):],
-                     *numbers, *_NO_NUMBERS[len(numbers):], grain=one_each(n, GRAIN))
+            parallel(run, n, made.code, 0, 0, id(out), *arrays, *NO_ARRAYS[len(arrays):],
+                     *numbers, *NO_NUMBERS[len(numbers):], grain=one_each(n, GRAIN))
         elif n:                                    # without parallel(), which takes 0.3 us
-            run.run(0, n, made.code, 0, 0, id(out), *arrays, *_NO_ARRAYS[len(arrays):],
-                    *numbers, *_NO_NUMBERS[len(numbers):])
+            run.run(0, n, made.code, 0, 0, id(out), *arrays, *NO_ARRAYS[len(arrays):],
+                    *numbers, *NO_NUMBERS[len(numbers):])
         return out
 
     def into(self, out: ndarray, *args: Any) -> bool:
@@ -187,7 +187,7 @@ class Loop:
         floats = {x.dtype for x in operands if x.dtype is not None} - {BOOL}
         made = None
         if arrays <= MOST_ARRAYS and numbers <= MOST_NUMBERS and len(floats) == 1 \
-                and floats <= ({F32, F64} if self.doubles else {F32}) and _works():
+                and floats <= ({F32, F64} if self.doubles else {F32}) and works():
             # A word that LLVM lacks, an LLVM that we do not know: NumPy's way.
             from .machine_code import address, register_bytes
 
@@ -259,8 +259,8 @@ class Loop:
         if out is None:
             out = empty(shape, made.dtype)
         n, grain = (out.size // columns, max(1, GRAIN // columns)) if columns else (out.size, GRAIN)
-        parallel(run, n, made.code, columns, period, id(out), *arrays, *_NO_ARRAYS[len(arrays):],
-                 *numbers, *_NO_NUMBERS[len(numbers):], grain=one_each(n, grain))
+        parallel(run, n, made.code, columns, period, id(out), *arrays, *NO_ARRAYS[len(arrays):],
+                 *numbers, *NO_NUMBERS[len(numbers):], grain=one_each(n, grain))
         return out
 
     def _by_numpy(self, args: tuple, out: ndarray | None = None) -> Any:

@@ -65,19 +65,30 @@ class Code:
             return ""
         return self(text)
 
+    def room(self, kind: str) -> str:
+        """A variable, which LLVM makes a register of."""
+        name = f"%p{next(self._names)}"
+        self.rooms.append(f"  {name} = alloca {kind}")
+        return name
+
     @contextlib.contextmanager
-    def loop(self, start: str, stop: str, step: int = 1) -> Iterator[str]:
-        """for i in range(start, stop, step): what is written within. All are names of i64."""
-        n = next(self._names)
-        place = f"%i{n}"                           # LLVM makes a register of it
-        self.rooms.append(f"  {place} = alloca i64")
+    def loop(self, start: str, stop: str, step: int = 1, unroll: int = 1) -> Iterator[str]:
+        """for i in range(start, stop, step): what is written within. All are names of i64.
+        unroll: so many turns are to become one, in order."""
+        n, place = next(self._names), self.room("i64")
         self.do(f"store i64 {start}, ptr {place}\n  br label %head{n}\nhead{n}:")
         i = self(f"load i64, ptr {place}")
         more = self(f"icmp slt i64 {i}, {stop}")
         self.do(f"br i1 {more}, label %body{n}, label %end{n}\nbody{n}:")
         yield i
         after = self(f"add i64 {i}, {step}")
-        self.do(f"store i64 {after}, ptr {place}\n  br label %head{n}\nend{n}:")
+        wish = ""
+        if unroll > 1:
+            how = next(self._names)
+            self.declared[f"!{n}"] = f"!{n} = distinct !{{!{n}, !{how}}}"
+            self.declared[f"!{how}"] = f'!{how} = !{{!"llvm.loop.unroll.count", i32 {unroll}}}'
+            wish = f", !llvm.loop !{n}"
+        self.do(f"store i64 {after}, ptr {place}\n  br label %head{n}{wish}\nend{n}:")
 
     @contextlib.contextmanager
     def when(self, condition: str) -> Iterator[None]:
@@ -326,7 +337,8 @@ def _apply(kernel: Kernel, x: Lanes) -> Lanes:
         x.code.flags = before
 
 
-def _stated(in_32: Kernel | None, in_64: Kernel | None) -> Callable:
+def stated(in_32: Kernel | None, in_64: Kernel | None) -> Callable:
+    """A function that simd/math.py states, for one or both dtypes."""
     def apply(x: Lanes) -> Lanes:
         kernel = {F32: in_32, F64: in_64}.get(x.dtype) if not x.weak else None
         if kernel is None:
@@ -347,7 +359,7 @@ def _of_c(name: str) -> Callable:
     return apply
 
 
-_erf_32, _erf_64 = _stated(scalar._erf_32, None), _of_c("erf")
+_erf_32, _erf_64 = stated(scalar._erf_32, None), _of_c("erf")
 
 
 def _erf(x: Lanes) -> Lanes:
@@ -361,7 +373,7 @@ def erf(x: Any) -> Any:
     return np.array([math.erf(v) for v in x.ravel().tolist()], x.dtype).reshape(x.shape)
 
 
-_sigmoid = _stated(scalar._sigmoid_32, scalar._sigmoid_64)
+_sigmoid = stated(scalar._sigmoid_32, scalar._sigmoid_64)
 
 
 def sigmoid(x: Any) -> Any:
@@ -372,7 +384,7 @@ def sigmoid(x: Any) -> Any:
     return np.exp(np.minimum(x, 0)) / (1.0 + np.exp(-np.abs(x)))
 
 
-_log1p_exp = _stated(scalar._log1p_exp_32, scalar._log1p_exp_64)
+_log1p_exp = stated(scalar._log1p_exp_32, scalar._log1p_exp_64)
 
 
 def log1p_exp(x: Any) -> Any:
@@ -399,19 +411,28 @@ WORDS: dict[str, Callable] = {
     "invert": lambda x: _bitwise("xor")(x, -1 if x.dtype.kind == "i" else True),
     "logical_and": _bitwise("and", BOOL), "logical_or": _bitwise("or", BOOL),
     "logical_xor": _bitwise("xor", BOOL), "logical_not": lambda x: ~x.astype(BOOL),
-    "exp": _stated(scalar._exp_32, scalar._exp_64),
-    "tanh": _stated(scalar._tanh_32, scalar._tanh_64),
-    "expm1": _stated(scalar._expm1_32, scalar._expm1_64),
-    "log": _stated(scalar._log_32, None),
-    "log1p": _stated(scalar._log1p_all_32, scalar._log1p_all_64),
+    "exp": stated(scalar._exp_32, scalar._exp_64),
+    "tanh": stated(scalar._tanh_32, scalar._tanh_64),
+    "expm1": stated(scalar._expm1_32, scalar._expm1_64),
+    "log": stated(scalar._log_32, None),
+    "log1p": stated(scalar._log1p_all_32, scalar._log1p_all_64),
 }
 
-for _operator, _word in {
-        "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "power",
-        "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal", "eq": "equal",
-        "ne": "not_equal", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
-        "lshift": "left_shift", "rshift": "right_shift"}.items():
-    setattr(Lanes, f"__{_operator}__", lambda a, b, word=_word: WORDS[word](a, b))
-    setattr(Lanes, f"__r{_operator}__", lambda a, b, word=_word: WORDS[word](b, a))
-for _operator, _word in {"neg": "negative", "abs": "absolute", "invert": "invert"}.items():
-    setattr(Lanes, f"__{_operator}__", lambda a, word=_word: WORDS[word](a))
+_OPERATORS = {
+    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "power",
+    "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal", "eq": "equal",
+    "ne": "not_equal", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
+    "lshift": "left_shift", "rshift": "right_shift"}
+_UNARY = {"neg": "negative", "abs": "absolute", "invert": "invert"}
+
+
+def give_operators(kind: type, write: Callable[..., Any]) -> None:
+    """Gives a class Python's operators: each is write(word, *args)."""
+    for operator, word in _OPERATORS.items():
+        setattr(kind, f"__{operator}__", lambda a, b, word=word: write(word, a, b))
+        setattr(kind, f"__r{operator}__", lambda a, b, word=word: write(word, b, a))
+    for operator, word in _UNARY.items():
+        setattr(kind, f"__{operator}__", lambda a, word=word: write(word, a))
+
+
+give_operators(Lanes, lambda word, *args: WORDS[word](*args))

@@ -5,8 +5,8 @@ subtract the largest number before exp, so that no finite input overflows: with 
 
     log sum_k exp(x_k) = m + log sum_k exp(x_k - m)
 
-Not here: the loops (softmax_rows.py, softmax_columns.py), which axis is meant, sums over the rows,
-checks of labels (the public ops do that).
+Not here: the formulas and loops (softmax_rows.py, softmax_columns.py), which axis is meant, sums
+over the rows, checks of labels (the public ops do that).
 """
 from __future__ import annotations
 
