@@ -1,46 +1,10 @@
 """gather, scatter and masks beyond their samples: what they refuse, what stays finite."""
 import numpy as np
 import pytest
-from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import grad
 from minigrad.ops import gather, matrix
-
-
-@st.composite
-def indices(draw, shape):
-    """An index of any kind that NumPy accepts for this shape."""
-    parts, dim = [], 0
-    while dim < len(shape):
-        n = shape[dim]
-        kind = draw(st.sampled_from(["int", "slice", "none", "array", "array2", "mask", "stop"]))
-        if kind == "stop":
-            break
-        if kind == "none":
-            parts.append(None)
-            if len(parts) > 6:
-                break
-            continue
-        if kind == "int":
-            parts.append(draw(st.integers(-n, n - 1)))
-        elif kind == "slice":
-            bound = st.none() | st.integers(-n - 1, n + 1)
-            step = draw(st.sampled_from([None, 1, 2, -1, -2]))
-            parts.append(slice(draw(bound), draw(bound), step))
-        elif kind == "array":
-            parts.append(np.array(draw(st.lists(st.integers(-n, n - 1), min_size=3, max_size=3))))
-        elif kind == "array2":
-            at = draw(st.lists(st.integers(0, n - 1), min_size=6, max_size=6))
-            parts.append(np.array(at).reshape(2, 3))
-        else:
-            mask = np.zeros(n, bool)
-            mask[:3] = True                        # three, so that it broadcasts with the arrays
-            parts.append(mask)
-        dim += 1
-    if draw(st.booleans()):
-        parts.append(Ellipsis)
-    return tuple(parts)
 
 
 @pytest.mark.parametrize("call, error, message", [
