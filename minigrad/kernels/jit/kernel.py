@@ -5,7 +5,7 @@ not import Numba; the first call compiles it for the types it was given, or load
 code of an earlier process. The plain function stays at hand as `kernel.plain`, and is what runs
 under NUMBA_DISABLE_JIT=1.
 
-Compiling is slow (15 to 22 s for all that a first CNN step needs): once half a second of it has
+Compiling is slow (10 s for all that a first CNN step needs, on one core of an EPYC): once half a second of it has
 passed, one line on stderr says what is being waited for, and whether it is for the first time.
 MINIGRAD_QUIET=1 silences it, and `python -m minigrad warmup` compiles ahead.
 

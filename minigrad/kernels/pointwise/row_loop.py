@@ -21,6 +21,7 @@ from numpy import ndarray
 
 from ... import tuning
 from ...memory import empty
+from ..jit import ready
 from ..parallel import one_each, parallel
 from .emit import MOST_ARRAYS, MOST_NUMBERS, Operand
 from .loop import NO_ARRAYS, NO_NUMBERS, run, works
@@ -83,6 +84,8 @@ class RowLoop:
         except KeyError:
             made = self._make(key)
         if made is None or shape is None:
+            if any(x.__class__ is ndarray and not x.dtype.isnative for x in args):
+                return self(*[ready(x) if x.__class__ is ndarray else x for x in args])
             return self._by_numpy(args)
         rows, columns = shape
         out = empty((rows, 1) if made.each else shape, made.dtype)

@@ -387,7 +387,7 @@ def rnn_scan(v: np.ndarray, d: np.ndarray, w: np.ndarray, reverse: bool) -> np.n
     return RNN_SCAN.way(steps, batch, 0, width, v.dtype, False, bool(reverse))(v, d, w)
 
 
-# ------------------------------------------------------------------------------------ -references
+# --------------------------------------------------------------------------------- references
 
 
 def rnn_reference(

@@ -51,15 +51,10 @@ def scan_range(start, stop, x, n, inner, width, reverse, y):
 
 def cumsum(x: np.ndarray, d: int) -> np.ndarray:
     """np.cumsum along dimension d of a float32 or float64 array, in its dtype, added in float64."""
-    if x.size < tuning.SCAN_LARGE:
+    if x.size < tuning.SCAN_LARGE or jit_disabled():
         return cumsum_reference(x, d)
     reverse = x.strides[d] < 0  # as the gradient of a running sum is: read it where it lies
-    if reverse:
-        x = np.flip(x, d)
-    if jit_disabled():
-        y = cumsum_reference(np.flip(x, d) if reverse else x, d)
-        return y
-    x = ready(x)
+    x = ready(np.flip(x, d) if reverse else x)
     y = np.empty(x.shape, x.dtype)
     n, inner = x.shape[d], int(np.prod(x.shape[d + 1 :]))
     width = min(tuning.SCAN_WIDTH, inner)
