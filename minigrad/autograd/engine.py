@@ -372,7 +372,7 @@ def _walk(roots: Sequence[Tensor], cotangents: Sequence[Any] | None, retain_grap
             saved = node.saved
             if saved is None:
                 raise freed(node)
-            if writes.last > node.birth:
+            if inputs and writes.last > node.birth:              # an optimiser writes after leaves
                 refuse_overwritten(node, inputs)
             op = node.op
             if create_graph:

@@ -5,9 +5,9 @@ not import Numba; the first call compiles it for the types it was given, or load
 code of an earlier process. The plain function stays at hand as `kernel.plain`, and is what runs
 under NUMBA_DISABLE_JIT=1.
 
-Compiling is slow (10 s for all that a first CNN step needs, on one core of an EPYC): once half a second of it has
-passed, one line on stderr says what is being waited for, and whether it is for the first time.
-MINIGRAD_QUIET=1 silences it, and `python -m minigrad warmup` compiles ahead.
+Compiling is slow (10 s for all that a first CNN step needs, on one core of an EPYC): once half a
+second of it has passed, one line on stderr says what is being waited for, and whether it is for the
+first time. MINIGRAD_QUIET=1 silences it, and `python -m minigrad warmup` compiles ahead.
 
 Not here: where compiled kernels are kept (cache.py); what a kernel inside another one is spared
 (device.py); threads (threads.py); any check of arguments (the public ops do that).
