@@ -53,7 +53,7 @@ def compiler_options() -> dict[str, dict[str, Any]]:
         def _optimize_final_module(self) -> None:
             _clean_up(self, 0)
             passes, settings = self._codegen._module_pass_manager(
-                opt=3 if config.BOUNDSCHECK else 2)
+                opt=3 if getattr(config, "BOUNDSCHECK", None) else 2)
             passes.run(self._final_module, settings)
 
     class RegionLibrary(KernelLibrary):
